@@ -1,0 +1,33 @@
+// The shape of everything that is journaled. Pure. The names are a contract (docs/events.md).
+
+export const eventNames = [
+  'sallyport.decision',
+  'sallyport.exchange.ended',
+  'sallyport.policy.loaded',
+  'sallyport.policy.rejected',
+  'sallyport.audit.gap',
+  'sallyport.audit.checkpoint',
+  'sallyport.process.started',
+  'sallyport.process.stopped',
+] as const
+export type EventName = (typeof eventNames)[number]
+
+/** allow INFO, prompt and pending INFO2, deny and refused WARN, own fault ERROR */
+export type Severity = 'INFO' | 'INFO2' | 'WARN' | 'ERROR'
+
+export type AttributeValue = string | number | boolean | readonly string[]
+
+export interface AuditEvent {
+  readonly name: EventName
+  readonly severity: Severity
+  /** one line for people; control characters escaped */
+  readonly body: string
+  /** undefined members are left out of the record */
+  readonly attributes: Readonly<Record<string, AttributeValue | undefined>>
+}
+
+/** What gate and app write to. `append` resolves when the record is in the operating system's hands,
+ * and rejects with ProxyError `audit_unavailable` when it cannot be: then nothing may be allowed. */
+export interface AuditSink {
+  append(event: AuditEvent): Promise<void>
+}

@@ -1,0 +1,26 @@
+// What is known of a request when policy looks at it. Plain data, parsed once in target/.
+import type { Host } from '../target/host.ts'
+
+export interface Principal {
+  /** id of the session, or `anonymous` for the local agent without credentials */
+  readonly session: string
+  /** name of the agent program or role */
+  readonly agent: string
+  readonly team: string | undefined
+  readonly owner: string | undefined
+}
+
+export interface Facts {
+  /** `connect`: only host and port are known; `request`: method and path too */
+  readonly stage: 'connect' | 'request'
+  readonly scheme: 'http' | 'https'
+  readonly host: Host
+  readonly port: number
+  readonly method: string | undefined
+  /** path as received, without the query, bytes as Latin-1; starts with `/` */
+  readonly path: string | undefined
+  /** query as received, without `?` */
+  readonly query: string | undefined
+  readonly upgrade: 'websocket' | undefined
+  readonly principal: Principal
+}

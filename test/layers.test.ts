@@ -1,0 +1,66 @@
+// Which room may import which: the direction of the house, tested. A room may always import itself,
+// `errors.ts` and `clock.ts`. Only app.ts and tests see everything.
+import { readdirSync, readFileSync } from 'node:fs'
+import { dirname, join, relative, resolve } from 'node:path'
+import t from 'tap'
+
+const src = resolve(import.meta.dirname, '../src')
+const rooms: Record<string, readonly string[]> = {
+  target: [],
+  policy: ['target'],
+  audit: ['target', 'policy'],
+  gate: ['target', 'policy', 'audit'],
+  egress: ['target', 'policy', 'gate'],
+  ingress: ['target', 'policy', 'gate', 'egress'],
+  config: ['target', 'policy'],
+  ops: ['config'],
+  cli: ['target', 'policy', 'audit', 'config', 'egress'],
+}
+const topLevel: Record<string, readonly string[]> = {
+  'errors.ts': [],
+  'clock.ts': [],
+  'app.ts': Object.keys(rooms),
+  'main.ts': ['cli'],
+}
+const sockets = ['node:net', 'node:tls', 'node:dgram', 'node:dns', 'node:dns/promises', 'node:http', 'node:https', 'node:http2', 'undici']
+// who may open a socket: the two doors, the OTLP exporter, the health listener, and doctor's own probes
+const mayUseSockets = /^(ingress\/|egress\/|audit\/otlp-|ops\/|cli\/doctor)/
+
+function* sources(dir: string): Generator<string> {
+  for (const entry of readdirSync(dir, { withFileTypes: true })) {
+    if (entry.isDirectory()) yield* sources(join(dir, entry.name))
+    else if (entry.name.endsWith('.ts')) yield join(dir, entry.name)
+  }
+}
+
+t.test('every import goes in the direction of the house', async (t) => {
+  for (const file of sources(src)) {
+    const name = relative(src, file)
+    const room = name.includes('/') ? name.slice(0, name.indexOf('/')) : undefined
+    const granted = room === undefined ? topLevel[name] : rooms[room]
+    if (granted === undefined) {
+      t.fail(`${name} stands in no known room`)
+      continue
+    }
+    for (const [, specifier = ''] of readFileSync(file, 'utf8').matchAll(/(?:from|import\()\s*'([^']+)'/g)) {
+      if (!specifier.startsWith('.')) {
+        if (sockets.includes(specifier)) t.match(name, mayUseSockets, `${name} may not import ${specifier}`)
+        if (room === 'policy') t.notOk(specifier.startsWith('node:'), `${name} is pure and may not import ${specifier}`)
+        if (room === 'target') t.notOk(specifier.startsWith('node:') && !['node:url', 'node:net'].includes(specifier), `${name} is pure and may not import ${specifier}`)
+        continue
+      }
+      const to = relative(src, resolve(dirname(file), specifier))
+      if (to === 'errors.ts' || to === 'clock.ts') continue
+      const toRoom = to.slice(0, to.indexOf('/'))
+      t.ok(toRoom === room || granted.includes(toRoom), `${name} may not import ${to}`)
+    }
+  }
+})
+
+t.test('process.env is read in config/ and nowhere else', async (t) => {
+  for (const file of sources(src)) {
+    const name = relative(src, file)
+    if (name.startsWith('config/')) continue
+    t.notMatch(readFileSync(file, 'utf8'), /process\.env/, name)
+  }
+})
