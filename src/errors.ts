@@ -22,6 +22,7 @@ export const errorTable = {
   request_not_allowed: { status: 403, proxyStatus: 'http_request_denied', xProxyError: 'blocked-by-method-policy', text: 'no rule of this host allows this request', retryable: false },
   approval_unavailable: { status: 403, proxyStatus: 'http_request_denied', xProxyError: 'blocked-by-allowlist', text: 'this needs an approval and approvals are not open here', retryable: false },
   intercept_required: { status: 403, proxyStatus: 'http_request_denied', xProxyError: 'blocked-by-mitm-required', text: 'rules of this host look inside the request, which an opaque tunnel hides', retryable: false },
+  cache_unavailable: { status: 403, proxyStatus: 'http_request_denied', xProxyError: 'blocked-by-policy', text: 'only cached content may be read from this host and there is no cache here', retryable: false },
   upgrade_not_allowed: { status: 403, proxyStatus: 'http_request_denied', xProxyError: 'blocked-by-method-policy', text: 'no rule of this host allows this upgrade', retryable: false },
   port_denied: { status: 403, proxyStatus: 'http_request_denied', xProxyError: 'blocked-by-policy', text: 'this port is closed unless a rule names host and port', retryable: false },
   ip_literal_denied: { status: 403, proxyStatus: 'http_request_denied', xProxyError: 'blocked-by-allowlist', text: 'addresses are closed unless an address rule names them', retryable: false },

@@ -1,0 +1,89 @@
+// The command line of `npm run bench`.
+import { resolve } from 'node:path'
+import { parseArgs } from 'node:util'
+import type { Workload } from './workloads.ts'
+
+export interface Options {
+  readonly quick: boolean
+  readonly rounds: number
+  /** of one measurement */
+  readonly seconds: number
+  /** of one bulk measurement; its bytes are what a peer moves in it, 2 GiB at most */
+  readonly bulkSeconds: number
+  readonly warmupSeconds: number
+  readonly idleTunnels: number
+  readonly only: ReadonlySet<Workload['group']>
+  /** undefined: all that are here */
+  readonly peers: ReadonlySet<string> | undefined
+  readonly json: boolean
+  readonly profileDir: string | undefined
+  /** options of node for a second sallyport beside the first */
+  readonly nodeOptions: readonly string[]
+  readonly keep: boolean
+}
+
+export const usage = `usage: npm run bench -- [options]
+
+  --quick            2 short rounds instead of 5: a first look, not a figure to quote
+  --only w1,w3       workloads: w1 w2 w3 w5 w6
+  --peers a,b        only these peers (sallyport, squid, trafficserver, tinyproxy, haproxy,
+                     'haproxy spliced', proxy-chain, http-mitm-proxy, direct)
+  --rounds N         interleaved rounds
+  --seconds N        length of one measurement
+  --json             print the results instead of the tables
+  --profile DIR      write a CPU profile of sallyport's process there (its figures suffer)
+  --node-options "…" a second sallyport in the run, whose node gets these options
+  --keep             keep the run's folder: configurations and logs of every peer
+`
+
+const groups: readonly Workload['group'][] = ['w1', 'w2', 'w3', 'w5', 'w6']
+
+/** Undefined when only the usage is asked for; throws on what it does not know. */
+export function parseOptions(argv: readonly string[]): Options | undefined {
+  const { values } = parseArgs({
+    args: [...argv],
+    options: {
+      quick: { type: 'boolean', default: false },
+      only: { type: 'string' },
+      peers: { type: 'string' },
+      rounds: { type: 'string' },
+      seconds: { type: 'string' },
+      json: { type: 'boolean', default: false },
+      profile: { type: 'string' },
+      'node-options': { type: 'string' },
+      keep: { type: 'boolean', default: false },
+      help: { type: 'boolean', default: false },
+    },
+  })
+  if (values.help) return undefined
+  const quick = values.quick
+  const only = values.only === undefined ? groups : values.only.split(',').map(groupOf)
+  const seconds = positive('seconds', values.seconds) ?? (quick ? 1 : 2)
+  return {
+    quick,
+    rounds: positive('rounds', values.rounds) ?? (quick ? 2 : 5),
+    seconds,
+    bulkSeconds: seconds * (quick ? 0.5 : 0.75),
+    warmupSeconds: quick ? 0.3 : 1,
+    idleTunnels: quick ? 2000 : 4000,
+    only: new Set(only),
+    peers: values.peers === undefined ? undefined : new Set(values.peers.split(',').map((name) => name.trim())),
+    json: values.json,
+    profileDir: values.profile === undefined ? undefined : resolve(values.profile),
+    nodeOptions: values['node-options']?.split(' ').filter((option) => option !== '') ?? [],
+    keep: values.keep,
+  }
+}
+
+function groupOf(name: string): Workload['group'] {
+  const group = groups.find((known) => known === name.trim().toLowerCase())
+  if (group === undefined) throw new Error(`no workload \`${name}\`; there are ${groups.join(' ')}`)
+  return group
+}
+
+function positive(name: string, text: string | undefined): number | undefined {
+  if (text === undefined) return undefined
+  const value = Number(text)
+  if (!(value > 0 && value <= 600)) throw new Error(`--${name} takes a number above 0, not \`${text}\``)
+  return name === 'rounds' ? Math.ceil(value) : value
+}

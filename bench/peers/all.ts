@@ -1,0 +1,28 @@
+// Who runs beside sallyport, in the order of the tables.
+import { haproxy, haproxySpliced } from './haproxy.ts'
+import { httpMitmProxy, proxyChain } from './node-peers.ts'
+import type { Peer } from './peer.ts'
+import { sallyport } from './sallyport.ts'
+import { squid } from './squid.ts'
+import { tinyproxy } from './tinyproxy.ts'
+import { trafficserver } from './trafficserver.ts'
+
+/** The origin with nothing before it: what the load generator can do at most. */
+export const direct: Peer = {
+  name: 'direct',
+  note: 'no proxy: what the load generator can do at most',
+  does: ['tunnel', 'bulk', 'get'],
+  version: () => '',
+  start: async (ground) => ({ pid: 0, port: (kind) => ground.origin[kind], host: '127.0.0.1', forward: false, stop: async () => {} }),
+}
+
+export function allPeers(profileDir: string | undefined, nodeOptions: readonly string[]): readonly Peer[] {
+  const profiled = profileDir === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profileDir}`]
+  const other = sallyport({ name: `sallyport (${nodeOptions.join(' ')})`, form: 'feed', nodeOptions })
+  return [
+    sallyport({ name: 'sallyport', form: 'feed', nodeOptions: profiled }),
+    sallyport({ name: 'sallyport (TOML array)', form: 'array', nodeOptions: [] }),
+    ...(nodeOptions.length === 0 ? [] : [other]),
+    squid, trafficserver, tinyproxy, haproxy, haproxySpliced, proxyChain, httpMitmProxy, direct,
+  ]
+}

@@ -1,0 +1,263 @@
+// `npm run bench`: starts the origin and every peer, loads them round by round in turn, writes what came out.
+// Everything stays on 127.0.0.1, everything that was started is stopped, and the run ends by itself.
+import { mkdirSync, mkdtempSync, chmodSync, rmSync, writeFileSync } from 'node:fs'
+import { freemem, tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { deniedNames } from './denied-names.ts'
+import { canPin, killAll } from './launch.ts'
+import { captureClientHello } from './load/client-hello.ts'
+import { compilePrograms, startOrigin } from './load/programs.ts'
+import type { LoadResult } from './load/programs.ts'
+import { machineShape } from './machine.ts'
+import { bulkBytes, measure, measureIdle, warmUp } from './measure.ts'
+import type { Bench } from './measure.ts'
+import { parseOptions, usage } from './options.ts'
+import type { Options } from './options.ts'
+import { allPeers } from './peers/all.ts'
+import type { DeniedNames, Ground, Peer, Running } from './peers/peer.ts'
+import { residentBytes } from './proc.ts'
+import { writeResults } from './results.ts'
+import type { ListCost, Results, Row } from './results.ts'
+import { renderTables } from './tables.ts'
+import { workloads } from './workloads.ts'
+import type { Workload } from './workloads.ts'
+
+const host = 'bench.test'
+const fewNames = 10
+const manyNames = 1_000_000
+const warmOperations = 8000
+const maxWarmTurns = 8
+
+interface Standing {
+  readonly peer: Peer
+  readonly running: Running
+  readonly startSeconds: number
+  readonly resident: number
+}
+
+interface Session {
+  readonly options: Options
+  readonly dir: string
+  readonly bench: Bench
+  readonly skipped: { peer: string; why: string }[]
+  readonly rows: Row[]
+  readonly lists: ListCost[]
+}
+
+const began = performance.now()
+
+function say(text: string): void {
+  process.stderr.write(`${((performance.now() - began) / 1000).toFixed(0).padStart(4)} s  ${text}\n`)
+}
+
+const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
+
+function writeDenied(dir: string, count: number): DeniedNames {
+  const names = deniedNames(count)
+  const file = join(dir, `denied-${count}.txt`)
+  writeFileSync(file, `${names.join('\n')}\n`)
+  return { count, file, names }
+}
+
+/** A peer that does not start is left out by name; the others go on. */
+async function startPeer(session: Session, peer: Peer, denied: DeniedNames, purpose = String(denied.count)): Promise<Standing | undefined> {
+  const dir = join(session.dir, `${peer.name.replaceAll(/\W+/g, '-')}-${purpose}`)
+  mkdirSync(dir)
+  const ground: Ground = { dir, origin: session.bench.originPorts, host, hostsFile: join(session.dir, 'hosts'), denied }
+  const start = performance.now()
+  try {
+    const running = await peer.start(ground)
+    const startSeconds = (performance.now() - start) / 1000
+    await sleep(denied.count === manyNames ? 1500 : 0)
+    return { peer, running, startSeconds, resident: running.pid === 0 ? 0 : residentBytes(running.pid) }
+  } catch (error) {
+    if (!session.skipped.some((entry) => entry.peer === peer.name)) session.skipped.push({ peer: peer.name, why: messageOf(error) })
+    say(`skipped: ${peer.name}: ${messageOf(error)}`)
+    return undefined
+  }
+}
+
+async function oneRound(session: Session, workload: Workload, standing: Standing, bytes: number): Promise<Row['rounds'][number]> {
+  const { bench, options } = session
+  if (workload.mode === 'idle') return measureIdle(bench, workload, standing.running, options.idleTunnels)
+  const seconds = workload.group === 'w2' ? options.bulkSeconds : options.seconds
+  return measure(bench, workload, standing.running, seconds, bytes)
+}
+
+/** What compiles as it runs is warmed for longer, on a machine that is busy longer still. */
+async function warmPeer({ bench, options }: Session, workload: Workload, { peer, running }: Standing): Promise<LoadResult> {
+  if (peer.warmsSlowly !== true) return warmUp(bench, workload, running, options.warmupSeconds)
+  let operations = 0
+  for (let turn = 1; ; turn++) {
+    const warm = await warmUp(bench, workload, running, options.warmupSeconds * (turn === 1 ? 4 : 1))
+    operations += warm.operations
+    if (operations >= warmOperations || workload.group === 'w2' || turn === maxWarmTurns) return warm
+  }
+}
+
+/** One workload: warm every peer, then the rounds, each beginning with another peer. */
+async function runWorkload(session: Session, workload: Workload, peers: readonly Standing[]): Promise<void> {
+  const { options } = session
+  const taking = peers.filter((standing) => standing.peer.does.includes(workload.needs))
+  if (taking.length === 0) return
+  say(workload.title)
+  const entries: { standing: Standing; row: Row; bytes: number }[] = []
+  for (const standing of taking) {
+    const row: Row = { workload: workload.name, peer: standing.peer.name, rounds: [] }
+    session.rows.push(row)
+    try {
+      const warm = workload.mode === 'idle' ? undefined : await warmPeer(session, workload, standing)
+      entries.push({ standing, row, bytes: warm === undefined ? 0 : bulkBytes(warm, options.bulkSeconds) })
+    } catch (error) {
+      row.error = messageOf(error)
+      say(`  ${standing.peer.name} failed: ${row.error}`)
+    }
+  }
+  // memory does not come back: one batch of idle tunnels says it
+  const rounds = workload.mode === 'idle' ? 1 : options.rounds
+  for (let round = 0; round < rounds; round++) {
+    const shown: string[] = []
+    for (const [place] of entries.entries()) {
+      const entry = entries[(place + round) % entries.length]
+      if (entry === undefined) continue
+      try {
+        const result = await oneRound(session, workload, entry.standing, entry.bytes)
+        entry.row.rounds.push(result)
+        shown.push(`${entry.row.peer} ${result?.cost?.toPrecision(3) ?? result?.rate.toPrecision(3)}`)
+      } catch (error) {
+        entry.row.rounds.push(null)
+        entry.row.error ??= messageOf(error)
+        shown.push(`${entry.row.peer} failed (${messageOf(error)})`)
+      }
+    }
+    say(`  round ${round + 1} of ${rounds} (${workload.costOf}): ${shown.join(', ')}`)
+  }
+}
+
+/** A million names: started one by one beside the others, so that load time is nobody else's. */
+async function startMany(session: Session, few: readonly Standing[], peers: readonly Peer[]): Promise<readonly Standing[]> {
+  const denied = writeDenied(session.dir, manyNames)
+  const standing: Standing[] = []
+  const started = (name: string): boolean => few.some((entry) => name.startsWith(entry.peer.name))
+  for (const peer of peers.filter((entry) => entry.does.includes('refuseMany') && started(entry.name))) {
+    if (peer.name === 'tinyproxy' && (session.options.quick || freemem() < 8 * 2 ** 30)) {
+      session.skipped.push({ peer: `${peer.name}, 1,000,000 names`, why: 'its list takes 4 GiB and 16 s: full runs with 8 GiB free only' })
+      continue
+    }
+    const loaded = await startPeer(session, peer, denied)
+    const base = few.find((entry) => peer.name.startsWith(entry.peer.name))
+    if (loaded === undefined || base === undefined) continue
+    standing.push(loaded)
+    const list = { peer: peer.name, loadSeconds: loaded.startSeconds - base.startSeconds, addedBytes: loaded.resident - base.resident }
+    session.lists.push(list)
+    say(`${peer.name}: 1,000,000 names loaded in ${list.loadSeconds.toFixed(2)} s, ${(list.addedBytes / 1e6).toFixed(0)} MB`)
+  }
+  return standing
+}
+
+async function startFresh(session: Session, peers: readonly Peer[], denied: DeniedNames): Promise<readonly Standing[]> {
+  const standing: Standing[] = []
+  for (const peer of peers.filter((entry) => entry.does.includes('idle'))) {
+    const started = await startPeer(session, peer, denied, 'idle')
+    if (started !== undefined) standing.push(started)
+  }
+  return standing
+}
+
+async function runAll(session: Session, peers: readonly Peer[]): Promise<readonly Peer[]> {
+  const few = writeDenied(session.dir, fewNames)
+  const standing: Standing[] = []
+  const fresh: Standing[] = []
+  const wanted = (entry: Workload): boolean => session.options.only.has(entry.group)
+  try {
+    for (const peer of peers) {
+      if (!peer.does.some((work) => work !== 'refuseMany')) continue
+      const started = await startPeer(session, peer, few)
+      if (started !== undefined) standing.push(started)
+    }
+    say(`up: ${standing.map((entry) => entry.peer.name).join(', ')}`)
+    for (const entry of workloads) {
+      if (!wanted(entry)) continue
+      // a million names and idle memory are measured on processes that have done nothing before
+      if (entry.needs === 'refuseMany') fresh.push(...(await startMany(session, standing, peers)))
+      if (entry.needs === 'idle') fresh.push(...(await startFresh(session, peers, few)))
+      await runWorkload(session, entry, fresh.length > 0 ? fresh : standing)
+      for (const { running } of fresh.splice(0)) await running.stop()
+    }
+    return standing.map((entry) => entry.peer)
+  } finally {
+    for (const { running } of [...standing, ...fresh]) await running.stop()
+  }
+}
+
+async function main(options: Options): Promise<void> {
+  const dir = mkdtempSync(join(tmpdir(), 'sallyport-bench-'))
+  chmodSync(dir, 0o755)
+  const cleanUp = (): void => {
+    killAll()
+    if (!options.keep) rmSync(dir, { recursive: true, force: true })
+  }
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.once(signal, () => {
+      cleanUp()
+      process.exit(130)
+    })
+  }
+  try {
+    const programs = compilePrograms(dir)
+    const helloFile = join(dir, 'client-hello')
+    writeFileSync(helloFile, await captureClientHello(host))
+    writeFileSync(join(dir, 'hosts'), `127.0.0.1 localhost\n127.0.0.1 ${host}\n`)
+    if (!canPin) say('not pinned: this needs two cores and taskset; rates and CPU are not comparable with pinned runs')
+    const origin = await startOrigin(programs, join(dir, 'origin.log'))
+    const session: Session = {
+      options,
+      dir,
+      bench: { programs, helloFile, log: join(dir, 'load.log'), originPorts: origin.ports, refused: deniedNames(fewNames) },
+      skipped: [],
+      rows: [],
+      lists: [],
+    }
+    const asked = allPeers(options.profileDir, options.nodeOptions).filter((peer) => options.peers === undefined || options.peers.has(peer.name.replace(/ \(.*$/, '')))
+    const peers = asked.filter((peer) => {
+      if (peer.version() !== undefined) return true
+      session.skipped.push({ peer: peer.name, why: 'not on this machine' })
+      say(`skipped: ${peer.name}: not on this machine`)
+      return false
+    })
+    const ran = await runAll(session, peers)
+    await origin.stop()
+    report(session, ran)
+  } finally {
+    cleanUp()
+    if (options.keep) say(`kept: ${dir}`)
+  }
+}
+
+function report(session: Session, ran: readonly Peer[]): void {
+  const { options } = session
+  const results: Results = {
+    schema: 1,
+    date: new Date().toISOString(),
+    machine: machineShape(),
+    node: process.version,
+    options: { quick: options.quick, rounds: options.rounds, seconds: options.seconds },
+    peers: ran.map((peer) => ({ name: peer.name, version: peer.version() ?? '', note: peer.note })),
+    skipped: session.skipped.map(({ peer, why }) => ({ peer, why: why.replaceAll(session.dir, '.') })),
+    rows: session.rows,
+    lists: session.lists,
+  }
+  process.stdout.write(options.json ? `${JSON.stringify(results, undefined, 1)}\n` : renderTables(results))
+  if (options.profileDir !== undefined || options.nodeOptions.length > 0) say('not written: a run with options of node is not a result')
+  else say(`written: bench/results/${writeResults(results)}; \`node bench/report.ts\` renders it`)
+}
+
+try {
+  const options = parseOptions(process.argv.slice(2))
+  if (options === undefined) process.stdout.write(usage)
+  else await main(options)
+} catch (error) {
+  process.stderr.write(`${messageOf(error)}\n`)
+  process.exitCode = 1
+}

@@ -1,0 +1,278 @@
+// The composition root: settings in, a running proxy out. The one file that knows every room; it wires
+// them and decides nothing. No state outside the instance: two can run in one process.
+import { randomBytes, randomUUID } from 'node:crypto'
+import { join } from 'node:path'
+import type { AuditEvent } from './audit/event.ts'
+import { openJournal, type Journal } from './audit/journal.ts'
+import { startExporter, type Exporter } from './audit/otlp-exporter.ts'
+import { loadRedactionKey } from './audit/redaction-key.ts'
+import { journalDir } from './audit/segments.ts'
+import { policyLoadedEvent, policyRejectedEvent, processStartedEvent, processStoppedEvent } from './audit/service-events.ts'
+import { systemClock, type Clock } from './clock.ts'
+import type { App, AppDeps, Listening } from './config/listening.ts'
+import { createPolicySource, type PolicySource } from './config/policy-files.ts'
+import type { Settings } from './config/settings.ts'
+import { createForwarder, type Forwarder } from './egress/forward.ts'
+import { createParentProxy } from './egress/parent-proxy.ts'
+import { Reach } from './egress/reach.ts'
+import { ReadBuffers } from './egress/read-buffers.ts'
+import { createResolver, type Resolver } from './egress/resolver.ts'
+import { Gate } from './gate/gate.ts'
+import { NameBudget } from './gate/name-budget.ts'
+import { RequestIds } from './gate/request-id.ts'
+import { ClientConnections } from './ingress/client-connections.ts'
+import { createFront, type Front } from './ingress/front.ts'
+import { PeerUids } from './ingress/peer-uid.ts'
+import { createMetrics, type Metrics } from './ops/metrics.ts'
+import { createOps, type Check, type Ops } from './ops/ops.ts'
+import { OwnPlaces, reservedDestinations } from './config/own-places.ts'
+import { Tally } from './ops/tally.ts'
+
+export async function createApp(settings: Settings, deps: AppDeps): Promise<App> {
+  const clock = systemClock
+  const onFault = (error: unknown): void => deps.log.error({ error: error instanceof Error ? (error.stack ?? error.message) : String(error) }, 'a fault of the proxy itself')
+  const instanceId = randomUUID()
+  const journal = await openJournal({
+    dir: journalDir(settings.dataDir),
+    instanceId,
+    clock,
+    segmentBytes: settings.audit.segmentBytes,
+    maxBytes: settings.audit.maxBytes,
+    maxAgeMs: settings.audit.maxAgeMs,
+    recordsPerSessionPerMinute: settings.audit.recordsPerSessionPerMinute,
+    exporting: settings.otel.exporter !== undefined,
+    onFault,
+  })
+  return new ProxyApp(settings, deps, { clock, journal, instanceId, onFault })
+}
+
+interface Base {
+  readonly clock: Clock
+  readonly journal: Journal
+  readonly instanceId: string
+  readonly onFault: (error: unknown) => void
+}
+
+class ProxyApp implements App {
+  readonly #settings: Settings
+  readonly #deps: AppDeps
+  readonly #base: Base
+  readonly #policies: PolicySource
+  readonly #gate: Gate
+  readonly #front: Front
+  readonly #forwarder: Forwarder
+  readonly #resolver: Resolver
+  readonly #connections: ClientConnections
+  readonly #metrics: Metrics
+  readonly #ops: Ops | undefined
+  readonly #places: OwnPlaces
+  readonly #tally = new Tally()
+  readonly #startedMs: number
+  #exporter: Exporter | undefined
+  #revision: string | undefined
+  #isDraining = false
+  #stopping: Promise<void> | undefined
+
+  constructor(settings: Settings, deps: AppDeps, base: Base) {
+    const { clock, journal, onFault } = base
+    this.#settings = settings
+    this.#deps = deps
+    this.#base = base
+    this.#startedMs = clock.monotonic()
+    this.#places = new OwnPlaces(clock)
+    this.#policies = createPolicySource({
+      policiesDir: settings.policiesDir,
+      requirementsFile: settings.requirementsFile,
+      reserved: reservedDestinations(settings),
+      clock,
+      onLog: (level, message) => deps.log[level]({}, message),
+    })
+    this.#gate = new Gate({
+      policy: () => this.#policies.current(),
+      audit: journal,
+      redaction: { url: settings.audit.url, key: loadRedactionKey(settings.dataDir) },
+      clock,
+      surroundings: () => this.#places.surroundings(),
+      nameBudget: new NameBudget(clock, settings.limits.newNamesPerMinute),
+      parentResolves: settings.upstreamProxy?.resolve === 'parent',
+      onFault,
+      onVerdict: (verdict, code) => this.#tally.count(verdict, code),
+    })
+    const { dns, limits } = settings
+    this.#resolver = createResolver({ servers: dns.servers, resolvConfPath: dns.resolvConf, hostsPath: dns.hosts, timeoutMs: dns.timeoutMs, clock })
+    const pseudonym = `sallyport-${randomBytes(6).toString('hex')}`
+    this.#forwarder = createForwarder({ pseudonym, originTimeoutMs: limits.originTimeoutMs })
+    const parent = settings.upstreamProxy === undefined ? undefined : createParentProxy(settings.upstreamProxy, this.#resolver)
+    this.#connections = new ClientConnections({ ...limits, clients: settings.clients, ownUid: process.getuid?.() }, new PeerUids(clock))
+    this.#front = createFront({
+      gate: this.#gate,
+      reach: new Reach({ resolver: this.#resolver, gate: this.#gate, parent, connectTimeoutMs: limits.connectTimeoutMs, clock }),
+      forwarder: this.#forwarder,
+      buffers: new ReadBuffers(),
+      clock,
+      ids: new RequestIds(clock),
+      limits,
+      pseudonym,
+      isDraining: () => this.#isDraining,
+      onFault,
+    }, this.#connections)
+    this.#metrics = createMetrics({ version: deps.version, snapshot: () => this.#snapshot() })
+    this.#ops = settings.ops === 'off' ? undefined : createOps({ listen: settings.ops, checks: () => this.#checks(), metrics: this.#metrics })
+    this.#followPolicies()
+  }
+
+  async start(): Promise<Listening> {
+    const first = await this.#policies.load()
+    if (first.policy === undefined) {
+      const errors = first.problems.filter((problem) => problem.severity === 'error')
+      const lines = errors.map((problem) => `  ${problem.file}:${problem.line}:${problem.column}: ${problem.message}`)
+      throw new Error(`the policy is not valid, and nothing is started without one\n${lines.join('\n')}\nrun \`sallyport check\` for the lines themselves`)
+    }
+    this.#startExporter()
+    const { listen } = this.#settings
+    const opened = await this.#front.listen(listen.host, listen.port)
+    this.#places.own(opened)
+    const ops = (await this.#ops?.start()) ?? 'off'
+    if (ops !== 'off' && this.#settings.ops !== 'off') this.#places.own({ address: this.#settings.ops.host, port: Number(/\d+$/.exec(ops)?.[0]) })
+    this.#policies.watch()
+    const host = opened.address.includes(':') ? `[${opened.address}]` : opened.address
+    const listening = this.#listening(`http://${host}:${opened.port}`, ops, first.policy)
+    await this.#base.journal.append(processStartedEvent({
+      version: this.#deps.version,
+      pid: process.pid,
+      listeners: [listening.proxy, ops].filter((url) => url !== 'off'),
+      revision: first.policy.revision,
+      mode: first.policy.mode,
+      advisory: listening.advisory,
+      exporterEndpoint: this.#settings.otel.exporter?.endpoint,
+    }))
+    return listening
+  }
+
+  async reload(): Promise<void> {
+    await this.#policies.reload()
+  }
+
+  stop(graceful: boolean): Promise<void> {
+    if (!graceful) this.#cut()
+    this.#stopping ??= this.#stop(graceful)
+    return this.#stopping
+  }
+
+  async #stop(graceful: boolean): Promise<void> {
+    const { clock, journal } = this.#base
+    this.#isDraining = true
+    this.#front.drain()
+    if (graceful) {
+      const patience = setTimeout(() => this.#cut(), this.#settings.limits.drainMs)
+      await this.#front.idle()
+      clearTimeout(patience)
+    } else {
+      await this.#front.idle()
+    }
+    await this.#policies.close()
+    this.#forwarder.close()
+    this.#resolver.close()
+    const uptimeMs = clock.monotonic() - this.#startedMs
+    await this.#append(processStoppedEvent({ version: this.#deps.version, pid: process.pid, reason: graceful ? 'asked to stop' : 'asked to stop at once', uptimeMs }))
+    await journal.flush()
+    await this.#exporter?.close(graceful ? exporterDrainMs : 0)
+    await journal.close()
+    await this.#ops?.stop()
+    this.#metrics.close()
+  }
+
+  #cut(): void {
+    this.#gate.live.closeAll()
+    this.#front.destroy()
+  }
+
+  /** Every load and every rejection is an event; a load judges what is open again. */
+  #followPolicies(): void {
+    this.#policies.onLoaded((policy, problems) => {
+      const previousRevision = this.#revision
+      this.#revision = policy.revision
+      this.#tally.policyLoads += 1
+      const warnings = problems.filter((problem) => problem.severity === 'warning').length
+      void this.#append(policyLoadedEvent({ ...policy, previousRevision, files: this.#policies.files(), warnings }))
+      if (previousRevision === undefined) return
+      this.#forwarder.closeRevision(previousRevision)
+      this.#gate.live.judgeAgain().then(
+        (closed) => this.#deps.log.info({ revision: policy.revision, closed }, 'a new policy is in force'),
+        this.#base.onFault,
+      )
+    })
+    this.#policies.onRejected((problems) => {
+      this.#tally.policyRejections += 1
+      void this.#append(policyRejectedEvent({ revision: this.#revision, problems: problems.filter((problem) => problem.severity === 'error') }))
+    })
+  }
+
+  #startExporter(): void {
+    const { otel, dataDir } = this.#settings
+    if (otel.exporter === undefined) return
+    this.#exporter = startExporter({
+      dir: journalDir(dataDir),
+      ...otel.exporter,
+      environment: otel.environment,
+      version: this.#deps.version,
+      onDelivered: (seq) => this.#base.journal.delivered(seq),
+      onEvent: (event) => void this.#append(event),
+      onLog: (level, message) => this.#deps.log[level]({}, message),
+    })
+  }
+
+  /** Events about the proxy itself: nobody waits for them, and a journal that is down has said so. */
+  async #append(event: AuditEvent): Promise<void> {
+    try {
+      await this.#base.journal.append(event)
+    } catch (error) {
+      this.#deps.log.warn({ event: event.name, error: error instanceof Error ? error.message : String(error) }, 'an event could not be journaled')
+    }
+  }
+
+  #listening(proxy: string, ops: string, policy: { revision: string; mode: 'enforce' | 'monitor'; ruleCount: number; feedNames: number }): Listening {
+    const { settings } = { settings: this.#settings }
+    const problems = this.#policies.problems().filter((problem) => problem.severity !== 'error')
+    return {
+      proxy,
+      control: settings.control === 'off' ? 'off' : 'not open in this version',
+      ops,
+      policy: policy.revision,
+      pid: process.pid,
+      mode: policy.mode,
+      policyFiles: this.#policies.files(),
+      ruleCount: policy.ruleCount,
+      feedNames: policy.feedNames,
+      journal: join(settings.dataDir, 'journal'),
+      otlp: settings.otel.exporter?.endpoint,
+      advisory: settings.clients.length === 0,
+      warnings: problems.map((problem) => `${problem.file}:${problem.line}: ${problem.message}`),
+    }
+  }
+
+  #checks(): readonly Check[] {
+    const state = this.#base.journal.state()
+    const policy = this.#policies.state()
+    return [
+      policy === 'ok' ? { name: 'policy', state: 'ok' } : { name: 'policy', state: 'fail', detail: policy === 'none' ? 'no valid policy is loaded' : 'the last change of the policy is not valid; the one before it is in force' },
+      state === 'ok' ? { name: 'journal', state: 'ok' } : { name: 'journal', state: state === 'near_full' ? 'warn' : 'fail', detail: state === 'near_full' ? 'the journal is 80 % full of records that may not be removed' : 'the journal cannot be written, so nothing is allowed' },
+      this.#isDraining ? { name: 'draining', state: 'fail', detail: 'the proxy is stopping' } : { name: 'draining', state: 'ok' },
+    ]
+  }
+
+  #snapshot() {
+    const { records, bytes, undelivered, state } = this.#base.journal.stats()
+    const policy = this.#policies.current()
+    return {
+      decisions: this.#tally.decisions,
+      refusals: this.#tally.refusals,
+      openConnections: this.#connections.size,
+      openTunnels: this.#gate.live.size,
+      journal: { records, bytes, undelivered, state },
+      policy: { loads: this.#tally.policyLoads, rejections: this.#tally.policyRejections, rules: policy?.ruleCount ?? 0, feedNames: policy?.feedNames ?? 0 },
+    }
+  }
+}
+
+const exporterDrainMs = 5_000

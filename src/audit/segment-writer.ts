@@ -1,0 +1,124 @@
+// Appends whole lines to the segment that is being written. After a failed write nothing torn stays:
+// the file is cut back to its last whole line before anything else is written. It never overwrites.
+import { closeSync, fdatasync, ftruncateSync, fstatSync, openSync, statSync, writeSync } from 'node:fs'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { segmentName } from './segments.ts'
+
+/** The two calls that can fail for want of room or a broken disk; tests put their own here. */
+export interface SegmentIo {
+  write(fd: number, buffer: Uint8Array, offset: number, length: number): number
+  truncate(fd: number, length: number): void
+}
+
+/** A write that ended early: `written` bytes of it are in the file. */
+export class WriteFault extends Error {
+  override readonly name = 'WriteFault'
+  readonly written: number
+
+  constructor(written: number, cause: unknown) {
+    super(`journal write failed: ${cause instanceof Error ? cause.message : String(cause)}`, { cause })
+    this.written = written
+  }
+}
+
+const systemIo: SegmentIo = {
+  write: (fd, buffer, offset, length) => writeSync(fd, buffer, offset, length),
+  truncate: (fd, length) => ftruncateSync(fd, length),
+}
+const bufferBytes = 1024 * 1024
+const syncData = promisify(fdatasync)
+
+export class SegmentWriter {
+  readonly name: string
+  readonly path: string
+  readonly firstSeq: number
+  readonly #fd: number
+  readonly #inode: number
+  readonly #io: SegmentIo
+  readonly #buffer: Buffer
+  #size: number
+  #isTorn = false
+  #syncedSize: number
+
+  /** Opens the segment that starts with `firstSeq`, new or to go on with; `buffer` is reused over rotations. */
+  constructor(dir: string, firstSeq: number, io: SegmentIo = systemIo, buffer: Buffer = Buffer.allocUnsafeSlow(bufferBytes)) {
+    this.name = segmentName(firstSeq)
+    this.path = join(dir, this.name)
+    this.firstSeq = firstSeq
+    this.#io = io
+    this.#buffer = buffer
+    this.#fd = openSync(this.path, 'a', 0o600)
+    const { size, ino } = fstatSync(this.#fd)
+    this.#size = size
+    this.#inode = ino
+    this.#syncedSize = size
+  }
+
+  /** bytes of whole lines in the segment */
+  get size(): number {
+    return this.#size
+  }
+
+  /** The same folder, io and buffer with the next segment. */
+  next(dir: string, firstSeq: number): SegmentWriter {
+    return new SegmentWriter(dir, firstSeq, this.#io, this.#buffer)
+  }
+
+  /** Writes ASCII text; on failure throws WriteFault and leaves what was written to `cutBack`. */
+  write(text: string): void {
+    const isLarge = text.length > this.#buffer.length
+    const data = isLarge ? Buffer.from(text, 'latin1') : this.#buffer
+    if (!isLarge) data.write(text, 0, 'latin1')
+    let written = 0
+    try {
+      while (written < text.length) {
+        const count = this.#io.write(this.#fd, data, written, text.length - written)
+        if (count <= 0) throw new Error('the file took no bytes')
+        written += count
+      }
+    } catch (error) {
+      this.#isTorn = true
+      throw new WriteFault(written, error)
+    }
+    this.#size += text.length
+  }
+
+  /** After a WriteFault: keeps `wholeBytes` of the failed text, the whole lines, and cuts off the rest. */
+  keep(wholeBytes: number): void {
+    this.#size += wholeBytes
+  }
+
+  /** Cuts a torn end off, if there is one; throws when that fails, and then nothing may be written. */
+  cutBack(): void {
+    if (!this.#isTorn) return
+    this.#io.truncate(this.#fd, this.#size)
+    this.#isTorn = false
+  }
+
+  /** Whether the file is still where and what it was; someone may have removed or changed it. */
+  isInPlace(): boolean {
+    const found = statSync(this.path, { throwIfNoEntry: false })
+    return found !== undefined && found.ino === this.#inode && found.size === this.#size
+  }
+
+  /** Hands what is written to the disk itself, off the main thread. */
+  async sync(): Promise<void> {
+    const size = this.#size
+    if (size === this.#syncedSize) return
+    await syncData(this.#fd)
+    this.#syncedSize = size
+  }
+
+  /** Forces the rest to the disk and closes, in the background. */
+  finish(onFault: (error: unknown) => void): void {
+    this.sync()
+      .catch(onFault)
+      .finally(() => this.close())
+      .catch(onFault)
+  }
+
+  close(): void {
+    closeSync(this.#fd)
+  }
+}

@@ -1,0 +1,160 @@
+// Builds the events about the proxy itself: its policy, its process, and its journal. Pure. A gap event
+// says that records are missing and why; it must never be left out because it looks bad.
+import { escapeText } from './escape.ts'
+import type { AuditEvent } from './event.ts'
+import { scrubText } from './redaction.ts'
+
+/** A policy became the one that decides. */
+export function policyLoadedEvent(loaded: {
+  readonly revision: string
+  readonly previousRevision: string | undefined
+  readonly mode: 'enforce' | 'monitor'
+  readonly ruleCount: number
+  readonly feedNames: number
+  readonly files: readonly string[]
+  readonly warnings: number
+}): AuditEvent {
+  return {
+    name: 'sallyport.policy.loaded',
+    severity: 'INFO',
+    body: escapeText(`policy ${loaded.revision} loaded: ${loaded.ruleCount} rules from ${loaded.files.length} files, mode ${loaded.mode}`),
+    attributes: {
+      'sallyport.policy.revision': loaded.revision,
+      'sallyport.policy.previous_revision': loaded.previousRevision,
+      'sallyport.mode': loaded.mode,
+      'sallyport.policy.rules': loaded.ruleCount,
+      'sallyport.policy.feed_names': loaded.feedNames,
+      'sallyport.policy.files': loaded.files.slice(0, 64),
+      'sallyport.policy.warnings': loaded.warnings,
+    },
+  }
+}
+
+/** A changed policy was invalid; the last good one (`revision`, if there is any) goes on deciding. */
+export function policyRejectedEvent(rejected: {
+  readonly revision: string | undefined
+  readonly problems: readonly { readonly file: string; readonly line: number; readonly message: string }[]
+}): AuditEvent {
+  const problems = rejected.problems.map(({ file, line, message }) => `${file}:${line}: ${message}`.slice(0, 512))
+  const kept = rejected.revision === undefined ? 'nothing is allowed' : `policy ${rejected.revision} stays`
+  return {
+    name: 'sallyport.policy.rejected',
+    severity: 'ERROR',
+    body: escapeText(`policy rejected, ${kept}: ${problems[0] ?? 'unknown problem'}${problems.length > 1 ? ` and ${problems.length - 1} more` : ''}`),
+    attributes: {
+      'sallyport.policy.revision': rejected.revision,
+      'sallyport.policy.problem_count': problems.length,
+      'sallyport.policy.problems': problems.slice(0, 16),
+    },
+  }
+}
+
+/** The process opened its listeners. */
+export function processStartedEvent(started: {
+  readonly version: string
+  readonly pid: number
+  readonly listeners: readonly string[]
+  readonly revision: string | undefined
+  readonly mode: 'enforce' | 'monitor'
+  readonly advisory: boolean
+  /** what the proxy itself reports to; a change of it is thus on record */
+  readonly exporterEndpoint: string | undefined
+}): AuditEvent {
+  return {
+    name: 'sallyport.process.started',
+    severity: 'INFO',
+    body: escapeText(`sallyport ${started.version} started, listening on ${started.listeners.join(', ')}`),
+    attributes: {
+      'service.version': started.version,
+      'process.pid': started.pid,
+      'sallyport.listeners': started.listeners,
+      'sallyport.policy.revision': started.revision,
+      'sallyport.mode': started.mode,
+      'sallyport.advisory': started.advisory,
+      'sallyport.exporter.endpoint': started.exporterEndpoint === undefined ? undefined : scrubText(started.exporterEndpoint, 1024),
+    },
+  }
+}
+
+/** The process stops in good order; a start without this before it followed a crash. */
+export function processStoppedEvent(stopped: { readonly version: string; readonly pid: number; readonly reason: string; readonly uptimeMs: number }): AuditEvent {
+  return {
+    name: 'sallyport.process.stopped',
+    severity: 'INFO',
+    body: escapeText(`sallyport ${stopped.version} stopped: ${stopped.reason}`),
+    attributes: {
+      'service.version': stopped.version,
+      'process.pid': stopped.pid,
+      'sallyport.reason': stopped.reason.slice(0, 1024),
+      'sallyport.duration_ms': Math.round(stopped.uptimeMs),
+    },
+  }
+}
+
+/** Why records are missing, or are not where they should be. */
+export type GapCause =
+  /** the journal could not be written; the refused appends are counted */
+  | 'journal_unavailable'
+  /** a session wrote more than its quota; the decisions refused for it are counted */
+  | 'session_quota'
+  /** a partly written record was found at the end of the journal and moved aside */
+  | 'torn_tail'
+  /** a segment was removed, replaced or changed from outside, while it was written or before it was exported */
+  | 'segment_lost'
+  /** records left the journal by retention and no exporter ever had them */
+  | 'pruned'
+  /** the collector refused records for good; they are kept in the poison file */
+  | 'export_rejected'
+
+/** Records are missing: how many, since when, and why. Times in `ms` since the epoch. */
+export function gapEvent(gap: {
+  readonly cause: GapCause
+  readonly count: number
+  readonly detail: string
+  readonly sinceMs?: number | undefined
+  readonly untilMs?: number | undefined
+  readonly session?: string | undefined
+  readonly firstSeq?: number | undefined
+  readonly lastSeq?: number | undefined
+}): AuditEvent {
+  const ownFault = gap.cause === 'journal_unavailable' || gap.cause === 'segment_lost'
+  return {
+    name: 'sallyport.audit.gap',
+    severity: ownFault ? 'ERROR' : 'WARN',
+    body: escapeText(`audit gap (${gap.cause}), ${gap.count} affected: ${gap.detail}`),
+    attributes: {
+      'sallyport.gap.cause': gap.cause,
+      'sallyport.gap.count': gap.count,
+      'sallyport.gap.since': isoTime(gap.sinceMs),
+      'sallyport.gap.until': isoTime(gap.untilMs),
+      'sallyport.gap.first_seq': gap.firstSeq,
+      'sallyport.gap.last_seq': gap.lastSeq,
+      'session.id': gap.session,
+      'sallyport.reason': gap.detail.slice(0, 1024),
+    },
+  }
+}
+
+/** A segment is complete: where the chain stands, and what retention removed since the last one. */
+export function checkpointEvent(checkpoint: {
+  readonly segment: string
+  readonly lastSeq: number
+  readonly lastHash: string
+  readonly bytes: number
+}): AuditEvent {
+  return {
+    name: 'sallyport.audit.checkpoint',
+    severity: 'INFO',
+    body: escapeText(`segment ${checkpoint.segment} is complete with record ${checkpoint.lastSeq}`),
+    attributes: {
+      'sallyport.checkpoint.segment': checkpoint.segment,
+      'sallyport.checkpoint.last_seq': checkpoint.lastSeq,
+      'sallyport.checkpoint.last_hash': checkpoint.lastHash,
+      'sallyport.checkpoint.bytes': checkpoint.bytes,
+    },
+  }
+}
+
+function isoTime(ms: number | undefined): string | undefined {
+  return ms === undefined ? undefined : new Date(ms).toISOString()
+}

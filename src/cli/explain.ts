@@ -1,0 +1,162 @@
+// `sallyport explain`: what the policy answers to a URL, which line says so, and what nearly did. It asks
+// the same function as the proxy does, resolves no name and opens no connection.
+import { parseArgs } from 'node:util'
+import { ProxyError } from '../errors.ts'
+import type { RuleRef } from '../policy/decision.ts'
+import type { Principal } from '../policy/facts.ts'
+import { compileFor, formatProblems, printable, shownPath } from './policy-problems.ts'
+import { findPolicy, policyOptions, policyOptionsHelp } from './policy-settings.ts'
+import { readTarget } from './policy-target.ts'
+import type { ExplainTarget } from './policy-target.ts'
+import { verdictOf } from './policy-verdict.ts'
+import type { Part, VerdictOf } from './policy-verdict.ts'
+import { UsageError } from './run.ts'
+import type { Command, CommandIo } from './run.ts'
+
+const usage = `usage: sallyport explain URL [OPTIONS]
+
+Says what the policy answers to URL: the decision, the rule and the line it stands on, what else matched
+and what nearly did. URL is https://host[:port]/path, http://host[:port]/path or host[:port].
+For https a proxy is only asked to CONNECT host:port: that is what is explained, with the request inside
+as far as rules look at it. Names are not resolved.
+
+  --method METHOD      of the request (default: GET)
+  --upgrade websocket  the request asks for a WebSocket
+  --agent NAME         the agent that asks (default: anonymous)
+  --team NAME          its team
+${policyOptionsHelp}  --json               one JSON object
+  -h, --help
+
+examples:
+  sallyport explain https://api.github.com/repos/o/r --method POST
+  sallyport explain http://example.com/ --agent codex
+  sallyport explain github.com:22
+  sallyport explain https://example.com/ --json | jq .verdict
+
+exit codes: 0 allow, 3 deny or ask, 1 the policy has errors, 2 wrong command line
+`
+
+const options = {
+  ...policyOptions,
+  method: { type: 'string' },
+  upgrade: { type: 'string' },
+  agent: { type: 'string' },
+  team: { type: 'string' },
+} as const
+
+export const explainCommand: Command = {
+  name: 'explain',
+  summary: 'say what the policy answers to a URL, and which line says so',
+  usage,
+  async run(argv, io) {
+    const { values, positionals } = parseArgs({ args: [...argv], options, allowPositionals: true })
+    if (values.help === true) {
+      io.out(usage)
+      return 0
+    }
+    const target = targetOf(positionals, values)
+    const place = findPolicy(values, io)
+    if (place === undefined) return 1
+    const { policy, problems, sources } = await compileFor({ files: [], ...place, cwd: io.cwd })
+    if (policy === undefined) {
+      io.err(formatProblems(problems.filter(({ severity }) => severity === 'error'), sources, io.cwd))
+      io.err('the policy has errors, so the proxy would not load it\n')
+      return 1
+    }
+    const answer = verdictOf(policy, target, place.onlyLoopback)
+    if (values.json === true) io.out(`${JSON.stringify(asJson(target, answer, io.cwd), undefined, 2)}\n`)
+    else printPeople(target, answer, io)
+    return answer.verdict === 'allow' ? 0 : 3
+  },
+}
+
+interface Values {
+  readonly method?: string
+  readonly upgrade?: string
+  readonly agent?: string
+  readonly team?: string
+}
+
+function targetOf(positionals: readonly string[], values: Values): ExplainTarget {
+  const [text] = positionals
+  if (text === undefined || positionals.length > 1) throw new UsageError('one URL is needed')
+  const { method = 'GET', upgrade, agent = 'anonymous', team } = values
+  if (!/^[A-Za-z][A-Za-z\d_-]*$/.test(method)) throw new UsageError(`\`${method}\` is no method`)
+  if (upgrade !== undefined && upgrade !== 'websocket') throw new UsageError('`--upgrade` takes `websocket`')
+  const principal: Principal = { session: 'anonymous', agent, team, owner: undefined }
+  try {
+    return readTarget(text, { method: method.toUpperCase(), upgrade, principal })
+  } catch (error) {
+    if (!(error instanceof ProxyError)) throw error
+    throw new UsageError(`${error.message} (the proxy answers ${error.code})`)
+  }
+}
+
+function printPeople(target: ExplainTarget, answer: VerdictOf, io: CommandIo): void {
+  const { verdict, code, reason, outer, inner, notes } = answer
+  const ending = code === 'allowed' ? '' : ` (${code})`
+  const lines = [`${verdict}: ${target.asked}`, `  ${reason}${ending}`]
+  if (answer.rule !== undefined) lines.push(`  decided by ${placeOf(answer.rule, io.cwd)}`)
+  if (answer.monitored !== undefined) {
+    const { verdict: enforced, code: enforcedCode, reason: enforcedReason } = answer.monitored
+    lines.push(`  monitor mode: enforced, the answer would be ${enforced}: ${enforcedReason} (${enforcedCode})`)
+  }
+  for (const note of notes) lines.push(`  ${note}`)
+  lines.push(...tableOf(outer, io.cwd))
+  if (inner !== undefined && target.inner !== undefined) {
+    const { method, path } = target.inner
+    const { decision } = inner.explanation
+    lines.push('', `inside the tunnel: ${decision.verdict}: ${method ?? ''} ${path ?? ''}`, `  ${decision.reason}`)
+    if (decision.rule !== undefined) lines.push(`  decided by ${placeOf(decision.rule, io.cwd)}`)
+    lines.push(...tableOf(inner, io.cwd))
+  }
+  lines.push('', `policy revision ${outer.explanation.decision.revision}`)
+  io.out(`${lines.map(printable).join('\n')}\n`)
+}
+
+/** What matched and what nearly did, in columns. */
+function tableOf({ explanation }: Part, cwd: string): string[] {
+  const rows = [
+    ...explanation.matched.map((each) => ['matches', each.verdict, placeOf(each.rule, cwd), each.says]),
+    ...explanation.near.map((each) => ['nearly', each.verdict, placeOf(each.rule, cwd), each.says]),
+  ]
+  const widths = [0, 1, 2].map((column) => Math.max(0, ...rows.map((row) => row[column]?.length ?? 0)))
+  return rows.map((row) => `  ${row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  ')}`.trimEnd())
+}
+
+function placeOf({ id, pattern, file, line }: RuleRef, cwd: string): string {
+  const place = line === 0 ? file : `${shownPath(file, cwd)}:${line}`
+  return pattern === '' ? `${id} (${place})` : `${id} \`${pattern}\` (${place})`
+}
+
+function asJson(target: ExplainTarget, answer: VerdictOf, cwd: string): object {
+  const { verdict, code, reason, monitored, notes, outer, inner } = answer
+  return {
+    asked: target.asked,
+    verdict,
+    code,
+    reason,
+    rule: ruleJson(answer.rule, cwd),
+    monitored: monitored === undefined ? null : { ...monitored, rule: ruleJson(monitored.rule, cwd) },
+    notes,
+    revision: outer.explanation.decision.revision,
+    ...partJson(outer, cwd),
+    inner: inner === undefined ? null : innerJson(inner, cwd),
+  }
+}
+
+function innerJson(inner: Part, cwd: string): object {
+  const { verdict, code, reason, rule } = inner.explanation.decision
+  return { verdict, code, reason, rule: ruleJson(rule, cwd), ...partJson(inner, cwd) }
+}
+
+function partJson({ explanation }: Part, cwd: string): object {
+  return {
+    matched: explanation.matched.map((each) => ({ ...each, rule: ruleJson(each.rule, cwd) })),
+    near: explanation.near.map((each) => ({ ...each, rule: ruleJson(each.rule, cwd) })),
+  }
+}
+
+function ruleJson(rule: RuleRef | undefined, cwd: string): RuleRef | null {
+  return rule === undefined ? null : { ...rule, file: rule.line === 0 ? rule.file : shownPath(rule.file, cwd) }
+}

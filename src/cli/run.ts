@@ -1,0 +1,186 @@
+// The command frame: finds the command, loads it only then, and turns every ending into an exit code
+// (0 ok, 1 error, 2 usage, 3 denied, 4 timed out). It knows no command's business.
+import { readFileSync } from 'node:fs'
+import type { Environment } from '../config/environment.ts'
+import type { CreateApp } from '../config/listening.ts'
+import { nearestWord } from '../policy/suggestion.ts'
+
+export interface CommandIo {
+  /** data, for people or programs; newlines are the caller's */
+  out(text: string): void
+  /** notes and errors */
+  err(text: string): void
+  /** stdout is a terminal and NO_COLOR is not set: colour and marks are welcome */
+  readonly isTty: boolean
+  readonly cwd: string
+  /** aborted on the first SIGINT or SIGTERM */
+  readonly signal?: AbortSignal
+}
+
+export interface Command {
+  readonly name: string
+  /** one line for `sallyport --help` */
+  readonly summary: string
+  /** whole text of `sallyport NAME --help`, ending in a newline */
+  readonly usage: string
+  /** resolves to the exit code; `argv` starts after the command's name */
+  run(argv: readonly string[], io: CommandIo): Promise<number>
+}
+
+/** Thrown by a command for a wrong command line; ends in exit code 2. */
+export class UsageError extends Error {
+  override readonly name = 'UsageError'
+}
+
+export interface Signals {
+  /** second and later SIGINT or SIGTERM; the first aborts `CommandIo.signal` */
+  onInsist(listener: () => void): void
+  onReload(listener: () => void): void
+}
+
+/** What only the process itself can hand over. */
+export interface RunDeps {
+  readonly createApp: CreateApp
+  readonly signals: Signals
+  readonly env: Environment
+  /** options that Node itself was started with */
+  readonly execArgv: readonly string[]
+}
+
+interface CommandEntry {
+  readonly name: string
+  readonly summary: string
+  load(deps: RunDeps): Promise<Command>
+}
+
+/** Every command, in the order of `--help`. */
+export const commands: readonly CommandEntry[] = [
+  {
+    name: 'start',
+    summary: 'run the proxy',
+    load: async (deps) => (await import('./start.ts')).startCommand(deps),
+  },
+  {
+    name: 'check',
+    summary: 'compile policy files and say what is wrong with them',
+    load: async () => (await import('./check.ts')).checkCommand,
+  },
+  {
+    name: 'explain',
+    summary: 'say what the policy answers to a URL, and which line says so',
+    load: async () => (await import('./explain.ts')).explainCommand,
+  },
+  {
+    name: 'test',
+    summary: "run the policies' own match and not_match cases",
+    load: async () => (await import('./test.ts')).testCommand,
+  },
+  {
+    name: 'why',
+    summary: 'say why requests were refused lately',
+    load: async () => (await import('./why.ts')).whyCommand,
+  },
+  {
+    name: 'audit',
+    summary: 'read and verify the journal',
+    load: async () => (await import('./audit.ts')).auditCommand,
+  },
+  {
+    name: 'doctor',
+    summary: 'check the set-up, and whether anything gets past the proxy from here',
+    load: async (deps) => (await import('./doctor.ts')).doctorCommand(deps),
+  },
+]
+
+/** Runs one command line (without node and script) and resolves to its exit code. */
+export async function runCli(
+  argv: readonly string[],
+  io: CommandIo,
+  deps: RunDeps,
+): Promise<number> {
+  const [name, ...rest] = argv
+  if (name === undefined || name === '--help' || name === '-h' || name === 'help') {
+    return help(rest[0], name, io, deps)
+  }
+  if (name === '--version' || name === '-V') {
+    io.out(`sallyport ${version()}\n`)
+    return 0
+  }
+  const entry = commands.find((known) => known.name === name)
+  if (entry === undefined) return unknownCommand(name, io)
+  const command = await entry.load(deps)
+  const end = rest.indexOf('--')
+  const own = end === -1 ? rest : rest.slice(0, end)
+  if (own.includes('--help') || own.includes('-h')) {
+    io.out(command.usage)
+    return 0
+  }
+  try {
+    return await command.run(rest, io)
+  } catch (error) {
+    if (!isUsageError(error)) throw error
+    io.err(`sallyport ${name}: ${error.message}\nsee \`sallyport ${name} --help\`\n`)
+    return 2
+  }
+}
+
+async function help(
+  topic: string | undefined,
+  asked: string | undefined,
+  io: CommandIo,
+  deps: RunDeps,
+): Promise<number> {
+  if (asked === 'help' && topic !== undefined) {
+    const entry = commands.find((known) => known.name === topic)
+    if (entry === undefined) return unknownCommand(topic, io)
+    io.out((await entry.load(deps)).usage)
+    return 0
+  }
+  if (asked === undefined) {
+    io.err(overview())
+    return 2
+  }
+  io.out(overview())
+  return 0
+}
+
+function overview(): string {
+  const width = Math.max(...commands.map((entry) => entry.name.length))
+  const table = commands.map((entry) => `  ${entry.name.padEnd(width)}  ${entry.summary}\n`)
+  return `sallyport: the guarded way out for software agents
+
+usage: sallyport COMMAND [OPTIONS]
+
+commands:
+${table.join('')}
+\`sallyport COMMAND --help\` says what a command takes; \`sallyport --version\` says which version this is.
+exit codes: 0 ok, 1 error, 2 wrong command line, 3 denied, 4 timed out
+`
+}
+
+function unknownCommand(name: string, io: CommandIo): number {
+  const near = nearestWord(
+    name,
+    commands.map((entry) => entry.name),
+  )
+  const hint = near === undefined ? '' : `, did you mean \`${near}\`?`
+  io.err(`sallyport: there is no command \`${name}\`${hint}\nsee \`sallyport --help\`\n`)
+  return 2
+}
+
+/** A wrong command line, whether a command said so or `node:util` parseArgs did. */
+function isUsageError(error: unknown): error is Error {
+  if (error instanceof UsageError) return true
+  const code = error instanceof Error && 'code' in error ? error.code : undefined
+  return typeof code === 'string' && code.startsWith('ERR_PARSE_ARGS_')
+}
+
+/** The version in package.json. */
+export function version(): string {
+  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8')
+  const manifest: unknown = JSON.parse(text)
+  if (typeof manifest === 'object' && manifest !== null && 'version' in manifest) {
+    return String(manifest.version)
+  }
+  return 'unknown'
+}

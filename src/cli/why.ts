@@ -1,0 +1,144 @@
+// `sallyport why [HOST]`: why requests were refused lately, where the rule stands, and what to do next.
+// For people whose client shows only a number. It reads the journal and changes nothing.
+import { parseArgs, styleText } from 'node:util'
+import micromatch from 'micromatch'
+import { escapeText } from '../audit/escape.ts'
+import { findRecords } from '../audit/journal-query.ts'
+import type { JournalRecord } from '../audit/record.ts'
+import { nextStep } from './next-step.ts'
+import { findJournal, journalOptions, journalOptionsHelp, missingJournal, readCount } from './journal-place.ts'
+import { attributeText } from './record-line.ts'
+import { type Command, type CommandIo, UsageError } from './run.ts'
+
+const usage = `usage: sallyport why [HOST] [OPTIONS]
+
+Says why requests were refused or failed lately, newest first: the reason, the rule and the line it
+stands on, the request id that the client was given, and what to do next. HOST is a host name, an
+address, a URL, or a pattern such as '*.example.com'; without it every host counts.
+
+  -n N            how many (default: 5)
+${journalOptionsHelp}  --json          one JSON object with \`refusals\`
+
+examples:
+  sallyport why
+  sallyport why pastebin.com
+  sallyport why '*.githubusercontent.com' -n 20 --json
+
+exit codes: 0 ok, 1 there is no journal, 2 wrong command line
+`
+
+const options = { ...journalOptions, count: { type: 'string', short: 'n', default: '5' } } as const
+
+export const whyCommand: Command = {
+  name: 'why',
+  summary: 'say why requests were refused lately',
+  usage,
+  run: async (argv, io) => {
+    const { values, positionals } = parseArgs({ args: [...argv], options, allowPositionals: true })
+    const [host, ...extra] = positionals
+    if (extra.length > 0) throw new UsageError('name one host, or none')
+    return why(host, readCount('-n', values.count), values, io)
+  },
+}
+
+async function why(host: string | undefined, limit: number, values: { readonly json: boolean; readonly data?: string; readonly config?: string }, io: CommandIo): Promise<number> {
+  const dir = findJournal(values, io)
+  if (dir === undefined) return 1
+  const isHost = hostFilter(host)
+  const { records, segments } = await findRecords(dir, limit, (record) => isRefusal(record) && isHost(record))
+  if (segments === 0) {
+    io.err(missingJournal(dir))
+    return 1
+  }
+  const newestFirst = records.toReversed()
+  if (values.json) {
+    io.out(`${JSON.stringify({ refusals: newestFirst.map(refusalJson) })}\n`)
+    return 0
+  }
+  for (const record of newestFirst) io.out(refusalText(record, io.isTty))
+  if (records.length === 0) await sayNothingFound(dir, host, isHost, io)
+  return 0
+}
+
+async function sayNothingFound(dir: string, host: string | undefined, isHost: (record: JournalRecord) => boolean, io: CommandIo): Promise<void> {
+  const about = host === undefined ? 'any host' : `\`${escapeText(host)}\``
+  io.out(`no refusal of ${about} is in the journal\n`)
+  const { records } = await findRecords(dir, 1, isHost)
+  const [last] = records
+  if (host !== undefined && last !== undefined) io.out(`the last record about it: ${escapeText(last.time)} ${escapeText(last.body)}\n`)
+  else if (host !== undefined) io.out('nor anything else about it: did the client use this proxy? `sallyport doctor` can tell\n')
+}
+
+/** Every verdict but an allow, what monitor mode would have refused, and failures that were no verdict. */
+function isRefusal({ name, attributes }: JournalRecord): boolean {
+  if (name === 'sallyport.decision') return attributes['network.policy.decision'] !== 'allow' || attributes['sallyport.monitored.verdict'] !== undefined
+  return name === 'sallyport.exchange.ended' && attributes['sallyport.outcome'] === 'failed'
+}
+
+function hostFilter(host: string | undefined): (record: JournalRecord) => boolean {
+  if (host === undefined) return () => true
+  const name = bareHost(host)
+  const matches = /[*?]/.test(name) ? micromatch.matcher(name, { nocase: true, dot: true }) : (address: string) => address.toLowerCase() === name
+  return ({ attributes }) => typeof attributes['server.address'] === 'string' && matches(attributes['server.address'])
+}
+
+/** `https://Example.COM:443/x` and `example.com.` both mean `example.com`. */
+function bareHost(text: string): string {
+  const authority = text.replace(/^[a-z][a-z0-9+.-]*:\/\//i, '').replace(/[/?#].*$/, '')
+  const withoutPort = /^\[(.*)\](?::\d+)?$/.exec(authority)?.[1] ?? (authority.split(':').length === 2 ? authority.replace(/:\d+$/, '') : authority)
+  return withoutPort.toLowerCase().replace(/\.$/, '')
+}
+
+function refusalText(record: JournalRecord, isTty: boolean): string {
+  const text = (name: string): string | undefined => attributeText(record, name)
+  const bold = (words: string): string => (isTty ? styleText('bold', words, { validateStream: false }) : words)
+  const file = text('security_rule.ruleset.name')
+  const rule = text('security_rule.name')
+  const method = text('http.request.method')
+  const path = text('url.path') ?? ''
+  const lines = [
+    bold(`${text('server.address') ?? '-'}:${text('server.port') ?? '-'}`) + (method === undefined || method === 'none' ? '' : `  ${method} ${path}`),
+    `  when     ${escapeText(record.time, 32)}`,
+    `  why      ${text('sallyport.reason') ?? escapeText(record.body)} (${text('sallyport.code') ?? '-'})`,
+    monitoredLine(record),
+    rule === undefined ? undefined : `  rule     ${rule}${text('sallyport.rule.line') === '0' ? '' : ` at ${file ?? '-'}:${text('sallyport.rule.line') ?? '-'}`}, pattern ${text('sallyport.rule.pattern') ?? '-'}`,
+    `  who      session ${text('session.id') ?? '-'}, agent ${text('gen_ai.agent.name') ?? '-'}, from ${text('client.address') ?? '-'}`,
+    `  request  ${text('sallyport.request.id') ?? '-'}`,
+    `  next     ${nextStep(String(refusalCode(record)))}`,
+  ]
+  return `${lines.filter((line) => line !== undefined).join('\n')}\n`
+}
+
+function monitoredLine(record: JournalRecord): string | undefined {
+  const verdict = attributeText(record, 'sallyport.monitored.verdict')
+  if (verdict === undefined) return undefined
+  return `  monitor  it went through; enforce mode says ${verdict}: ${attributeText(record, 'sallyport.monitored.reason') ?? '-'} (${attributeText(record, 'sallyport.monitored.code') ?? '-'})`
+}
+
+function refusalCode({ attributes }: JournalRecord): unknown {
+  return attributes['sallyport.monitored.code'] ?? attributes['sallyport.code']
+}
+
+function refusalJson(record: JournalRecord): object {
+  const { attributes, time, seq, body } = record
+  const value = (name: string) => attributes[name] ?? null
+  return {
+    time,
+    seq,
+    host: value('server.address'),
+    port: value('server.port'),
+    method: value('http.request.method'),
+    path: value('url.path'),
+    verdict: attributes['network.policy.decision'] ?? 'failed',
+    stage: value('sallyport.stage'),
+    code: value('sallyport.code'),
+    reason: attributes['sallyport.reason'] ?? body,
+    rule: attributes['security_rule.name'] === undefined ? null : { id: value('security_rule.name'), pattern: value('sallyport.rule.pattern'), file: value('security_rule.ruleset.name'), line: value('sallyport.rule.line') },
+    monitored: attributes['sallyport.monitored.verdict'] === undefined ? null : { verdict: value('sallyport.monitored.verdict'), code: value('sallyport.monitored.code'), reason: value('sallyport.monitored.reason') },
+    session: value('session.id'),
+    agent: value('gen_ai.agent.name'),
+    client: value('client.address'),
+    request_id: value('sallyport.request.id'),
+    next: nextStep(String(refusalCode(record))),
+  }
+}

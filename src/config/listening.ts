@@ -1,0 +1,53 @@
+// What the composition root promises its starter: the running instance and where it listens. Types
+// only, so that commands and tests can stand in for the real one.
+import type { Settings } from './settings.ts'
+
+/** What is true once the listeners are open. */
+export interface Listening {
+  /** URL of the proxy listener, with the port that was picked: `http://127.0.0.1:3128` */
+  readonly proxy: string
+  readonly control: string
+  /** URL of the ops listener, or `off` */
+  readonly ops: string
+  /** revision of the policy in force */
+  readonly policy: string
+  readonly pid: number
+  readonly mode: 'enforce' | 'monitor'
+  /** policy files that were read, managed layer first */
+  readonly policyFiles: readonly string[]
+  readonly ruleCount: number
+  /** names on denied_domains_files */
+  readonly feedNames: number
+  /** folder of the journal's segments */
+  readonly journal: string
+  /** OTLP endpoint, or undefined when nothing is exported */
+  readonly otlp: string | undefined
+  /** clients may run as the user that this process runs as */
+  readonly advisory: boolean
+  /** one sentence each, for the operator */
+  readonly warnings: readonly string[]
+}
+
+export interface App {
+  start(): Promise<Listening>
+  /** graceful: what is in flight may finish, up to `limits.drain`; else everything is cut at once */
+  stop(graceful: boolean): Promise<void>
+  /** reads policies again; a policy that does not compile leaves the last good one in force */
+  reload(): Promise<void>
+}
+
+/** Fields are a closed list of plain values: never a header object, never a credential. */
+export interface OperatorLog {
+  info(fields: LogFields, message: string): void
+  warn(fields: LogFields, message: string): void
+  error(fields: LogFields, message: string): void
+  debug(fields: LogFields, message: string): void
+}
+export type LogFields = Readonly<Record<string, string | number | boolean | undefined>>
+
+export interface AppDeps {
+  readonly log: OperatorLog
+  readonly version: string
+}
+
+export type CreateApp = (settings: Settings, deps: AppDeps) => Promise<App>

@@ -1,0 +1,187 @@
+// What settings must be together: rules over more than one of them, and the two tables whose values
+// come from elsewhere (a password file, a variable in a header). Fails closed: when in doubt, a problem.
+import { readFileSync } from 'node:fs'
+import { classifyAddress, parseIp } from '../target/address.ts'
+import type { Values } from './load.ts'
+import type { SettingName } from './schema.ts'
+import type { HostPort, OtelSettings, Settings, UpstreamProxySettings } from './settings.ts'
+
+/** True for 127.0.0.0/8 and ::1; what is not an address is not loopback. */
+export function isLoopback(host: string): boolean {
+  const ip = parseIp(host)
+  return ip !== undefined && classifyAddress(ip) === 'loopback'
+}
+
+/** `host:port`, IPv6 in brackets. */
+export function formatHostPort({ host, port }: HostPort): string {
+  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
+}
+
+/** Adds every broken rule to `values.problems`, every doubtful one to `values.warnings`. */
+export function judgeSettings(settings: Settings, values: Values): void {
+  judgeListeners(settings, values)
+  const { audit } = settings
+  if (audit.segmentBytes > audit.maxBytes / 2) {
+    values.problem('auditSegmentBytes', 'is more than half of `audit.max_bytes`, so nothing could be kept')
+  }
+  const { exporter } = settings.otel
+  if (exporter !== undefined && URL.parse(exporter.endpoint)?.pathname === '/') {
+    values.warnings.push(
+      `otel: the endpoint ${exporter.endpoint} has no path; OTLP receivers take logs at /v1/logs`,
+    )
+  }
+  if (exporter !== undefined && Object.keys(exporter.headers).length > 0 && isClear(exporter.endpoint)) {
+    values.warnings.push('otel: fields are sent in clear text to a host that is not this one')
+  }
+}
+
+function isClear(endpoint: string): boolean {
+  const parsed = URL.parse(endpoint)
+  if (parsed === null || parsed.protocol === 'https:') return false
+  const host = parsed.hostname.replace(/^\[|\]$/g, '')
+  return host !== 'localhost' && !isLoopback(host)
+}
+
+function judgeListeners(settings: Settings, values: Values): void {
+  const { listen, control, ops, clients } = settings
+  if (settings.requireSession) {
+    values.problem('requireSession', 'needs sessions, which this version does not have: set `clients` instead')
+  }
+  if (!isLoopback(listen.host) && clients.length === 0 && !settings.requireSession) {
+    values.problem(
+      'listen',
+      `\`${formatHostPort(listen)}\` is reachable from other machines: say which may connect with ` +
+        '`clients`, for example `clients = ["10.0.0.0/8"]`',
+    )
+  }
+  if (control !== 'off' && !isLoopback(control.host)) {
+    values.problem('control', `\`${formatHostPort(control)}\` is off loopback and needs TLS, which this version does not have`)
+  }
+  if (clients.some((cidr) => cidr.prefix === 0)) {
+    values.warnings.push('clients: every address may connect to the proxy')
+  }
+  const taken = new Map<string, SettingName>()
+  for (const [name, address] of [['listen', listen], ['control', control], ['ops', ops]] as const) {
+    if (address === 'off' || address.port === 0) continue
+    const spelled = formatHostPort(address)
+    const other = taken.get(spelled)
+    if (other !== undefined) values.problem(name, `and \`${other}\` are both \`${spelled}\``)
+    taken.set(spelled, name)
+  }
+}
+
+export function readOtel(values: Values): OtelSettings {
+  const environment = values.get('otelEnvironment')
+  const choice = values.get('otelExporter')
+  const endpoint = values.get('otelEndpoint')
+  if (choice === 'none') return { environment, exporter: undefined }
+  if (endpoint === undefined) {
+    for (const name of ['otelExporter', 'otelHeaders'] as const) {
+      if (values.get(name) !== undefined) values.problem(name, 'is set without an endpoint')
+    }
+    return { environment, exporter: undefined }
+  }
+  const parsed = URL.parse(endpoint)
+  if (parsed !== null && (parsed.username !== '' || parsed.password !== '')) {
+    values.problem('otelEndpoint', 'may not hold credentials: use `headers`')
+  }
+  const headers: Record<string, string> = Object.create(null)
+  for (const [name, value] of Object.entries(values.get('otelHeaders') ?? {})) {
+    headers[name] = expand(value, values)
+  }
+  return { environment, exporter: { endpoint, protocol: values.get('otelProtocol'), headers } }
+}
+
+/** `${NAME}` from the environment, so that a token need not stand in the file. */
+function expand(value: string, values: Values): string {
+  return value.replaceAll(/\$\{([A-Za-z_][A-Za-z0-9_]*)\}/g, (_, name: string) => {
+    const found = values.env[name]
+    if (found === undefined || found === '') {
+      values.problem('otelHeaders', `names the variable ${name}, which is not set`)
+    }
+    return found ?? ''
+  })
+}
+
+export function readUpstream(values: Values): UpstreamProxySettings | undefined {
+  const written = values.get('upstreamUrl')
+  if (written === undefined) {
+    for (const name of upstreamParts) {
+      if (values.get(name) !== undefined) values.problem(name, 'is set without `upstream_proxy.url`')
+    }
+    return undefined
+  }
+  const url = new URL(written)
+  if ((url.pathname !== '/' && url.pathname !== '') || url.search !== '') {
+    values.problem('upstreamUrl', 'may hold scheme, host and port only')
+  }
+  const inUrl = { username: decode(url.username), password: decode(url.password) }
+  url.username = ''
+  url.password = ''
+  const username = values.get('upstreamUsername') ?? (inUrl.username || undefined)
+  const password = readPassword(values) ?? (inUrl.password || undefined)
+  const caFile = values.get('upstreamCaFile')
+  if (username === undefined && password !== undefined) {
+    values.problem('upstreamUsername', 'is missing: there is a password')
+  }
+  if (username?.includes(':')) values.problem('upstreamUsername', 'may not contain a colon')
+  if (caFile !== undefined && url.protocol !== 'https:') {
+    values.problem('upstreamCaFile', 'is of no use: the parent proxy is not https')
+  }
+  return {
+    url: url.origin,
+    ...(username === undefined ? {} : { username }),
+    ...(password === undefined ? {} : { password }),
+    ...(caFile === undefined ? {} : { caFile }),
+    resolve: values.get('upstreamResolve'),
+  }
+}
+
+const upstreamParts = [
+  'upstreamUsername',
+  'upstreamPassword',
+  'upstreamPasswordFile',
+  'upstreamPasswordEnv',
+  'upstreamCaFile',
+] as const
+
+function decode(text: string): string {
+  try {
+    return decodeURIComponent(text)
+  } catch (error) {
+    if (error instanceof URIError) return text
+    throw error
+  }
+}
+
+function readPassword(values: Values): string | undefined {
+  const sources = (['upstreamPassword', 'upstreamPasswordFile', 'upstreamPasswordEnv'] as const).filter(
+    (name) => values.get(name) !== undefined,
+  )
+  const [source, other] = sources
+  if (other !== undefined) values.problem(other, 'is one source of the password too many')
+  if (source === undefined) return undefined
+  if (source === 'upstreamPassword') return values.get('upstreamPassword')
+  return source === 'upstreamPasswordEnv' ? passwordFromVariable(values) : passwordFromFile(values)
+}
+
+function passwordFromVariable(values: Values): string | undefined {
+  const name = values.get('upstreamPasswordEnv') ?? ''
+  const found = values.env[name]
+  if (found === undefined || found === '') {
+    values.problem('upstreamPasswordEnv', `names the variable ${name}, which is not set`)
+  }
+  return found
+}
+
+function passwordFromFile(values: Values): string | undefined {
+  try {
+    const password = readFileSync(values.get('upstreamPasswordFile') ?? '', 'utf8').split(/\r?\n/, 1)[0]
+    if (password === '') values.problem('upstreamPasswordFile', 'is empty')
+    return password
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error)
+    values.problem('upstreamPasswordFile', `cannot be read: ${reason}`)
+    return undefined
+  }
+}

@@ -1,0 +1,216 @@
+// Process settings from flag, environment, file and default, in that order of strength. Everything
+// that is wrong is reported at once, with its place; a setting that is wrong never falls back.
+import { statSync } from 'node:fs'
+import { resolve } from 'node:path'
+import { nearestWord } from '../policy/suggestion.ts'
+import type { Environment } from './environment.ts'
+import { type Given, readSettingsFile, type SettingsProblem } from './load-file.ts'
+import { judgeSettings, readOtel, readUpstream } from './load-rules.ts'
+import { SettingError } from './schema-kinds.ts'
+import { schema, settingList, type SettingName, type SettingValue, variableOf } from './schema.ts'
+import type { Limits, Settings } from './settings.ts'
+
+export type { SettingsProblem } from './load-file.ts'
+
+export interface LoadInput {
+  /** by flag name without dashes; `config` names the file */
+  readonly flags: Readonly<Record<string, string | boolean | undefined>>
+  readonly env: Environment
+  readonly cwd: string
+}
+
+export interface LoadedSettings {
+  /** undefined when there is any problem */
+  readonly settings: Settings | undefined
+  readonly problems: readonly SettingsProblem[]
+  readonly warnings: readonly string[]
+}
+
+/** Typed view of what was given, defaults filled in; every problem on the way is collected. */
+export class Values {
+  readonly problems: SettingsProblem[] = []
+  readonly warnings: string[] = []
+  readonly env: Environment
+  readonly #given: ReadonlyMap<SettingName, Given>
+
+  constructor(given: ReadonlyMap<SettingName, Given>, env: Environment) {
+    this.#given = given
+    this.env = env
+  }
+
+  get<Name extends SettingName>(name: Name): SettingValue<Name> {
+    const value = this.#given.get(name)?.value
+    if (!isValueOf(name, value)) throw new TypeError(`the setting ${name} has no value`)
+    return value
+  }
+
+  /** where the value was written, or undefined when it is the default */
+  where(name: SettingName): string | undefined {
+    return this.#given.get(name)?.where
+  }
+
+  problem(name: SettingName, message: string): void {
+    const { key } = settingList.find((setting) => setting.name === name) ?? { key: name }
+    const colon = message.startsWith('`') ? ':' : ''
+    this.problems.push({ where: this.where(name) ?? key, message: `\`${key}\`${colon} ${message}` })
+  }
+}
+
+/** The map holds what the setting's own kind returned, so only its absence is in doubt. */
+function isValueOf<Name extends SettingName>(
+  name: Name,
+  value: unknown,
+): value is SettingValue<Name> {
+  return value !== undefined || schema[name].default === undefined
+}
+
+export function loadSettings(input: LoadInput): LoadedSettings {
+  const problems: SettingsProblem[] = []
+  const warnings: string[] = []
+  const given = new Map<SettingName, Given>()
+
+  const file = findFile(input, problems)
+  if (file !== undefined) {
+    const read = readSettingsFile(file.path, file.shown)
+    problems.push(...read.problems)
+    warnings.push(...read.notices)
+    for (const [name, value] of read.values) given.set(name, value)
+  }
+  readTexts(input, given, problems)
+  warnings.push(...strayVariables(input.env))
+
+  for (const setting of settingList) {
+    if (given.has(setting.name) || setting.default === undefined) continue
+    const value = setting.kind.fromText(setting.default)
+    const absolute = setting.kind.isPath && typeof value === 'string' ? resolve(input.cwd, value) : value
+    given.set(setting.name, { value: absolute, where: 'default' })
+  }
+  const values = new Values(given, input.env)
+  const settings = build(values, file?.path)
+  judgeSettings(settings, values)
+  problems.push(...values.problems)
+  warnings.push(...values.warnings)
+  return { settings: problems.length === 0 ? settings : undefined, problems, warnings }
+}
+
+function findFile(
+  input: LoadInput,
+  problems: SettingsProblem[],
+): { readonly path: string; readonly shown: string } | undefined {
+  const flag = input.flags['config']
+  const variable = input.env['SALLYPORT_CONFIG']
+  const named = typeof flag === 'string' ? flag : variable === '' ? undefined : variable
+  const shown = named ?? 'sallyport.toml'
+  const path = resolve(input.cwd, shown)
+  const found = exists(path)
+  if (found) return { path, shown }
+  if (named !== undefined) {
+    const where = typeof flag === 'string' ? '--config' : 'SALLYPORT_CONFIG'
+    problems.push({ where, message: `there is no file \`${named}\`` })
+  }
+  return undefined
+}
+
+/** Only a certain "not there" is false: what cannot be looked at is reported when it is read. */
+function exists(path: string): boolean {
+  try {
+    return statSync(path, { throwIfNoEntry: false }) !== undefined
+  } catch (error) {
+    return !(error instanceof Error && 'code' in error && error.code === 'ENOTDIR')
+  }
+}
+
+/** Variables first, then flags over them. */
+function readTexts(
+  input: LoadInput,
+  given: Map<SettingName, Given>,
+  problems: SettingsProblem[],
+): void {
+  for (const setting of settingList) {
+    const variable = variableOf(setting.key)
+    const flag = setting.flag === undefined ? undefined : input.flags[setting.flag]
+    const sources = [
+      // an empty variable is how compose files and shells say "not set"
+      { where: variable, text: input.env[variable] === '' ? undefined : input.env[variable] },
+      { where: `--${setting.flag}`, text: flag === undefined ? undefined : String(flag) },
+    ]
+    for (const { where, text } of sources) {
+      if (text === undefined) continue
+      try {
+        const value = setting.kind.fromText(text)
+        const absolute = setting.kind.isPath && typeof value === 'string' ? resolve(input.cwd, value) : value
+        given.set(setting.name, { value: absolute, where })
+      } catch (error) {
+        if (!(error instanceof SettingError)) throw error
+        problems.push({ where, message: error.message })
+      }
+    }
+  }
+}
+
+/** Misspelt variables; not those that Kubernetes makes for a service called sallyport. */
+function strayVariables(env: Environment): string[] {
+  const known = new Set(['SALLYPORT_CONFIG', ...settingList.map((setting) => variableOf(setting.key))])
+  const warnings: string[] = []
+  for (const name of Object.keys(env)) {
+    if (!name.startsWith('SALLYPORT_') || known.has(name)) continue
+    if (/^SALLYPORT_(SERVICE_|PORT(_|$))/.test(name)) continue
+    const near = nearestWord(name, [...known].map((word) => word.toLowerCase()))
+    const hint = near === undefined ? '' : `, did you mean ${near.toUpperCase()}?`
+    warnings.push(`there is no setting for the variable ${name}${hint}`)
+  }
+  return warnings
+}
+
+function build(values: Values, configFile: string | undefined): Settings {
+  return {
+    configFile,
+    listen: values.get('listen'),
+    control: values.get('control'),
+    ops: values.get('ops'),
+    policiesDir: values.get('policies'),
+    requirementsFile: values.get('requirements'),
+    dataDir: values.get('data'),
+    certsDir: values.get('certs'),
+    json: values.get('json'),
+    clients: values.get('clients'),
+    requireSession: values.get('requireSession'),
+    limits: readLimits(values),
+    dns: {
+      servers: values.get('dnsServers'),
+      timeoutMs: values.get('dnsTimeout'),
+      resolvConf: values.get('resolvConf'),
+      hosts: values.get('hosts'),
+    },
+    audit: {
+      url: values.get('auditUrl'),
+      maxAgeMs: values.get('auditMaxAge'),
+      maxBytes: values.get('auditMaxBytes'),
+      segmentBytes: values.get('auditSegmentBytes'),
+      recordsPerSessionPerMinute: values.get('auditRecords'),
+    },
+    otel: readOtel(values),
+    upstreamProxy: readUpstream(values),
+    log: { level: values.get('logLevel') },
+  }
+}
+
+function readLimits(values: Values): Limits {
+  return {
+    headerBytes: values.get('headerBytes'),
+    headerCount: values.get('headerCount'),
+    headersTimeoutMs: values.get('headersTimeout'),
+    requestTimeoutMs: values.get('requestTimeout'),
+    keepAliveTimeoutMs: values.get('keepAliveTimeout'),
+    urlBytes: values.get('urlBytes'),
+    tunnelIdleMs: values.get('tunnelIdle'),
+    originTimeoutMs: values.get('originTimeout'),
+    helloTimeoutMs: values.get('helloTimeout'),
+    helloBytes: values.get('helloBytes'),
+    connectTimeoutMs: values.get('connectTimeout'),
+    connections: values.get('connections'),
+    connectionsPerClient: values.get('connectionsPerClient'),
+    drainMs: values.get('drain'),
+    newNamesPerMinute: values.get('newNamesPerMinute'),
+  }
+}

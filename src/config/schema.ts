@@ -1,0 +1,143 @@
+// Every process setting, as data: its key in sallyport.toml, its flag, its variable, what it takes,
+// its default and its one line of documentation. Parsing, `--help`, docs/configuration.md and the
+// test that holds the page to it all come from this table.
+import {
+  bool,
+  bytes,
+  choice,
+  cidrs,
+  count,
+  duration,
+  fields,
+  type Kind,
+  listener,
+  listenerOrOff,
+  nameServers,
+  path,
+  text,
+  url,
+} from './schema-kinds.ts'
+import { logLevels } from './settings.ts'
+
+export interface Setting<T> {
+  /** dotted path in sallyport.toml */
+  readonly key: string
+  /** without the dashes; absent: no flag */
+  readonly flag?: string
+  readonly kind: Kind<T>
+  /** as it would be written; undefined: not set */
+  readonly default: string | undefined
+  /** one sentence without a final stop */
+  readonly doc: string
+  /** another spelling of the key that is accepted */
+  readonly alias?: string
+  /** only in the environment or a file, never shown */
+  readonly isSecret?: true
+}
+
+/** A setting with a default: its value is never undefined. */
+function setting<T>(
+  key: string,
+  kind: Kind<T>,
+  fallback: string,
+  doc: string,
+  more: { flag?: string; alias?: string } = {},
+): Setting<T> & { readonly default: string } {
+  return { key, kind, default: fallback, doc, ...more }
+}
+
+/** A setting that may be absent. */
+function optional<T>(
+  key: string,
+  kind: Kind<T>,
+  doc: string,
+  more: { flag?: string; isSecret?: true } = {},
+): Setting<T> & { readonly default: undefined } {
+  return { key, kind, default: undefined, doc, ...more }
+}
+
+const timeout = duration({ min: '1 ms', max: '24 d' })
+const share = { min: 1, max: 1_000_000 }
+
+export const schema = {
+  listen: setting('listen', listener, '127.0.0.1:3128', 'where the proxy listens; port 0 picks a free one, and off loopback `clients` must be set', { flag: 'listen' }),
+  control: setting('control', listenerOrOff, '127.0.0.1:3129', 'where the control listener will be; loopback only (not open in this version)', { flag: 'control' }),
+  ops: setting('ops', listenerOrOff, '127.0.0.1:3130', 'where `/livez`, `/readyz` and `/metrics` are served', { flag: 'ops' }),
+  policies: setting('policies', path, 'policies', 'folder of the policy files', { flag: 'policies' }),
+  requirements: optional('requirements', path, 'the managed policy layer; without it `/etc/sallyport/requirements.toml` if that exists', { flag: 'requirements' }),
+  data: setting('data', path, 'var', 'folder of the journal and of everything else that must survive a restart', { flag: 'data' }),
+  certs: setting('certs', path, 'certs', 'folder of the CA', { flag: 'certs' }),
+  json: setting('json', bool, 'false', 'print one JSON object on stdout when the listeners are open, instead of the banner', { flag: 'json' }),
+  clients: setting('clients', cidrs, '', 'addresses that may connect; empty: loopback only', { flag: 'clients' }),
+  requireSession: setting('require_session', bool, 'false', 'refuse clients without session credentials (sessions are not open in this version, so `true` is refused)'),
+
+  headerBytes: setting('limits.header_bytes', bytes({ min: '1 KiB', max: '1 MiB' }), '16 KiB', 'all fields of a request together; more is 431'),
+  headerCount: setting('limits.header_count', count({ min: 10, max: 2000 }), '200', 'fields of a request; more is 431'),
+  headersTimeout: setting('limits.headers_timeout', timeout, '10 s', 'time for the fields of a request to arrive; later is 408'),
+  requestTimeout: setting('limits.request_timeout', timeout, '60 s', 'silence of a client within the body of a request; tunnels are not counted'),
+  keepAliveTimeout: setting('limits.keep_alive_timeout', timeout, '60 s', 'an idle client connection is closed after this'),
+  urlBytes: setting('limits.url_bytes', bytes({ min: '256 B', max: '1 MiB' }), '8 KiB', 'length of a request-target; more is 414'),
+  tunnelIdle: setting('limits.tunnel_idle', timeout, '5 min', 'a tunnel in which neither side sends for so long is closed'),
+  originTimeout: setting('limits.origin_timeout', timeout, '60 s', 'silence of an origin before or within its answer; then 504'),
+  helloTimeout: setting('limits.hello_timeout', timeout, '5 s', 'time for the TLS hello in a tunnel to arrive'),
+  helloBytes: setting('limits.hello_bytes', bytes({ min: '1 KiB', max: '64 KiB' }), '16 KiB', 'size of the TLS hello in a tunnel'),
+  connectTimeout: setting('limits.connect_timeout', timeout, '10 s', 'time for a destination to accept the connection; then 504'),
+  connections: setting('limits.connections', count(share), '50000', 'client connections open at once'),
+  connectionsPerClient: setting('limits.connections_per_client', count(share), '20000', 'of these, from one client address'),
+  drain: setting('limits.drain', duration({ min: '0 s', max: '1 h' }), '30 s', 'what is in flight may take this long to finish when the process is told to stop'),
+  newNamesPerMinute: setting('limits.new_names_per_minute', count({ min: 1, max: 100_000 }), '30', 'new names that a session may reach below one wildcard-allowed domain in a minute'),
+
+  dnsServers: setting('dns.servers', nameServers, '', 'name servers to ask; empty: those of `dns.resolv_conf`', { alias: 'dns_servers' }),
+  dnsTimeout: setting('dns.timeout', duration({ min: '100 ms', max: '60 s' }), '5 s', 'time for a name to be resolved, all servers together'),
+  resolvConf: setting('dns.resolv_conf', path, '/etc/resolv.conf', 'where the name servers stand; read again when it changes'),
+  hosts: setting('dns.hosts', path, '/etc/hosts', 'names that are answered from a file; read again when it changes'),
+
+  auditUrl: setting('audit.url', choice(['host', 'path', 'full']), 'path', 'how much of a URL events carry; `path` leaves out query values and covers what looks secret'),
+  auditMaxAge: setting('audit.max_age', duration({ min: '1 h', max: '3650 d' }), '30 d', 'how long the journal is kept'),
+  auditMaxBytes: setting('audit.max_bytes', bytes({ min: '1 MiB', max: '100 TiB' }), '10 GiB', 'how large the journal may be; readiness warns at 80 %'),
+  auditSegmentBytes: setting('audit.segment_bytes', bytes({ min: '64 KiB', max: '4 GiB' }), '64 MiB', 'size at which a new segment file is begun'),
+  auditRecords: setting('audit.records_per_session_per_minute', count({ min: 60, max: 100_000_000 }), '600000', 'records one session may cause in a minute'),
+
+  otelEnvironment: setting('otel.environment', text, 'dev', 'value of `deployment.environment.name` on exported records'),
+  otelExporter: optional('otel.exporter', choice(['none', 'otlp-http']), '`none`, or the table `[otel.exporter.otlp-http]`; `none` wins over an endpoint from elsewhere'),
+  otelEndpoint: optional('otel.exporter.otlp-http.endpoint', url, 'URL that log records are posted to, the path included: `https://collector.example:4318/v1/logs`'),
+  otelProtocol: setting('otel.exporter.otlp-http.protocol', choice(['binary', 'json']), 'binary', 'protobuf or JSON'),
+  otelHeaders: optional('otel.exporter.otlp-http.headers', fields, 'fields sent with every post; `${NAME}` in a value is taken from the environment', { isSecret: true }),
+
+  upstreamUrl: optional('upstream_proxy.url', url, 'a parent proxy that everything goes through'),
+  upstreamUsername: optional('upstream_proxy.username', text, 'user name for the parent proxy'),
+  upstreamPassword: optional('upstream_proxy.password', text, 'its password; better in a file or a variable', { isSecret: true }),
+  upstreamPasswordFile: optional('upstream_proxy.password_file', path, 'file that holds the password, alone on its first line'),
+  upstreamPasswordEnv: optional('upstream_proxy.password_env', text, 'name of the variable that holds the password'),
+  upstreamCaFile: optional('upstream_proxy.ca_file', path, 'PEM file of the CA that signed the certificate of an https parent proxy'),
+  upstreamResolve: setting('upstream_proxy.resolve', choice(['here', 'parent']), 'here', '`here`: names are resolved and vetted here, and the parent gets addresses; `parent`: it gets names, and what they resolve to is not vetted'),
+
+  logLevel: setting('log.level', choice(logLevels), 'info', 'least severity of the operator log on stderr', { flag: 'log-level' }),
+} as const
+
+export type SettingName = keyof typeof schema
+
+/** The value a setting has once everything is read. */
+export type SettingValue<Name extends SettingName> = (typeof schema)[Name] extends {
+  readonly kind: Kind<infer T>
+  readonly default: infer D
+}
+  ? D extends string
+    ? T
+    : T | undefined
+  : never
+
+/** Every setting with its name in the code, in the order of the documentation. */
+export const settingList: readonly (Setting<unknown> & { readonly name: SettingName })[] =
+  Object.keys(schema)
+    .filter((name) => isSettingName(name))
+    .map((name): Setting<unknown> & { readonly name: SettingName } => ({ name, ...schema[name] }))
+
+function isSettingName(name: string): name is SettingName {
+  return Object.hasOwn(schema, name)
+}
+
+/** The variable of a setting: `limits.header_bytes` is `SALLYPORT_LIMITS_HEADER_BYTES`. */
+export function variableOf(key: string): string {
+  return `SALLYPORT_${key.toUpperCase().replaceAll(/[.-]/g, '_')}`
+}

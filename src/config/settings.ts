@@ -1,0 +1,99 @@
+// The process settings, parsed and complete: what every room that is set up from outside is handed.
+// Types only. Policy is not here: what agents may reach stands in the policy layers.
+import type { Cidr } from '../target/address.ts'
+
+export interface HostPort {
+  /** an IP address or a name, without brackets */
+  readonly host: string
+  /** 0 picks a free port */
+  readonly port: number
+}
+
+export interface Limits {
+  /** all fields of a request together, `bytes` */
+  readonly headerBytes: number
+  readonly headerCount: number
+  readonly headersTimeoutMs: number
+  /** silence of a client within the body of a request; tunnels are not counted */
+  readonly requestTimeoutMs: number
+  readonly keepAliveTimeoutMs: number
+  readonly urlBytes: number
+  /** a tunnel in which neither side sends for so long is closed */
+  readonly tunnelIdleMs: number
+  /** silence of an origin, before and within its answer */
+  readonly originTimeoutMs: number
+  readonly helloTimeoutMs: number
+  readonly helloBytes: number
+  readonly connectTimeoutMs: number
+  readonly connections: number
+  readonly connectionsPerClient: number
+  readonly drainMs: number
+  /** new names below one registrable domain, per session and minute */
+  readonly newNamesPerMinute: number
+}
+
+export interface DnsSettings {
+  /** `ip`, `ip:port` or `[v6]:port`; empty: those of `resolvConf` */
+  readonly servers: readonly string[]
+  readonly timeoutMs: number
+  readonly resolvConf: string
+  readonly hosts: string
+}
+
+export interface AuditSettings {
+  readonly url: 'host' | 'path' | 'full'
+  readonly maxAgeMs: number
+  readonly maxBytes: number
+  readonly segmentBytes: number
+  readonly recordsPerSessionPerMinute: number
+}
+
+export interface OtlpSettings {
+  /** the whole URL that log records are posted to */
+  readonly endpoint: string
+  readonly protocol: 'binary' | 'json'
+  readonly headers: Readonly<Record<string, string>>
+}
+
+export interface OtelSettings {
+  /** value of `deployment.environment.name` */
+  readonly environment: string
+  readonly exporter: OtlpSettings | undefined
+}
+
+export interface UpstreamProxySettings {
+  /** http: or https:, never with credentials in it */
+  readonly url: string
+  readonly username?: string
+  readonly password?: string
+  readonly caFile?: string
+  /** `here`: names are resolved and vetted by us and the parent gets addresses; `parent`: it gets names */
+  readonly resolve: 'here' | 'parent'
+}
+
+export const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const
+export type LogLevel = (typeof logLevels)[number]
+
+export interface Settings {
+  /** the file that was read, absolute; undefined when there was none */
+  readonly configFile: string | undefined
+  readonly listen: HostPort
+  readonly control: HostPort | 'off'
+  readonly ops: HostPort | 'off'
+  readonly policiesDir: string
+  /** the managed layer that was named, which must exist; undefined: the system's, if there is one */
+  readonly requirementsFile: string | undefined
+  readonly dataDir: string
+  readonly certsDir: string
+  /** print one JSON object instead of the banner */
+  readonly json: boolean
+  /** client addresses that may connect; empty: loopback only */
+  readonly clients: readonly Cidr[]
+  readonly requireSession: boolean
+  readonly limits: Limits
+  readonly dns: DnsSettings
+  readonly audit: AuditSettings
+  readonly otel: OtelSettings
+  readonly upstreamProxy: UpstreamProxySettings | undefined
+  readonly log: { readonly level: LogLevel }
+}

@@ -1,0 +1,41 @@
+// The one way to an origin: a TCP connection to an address that the gate vetted. It never looks a name up,
+// never tries an address that is not in the list, and leaves no socket behind when it fails.
+import { connect } from 'node:net'
+import type { OnReadOpts, Socket } from 'node:net'
+import type { Clock } from '../clock.ts'
+import { ProxyError } from '../errors.ts'
+import { Vetted } from '../gate/admitted.ts'
+import type { IpAddress } from '../target/address.ts'
+import { raceToConnect } from './happy-eyeballs.ts'
+
+export interface DialOptions {
+  /** `ms` for all addresses together */
+  readonly connectTimeoutMs: number
+  readonly clock: Clock
+  /**
+   * Called once for each attempt. The socket then comes half-open allowed and paused, so that only the
+   * winner ever reads, after `resume()`: all attempts may share one reader.
+   */
+  readonly onread?: () => OnReadOpts
+  /** the client is gone: everything stops, with connection_reset */
+  readonly signal?: AbortSignal
+}
+
+/**
+ * Connects by Happy Eyeballs (RFC 8305) over `vetted.addresses`. Throws ProxyError connection_refused,
+ * connection_reset, connection_timeout, destination_unroutable; the detail lists each address and cause.
+ */
+export async function dial(vetted: Vetted, options: DialOptions): Promise<Socket> {
+  if (!Vetted.isGenuine(vetted)) throw new ProxyError('internal_error', 'dial of addresses that the gate did not vet')
+  const { port } = vetted
+  return raceToConnect(vetted.addresses, { ...options, port, open: (ip) => openSocket(ip, port, options.onread?.()) })
+}
+
+/** A socket that is connecting to `ip`. */
+function openSocket(ip: IpAddress, port: number, onread: OnReadOpts | undefined): Socket {
+  const address = { host: ip.text, port, autoSelectFamily: false, noDelay: true }
+  if (onread === undefined) return connect(address)
+  const socket = connect({ ...address, allowHalfOpen: true, onread })
+  socket.pause()
+  return socket
+}

@@ -1,0 +1,200 @@
+// Which header fields cross the proxy: hop-by-hop fields stop here in both directions, Host and Via are
+// ours, everything else keeps its case, order and duplicates. Framing is read and never copied: what
+// goes out is framed anew by whoever writes it. Pure; must never let a client strip identity or framing.
+import { ProxyError } from '../errors.ts'
+
+// RFC 9110 section 7.6.1, RFC 9112, and what RFC 7235 era software still sends; Expect is answered here
+const hopByHop: ReadonlySet<string> = new Set([
+  'connection', 'keep-alive', 'proxy-connection', 'proxy-authorization', 'proxy-authenticate',
+  'proxy-authentication-info', 'te', 'trailer', 'transfer-encoding', 'upgrade', 'http2-settings',
+])
+const requestOnly: ReadonlySet<string> = new Set(['host', 'expect', 'content-length'])
+
+// fields that a Connection option may not take away: framing, routing, identity, payload meaning
+const protectedNames: ReadonlySet<string> = new Set([
+  'content-length', 'transfer-encoding', 'host', 'authorization', 'cookie', 'via', 'forwarded',
+  'max-forwards', 'expect', 'range', 'content-type', 'content-encoding', 'content-range',
+  'cache-control', 'date', 'set-cookie', 'origin', 'referer',
+])
+// RFC 9110 section 6.5.1: fields that would change how the message already passed on is understood
+const neverTrailers: ReadonlySet<string> = new Set([
+  ...hopByHop, ...protectedNames, 'location', 'www-authenticate', 'age', 'expires', 'vary', 'retry-after',
+  'if-match', 'if-none-match', 'if-modified-since', 'if-unmodified-since', 'if-range', 'pragma',
+])
+const token = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/
+const digits = /^[0-9]{1,15}$/
+
+/** How a message's body is delimited, as RFC 9112 section 6.3 reads its fields. */
+export interface Framing {
+  readonly contentLength: number | undefined
+  readonly chunked: boolean
+}
+
+export interface FilteredFields extends Framing {
+  /** flat name, value, name, value */
+  readonly fields: string[]
+}
+
+/** The options of every Connection (and Proxy-Connection) field, lower case; undefined when none name a field. */
+function connectionOptions(rawHeaders: readonly string[]): string[] | undefined {
+  let options: string[] | undefined
+  for (let i = 0; i + 1 < rawHeaders.length; i += 2) {
+    const name = rawHeaders[i] ?? ''
+    // only names of these lengths can be Connection or Proxy-Connection
+    if (name.length !== 10 && name.length !== 16) continue
+    const lower = name.toLowerCase()
+    if (lower !== 'connection' && lower !== 'proxy-connection') continue
+    const value = (rawHeaders[i + 1] ?? '').toLowerCase()
+    if (value === 'keep-alive' || value === 'close') continue
+    options ??= []
+    for (const part of value.split(',')) {
+      const option = part.trim()
+      if (option !== '') options.push(option)
+    }
+  }
+  return options
+}
+
+/**
+ * Refuses a Connection field that would strip framing, routing or identity from the message, or that is
+ * not a list of tokens (RFC 9110 section 7.6.1). Codes `framing`, `field_syntax`. `added` names further
+ * fields, in lower case, that rules set and that a client may not take away.
+ */
+export function checkConnectionField(rawHeaders: readonly string[], added?: ReadonlySet<string>): ProxyError | undefined {
+  for (const option of connectionOptions(rawHeaders) ?? []) {
+    if (!token.test(option)) return new ProxyError('field_syntax', `the Connection option \`${option}\` is not a token`)
+    if (option === 'content-length' || option === 'transfer-encoding') {
+      return new ProxyError('framing', `Connection names \`${option}\``)
+    }
+    if (protectedNames.has(option) || added?.has(option) === true) {
+      return new ProxyError('field_syntax', `Connection names \`${option}\``)
+    }
+  }
+  return undefined
+}
+
+/** Finds our own pseudonym in Via (RFC 9110 section 7.6.3): the request went round. Code `loop_detected`. */
+export function checkLoop(rawHeaders: readonly string[], pseudonym: string): ProxyError | undefined {
+  const own = pseudonym.toLowerCase()
+  for (let i = 0; i + 1 < rawHeaders.length; i += 2) {
+    const name = rawHeaders[i] ?? ''
+    if (name.length !== 3 || name.toLowerCase() !== 'via') continue
+    for (const hop of (rawHeaders[i + 1] ?? '').split(',')) {
+      const receivedBy = hop.trim().split(/[ \t]+/)[1]
+      if (receivedBy?.toLowerCase() === own) return new ProxyError('loop_detected', 'Via holds this proxy')
+    }
+  }
+  return undefined
+}
+
+/**
+ * Max-Forwards of an OPTIONS or TRACE request (RFC 9110 section 7.6.2): 0 means that this hop answers.
+ * Undefined where it does not apply. Throws `field_syntax` when it is repeated or not a number.
+ */
+export function maxForwards(method: string, rawHeaders: readonly string[]): number | undefined {
+  if (method !== 'OPTIONS' && method !== 'TRACE') return undefined
+  let found: number | undefined
+  for (let i = 0; i + 1 < rawHeaders.length; i += 2) {
+    if ((rawHeaders[i] ?? '').toLowerCase() !== 'max-forwards') continue
+    const value = rawHeaders[i + 1] ?? ''
+    if (found !== undefined || !digits.test(value)) throw new ProxyError('field_syntax', `Max-Forwards is \`${value}\``)
+    found = Number(value)
+  }
+  return found
+}
+
+/**
+ * The fields that go to the origin: Host is `authority`, Via gets this hop, hop-by-hop fields and what
+ * Connection names are gone, framing is returned apart. Throws `framing` when Content-Length is repeated,
+ * malformed or stands beside Transfer-Encoding, so that a caller that forgot to check cannot smuggle.
+ */
+export function requestFields(method: string, rawHeaders: readonly string[], authority: string, via: string): FilteredFields {
+  const named = connectionOptions(rawHeaders)
+  const forwards = maxForwards(method, rawHeaders)
+  const fields: string[] = ['Host', authority]
+  let contentLength: number | undefined
+  let chunked = false
+  for (let i = 0; i + 1 < rawHeaders.length; i += 2) {
+    const name = rawHeaders[i] ?? ''
+    const value = rawHeaders[i + 1] ?? ''
+    const lower = name.toLowerCase()
+    if (lower === 'content-length') {
+      contentLength = readContentLength(contentLength, value)
+    } else if (lower === 'transfer-encoding') {
+      if (chunked || value.toLowerCase() !== 'chunked') throw new ProxyError('framing', `Transfer-Encoding is \`${value}\``)
+      chunked = true
+    } else if (lower === 'max-forwards' && forwards !== undefined) {
+      fields.push(name, String(Math.max(0, forwards - 1)))
+    } else if (!hopByHop.has(lower) && !requestOnly.has(lower) && named?.includes(lower) !== true) {
+      fields.push(name, value)
+    }
+  }
+  if (chunked && contentLength !== undefined) throw new ProxyError('framing', 'Content-Length beside Transfer-Encoding')
+  fields.push('Via', via)
+  return { fields, contentLength, chunked }
+}
+
+/**
+ * The fields of an origin's answer that go to the client. Throws `origin_protocol_error` when its framing
+ * is ambiguous: a repeated or malformed Content-Length, one beside Transfer-Encoding, or any transfer
+ * coding but a single `chunked`. Content-Length is among the fields unless the status forbids it.
+ */
+export function responseFields(status: number, rawHeaders: readonly string[], via: string): FilteredFields {
+  const named = connectionOptions(rawHeaders)
+  const fields: string[] = []
+  let contentLength: number | undefined
+  let chunked = false
+  for (let i = 0; i + 1 < rawHeaders.length; i += 2) {
+    const name = rawHeaders[i] ?? ''
+    const value = rawHeaders[i + 1] ?? ''
+    const lower = name.toLowerCase()
+    if (lower === 'content-length') {
+      if (contentLength !== undefined) throw new ProxyError('origin_protocol_error', 'Content-Length is repeated')
+      if (!digits.test(value)) throw new ProxyError('origin_protocol_error', `Content-Length is \`${value}\``)
+      contentLength = Number(value)
+      // RFC 9110 section 8.6: never in 204
+      if (status !== 204) fields.push(name, value)
+    } else if (lower === 'transfer-encoding') {
+      if (chunked || value.toLowerCase() !== 'chunked') {
+        throw new ProxyError('origin_protocol_error', `Transfer-Encoding is \`${value}\``)
+      }
+      chunked = true
+    } else if (!hopByHop.has(lower) && named?.includes(lower) !== true) {
+      fields.push(name, value)
+    }
+  }
+  if (chunked && contentLength !== undefined) {
+    throw new ProxyError('origin_protocol_error', 'Content-Length beside Transfer-Encoding')
+  }
+  fields.push('Via', via)
+  return { fields, contentLength, chunked }
+}
+
+/** The trailer fields that may pass, as pairs: none that frames, routes, authenticates or controls (RFC 9110 section 6.5.1). */
+export function passableTrailers(rawTrailers: readonly string[]): [string, string][] {
+  const passed: [string, string][] = []
+  for (let i = 0; i + 1 < rawTrailers.length; i += 2) {
+    const name = rawTrailers[i] ?? ''
+    const lower = name.toLowerCase()
+    if (neverTrailers.has(lower) || lower.startsWith('content-') || lower.startsWith('proxy-')) continue
+    passed.push([name, rawTrailers[i + 1] ?? ''])
+  }
+  return passed
+}
+
+function readContentLength(before: number | undefined, value: string): number {
+  if (before !== undefined) throw new ProxyError('framing', 'Content-Length is repeated')
+  if (!digits.test(value)) throw new ProxyError('framing', `Content-Length is \`${value}\``)
+  return Number(value)
+}
+
+/** undici's raw fields or trailers (bytes) as strings that give the same bytes back in latin1. */
+export function rawStrings(raw: unknown): string[] {
+  if (!Array.isArray(raw)) throw new ProxyError('internal_error', 'the fields of an answer are not raw')
+  return raw.map((value: unknown) => (value instanceof Buffer ? value.toString('latin1') : String(value)))
+}
+
+/** A reason phrase fit to write: undici decodes it as UTF-8, so one that is not visible ASCII becomes empty. */
+export function safeReason(reason: string | undefined): string {
+  return reason !== undefined && /^[\t\x20-\x7e]*$/.test(reason) ? reason : ''
+}

@@ -1,0 +1,261 @@
+// One forwarded exchange as undici's handler: request fields out, answer in, body by body. It owns the
+// one promise of its outcome and settles it once. Must never reuse a connection whose answer was not
+// read to its proven end, and never throw from a callback.
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Dispatcher } from 'undici'
+import { ProxyError } from '../errors.ts'
+import { passableTrailers, rawStrings, requestFields, responseFields, safeReason, type FilteredFields } from './field-rules.ts'
+import type { ForwardPlan, ForwardResult, ForwarderOptions } from './forward.ts'
+import { isConnectionFault, originFault } from './origin-fault.ts'
+import { StaleConnection, type OriginConnection } from './origin-connection.ts'
+import type { OriginPools } from './origin-pools.ts'
+import { RequestBody } from './request-body.ts'
+
+const maxInformational = 10
+// what may wait unsent in the client's socket before the origin is held back
+const maxUnsentBytes = 128 * 1024
+// a whole body up to this size is joined to its head
+const oneWriteBytes = 16 * 1024
+const replayable: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE'])
+
+export interface ExchangeParts {
+  readonly request: IncomingMessage
+  readonly response: ServerResponse
+  readonly plan: ForwardPlan
+  readonly pools: OriginPools
+  readonly options: Required<ForwarderOptions>
+  readonly settle: (result: ForwardResult) => void
+}
+
+export class ForwardExchange implements Dispatcher.DispatchHandler {
+  readonly #parts: ExchangeParts
+  readonly #response: ServerResponse
+  #outgoing: FilteredFields | undefined
+  #controller: Dispatcher.DispatchController | undefined
+  #connection: OriginConnection | undefined
+  #cancelWait: (() => void) | undefined
+  #body: RequestBody | undefined
+  #settled = false
+  #attempts = 0
+  // of the origin
+  #answered = false
+  #informational = 0
+  #status: number | undefined
+  #contentLength: number | undefined
+  #bytesFromOrigin = 0
+  // of the client
+  #headSent = false
+  #ended = false
+  #originDone = false
+  #peerAddress: string | undefined
+  #waitsForDrain = false
+  #stall: NodeJS.Timeout | undefined
+
+  constructor(parts: ExchangeParts) {
+    this.#parts = parts
+    this.#response = parts.response
+  }
+
+  start(): void {
+    const { request, plan, options } = this.#parts
+    if (this.#response.destroyed || this.#response.socket?.destroyed === true) {
+      this.#finish('client_closed', undefined)
+      return
+    }
+    try {
+      const via = `${request.httpVersion} ${options.pseudonym}`
+      this.#outgoing = requestFields(plan.method, request.rawHeaders, plan.authority, via)
+    } catch (error) {
+      this.#fail(error)
+      return
+    }
+    this.#response.once('close', () => this.#clientClosed())
+    this.#take(false)
+  }
+
+  #take(fresh: boolean): void {
+    this.#attempts += 1
+    const { pools, plan } = this.#parts
+    this.#cancelWait = pools.take(plan.pool, plan.connect, fresh, (connection, error) => {
+      this.#cancelWait = undefined
+      if (connection === undefined) this.#fail(error)
+      else if (this.#settled) connection.release()
+      else this.#dispatch(connection)
+    })
+  }
+
+  #dispatch(connection: OriginConnection): void {
+    const { plan, options } = this.#parts
+    this.#connection = connection
+    try {
+      const { fields, body } = this.#content()
+      connection.dispatch({
+        method: plan.method, path: plan.path, headers: fields, body, blocking: false,
+        headersTimeout: options.originTimeoutMs, bodyTimeout: options.originTimeoutMs,
+      }, this)
+    } catch (error) {
+      this.#connection = undefined
+      connection.destroy()
+      this.#fail(error)
+    }
+  }
+
+  // the body and the field that frames it; undici chunks a body of no declared length
+  #content(): { fields: string[]; body: RequestBody | null } {
+    const outgoing = this.#outgoing
+    if (outgoing === undefined) throw new ProxyError('internal_error', 'an exchange was sent before it was prepared')
+    const { fields, contentLength, chunked } = outgoing
+    if (!chunked && contentLength === undefined) return { fields, body: null }
+    if (contentLength === 0) return { fields: [...fields, 'Content-Length', '0'], body: null }
+    this.#body = new RequestBody(this.#parts.request)
+    // undici reports what breaks a body through onResponseError; until it listens, nobody else does
+    this.#body.on('error', ignoreReportedElsewhere)
+    return {
+      fields: contentLength === undefined ? fields : [...fields, 'Content-Length', String(contentLength)],
+      body: this.#body,
+    }
+  }
+
+  onRequestStart(controller: Dispatcher.DispatchController): void {
+    this.#controller = controller
+  }
+
+  onResponseStarted(): void {
+    this.#answered = true
+  }
+
+  onResponseStart(controller: Dispatcher.DispatchController, status: number, _fields: unknown, reason?: string): void {
+    if (status === 101) throw new ProxyError('origin_protocol_error', 'an upgrade that was not asked for')
+    if (status < 200) {
+      this.#informational += 1
+      if (this.#informational > maxInformational) throw new ProxyError('origin_protocol_error', 'too many interim answers')
+      return
+    }
+    const { request, options } = this.#parts
+    const { fields, contentLength } = responseFields(status, rawStrings(controller.rawHeaders), `1.1 ${options.pseudonym}`)
+    this.#status = status
+    this.#peerAddress = this.#connection?.peerAddress
+    const hasContent = request.method !== 'HEAD' && status !== 204 && status !== 304
+    if (hasContent) this.#contentLength = contentLength
+    try {
+      this.#response.writeHead(status, safeReason(reason), fields)
+    } catch (error) {
+      throw new ProxyError('origin_protocol_error', 'a field of the answer is not valid', { cause: error })
+    }
+    this.#headSent = true
+    // the head of a stream must not wait for its first event; a small body of known length is on its way
+    if (hasContent && (contentLength === undefined || contentLength > oneWriteBytes)) process.nextTick(flushHead, this)
+  }
+
+  flushHead(): void {
+    if (this.#bytesFromOrigin === 0 && !this.#ended && !this.#response.destroyed) this.#response.flushHeaders()
+  }
+
+  onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
+    this.#bytesFromOrigin += chunk.length
+    if (this.#bytesFromOrigin === this.#contentLength) {
+      this.#ended = true
+      // as a string a small body leaves in one write with its head
+      if (chunk.length <= oneWriteBytes) this.#response.end(chunk.toString('latin1'), 'latin1')
+      else this.#response.end(chunk)
+      return
+    }
+    if (!this.#response.write(chunk) && this.#response.writableLength > maxUnsentBytes) this.#waitForClient(controller)
+  }
+
+  onResponseEnd(controller: Dispatcher.DispatchController): void {
+    this.#originDone = true
+    if (!this.#ended) {
+      this.#ended = true
+      this.#addTrailers(controller)
+      this.#response.end()
+    }
+    const connection = this.#connection
+    this.#connection = undefined
+    // undici closes a connection whose request body was still under way
+    connection?.release()
+    this.#body?.drain()
+    if (this.#response.closed) this.#clientClosed()
+  }
+
+  onResponseError(_controller: Dispatcher.DispatchController | null, error: Error): void {
+    const connection = this.#connection
+    this.#connection = undefined
+    connection?.destroy()
+    if (this.#settled) return
+    if (this.#body?.clientLeft === true) this.#clientClosed()
+    else if (this.#mayRetry(error, connection)) this.#take(true)
+    else this.#fail(error)
+  }
+
+  // a kept-alive connection that its origin was just closing: once more, on a new one
+  #mayRetry(error: Error, connection: OriginConnection | undefined): boolean {
+    if (this.#attempts > 1 || this.#headSent) return false
+    if (error instanceof StaleConnection) return this.#body === undefined || this.#body.bytes === 0
+    return connection?.reused === true && !this.#answered && this.#body === undefined &&
+      replayable.has(this.#parts.plan.method) && isConnectionFault(error)
+  }
+
+  #addTrailers(controller: Dispatcher.DispatchController): void {
+    const raw = controller.rawTrailers
+    if (!Array.isArray(raw) || raw.length === 0 || !this.#response.chunkedEncoding) return
+    const passed = passableTrailers(rawStrings(raw))
+    if (passed.length > 0) this.#response.addTrailers(passed)
+  }
+
+  #waitForClient(controller: Dispatcher.DispatchController): void {
+    controller.pause()
+    this.#stall ??= setTimeout(() => this.#response.destroy(), this.#parts.options.clientStallMs).unref()
+    if (this.#waitsForDrain) return
+    this.#waitsForDrain = true
+    this.#response.on('drain', () => {
+      clearTimeout(this.#stall)
+      this.#stall = undefined
+      this.#controller?.resume()
+    })
+  }
+
+  // the answer is out, or the client has gone
+  #clientClosed(): void {
+    clearTimeout(this.#stall)
+    this.#cancelWait?.()
+    if (this.#response.writableFinished && this.#ended) {
+      // an answer whose end undici has not confirmed yet settles there
+      if (this.#originDone) this.#finish('completed', undefined)
+      return
+    }
+    this.#finish('client_closed', undefined)
+    this.#body?.destroy()
+    this.#connection?.destroy(new Error('the client left'))
+  }
+
+  #fail(error: unknown): void {
+    if (this.#settled) return
+    this.#finish('failed', originFault(error, this.#answered, this.#headSent))
+    this.#body?.destroy()
+    if (!this.#headSent) return
+    // a client of HTTP/1.0 reads an orderly close as the end of the answer
+    const socket = this.#response.socket
+    if (this.#contentLength === undefined && !this.#response.chunkedEncoding) socket?.resetAndDestroy()
+    else this.#response.destroy()
+  }
+
+  #finish(outcome: ForwardResult['outcome'], error: ProxyError | undefined): void {
+    if (this.#settled) return
+    this.#settled = true
+    clearTimeout(this.#stall)
+    this.#parts.settle({
+      outcome, error, status: this.#headSent ? this.#status : undefined, headSent: this.#headSent,
+      bytesFromClient: this.#body?.bytes ?? 0, bytesFromOrigin: this.#bytesFromOrigin,
+      peerAddress: this.#peerAddress,
+    })
+  }
+}
+
+function flushHead(exchange: ForwardExchange): void {
+  exchange.flushHead()
+}
+
+function ignoreReportedElsewhere(): void {
+  // undici's own listener reports it
+}

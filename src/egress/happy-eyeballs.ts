@@ -1,0 +1,166 @@
+// Connects to one of several addresses (RFC 8305): families in turn, a new attempt when one fails or is
+// slow, the first connected socket wins and every other one is destroyed. It never takes a name. Only
+// dial.ts and parent-proxy.ts may use it: it does not know whether anybody vetted the addresses.
+import type { Socket } from 'node:net'
+import type { Clock } from '../clock.ts'
+import { ProxyError } from '../errors.ts'
+import type { ErrorCode } from '../errors.ts'
+import type { IpAddress } from '../target/address.ts'
+
+export interface RaceOptions {
+  /** a socket that is connecting to this address */
+  readonly open: (address: IpAddress) => Socket
+  readonly port: number
+  /** `ms` for all attempts together */
+  readonly connectTimeoutMs: number
+  /** `ms` until the next address is tried beside the one that has not answered; default 250 (RFC 8305 section 5) */
+  readonly attemptDelayMs?: number
+  readonly clock: Clock
+  readonly signal?: AbortSignal
+}
+
+// a name with hundreds of addresses must not make one request connect hundreds of times
+const maxAttempts = 16
+const defaultAttemptDelayMs = 250
+
+/** Throws ProxyError connection_refused, connection_reset, connection_timeout, destination_unroutable, internal_error. */
+export function raceToConnect(addresses: readonly IpAddress[], options: RaceOptions): Promise<Socket> {
+  return new Race(interleave(addresses).slice(0, maxAttempts), options).run()
+}
+
+/** The families in turn, beginning with the family of the first address; within a family the order stays. */
+export function interleave(addresses: readonly IpAddress[]): readonly IpAddress[] {
+  const first = addresses.filter((ip) => ip.family === addresses[0]?.family)
+  const second = addresses.filter((ip) => ip.family !== addresses[0]?.family)
+  const longest = Math.max(first.length, second.length)
+  return Array.from({ length: longest }, (_, i) => [first[i], second[i]]).flat().filter((ip) => ip !== undefined)
+}
+
+class Race {
+  readonly #addresses: readonly IpAddress[]
+  readonly #options: RaceOptions
+  readonly #done = Promise.withResolvers<Socket>()
+  readonly #connecting = new Map<Socket, IpAddress>()
+  readonly #failures: { readonly ip: IpAddress; readonly cause: string }[] = []
+  readonly #startedAtMs: number
+  #next = 0
+  #delay: NodeJS.Timeout | undefined
+  #isOver = false
+
+  constructor(addresses: readonly IpAddress[], options: RaceOptions) {
+    this.#addresses = addresses
+    this.#options = options
+    this.#startedAtMs = options.clock.monotonic()
+  }
+
+  async run(): Promise<Socket> {
+    const { signal, connectTimeoutMs } = this.#options
+    const abandon = (): void => this.#fail(new ProxyError('connection_reset', 'given up before a connection stood', { cause: signal?.reason }))
+    const deadline = setTimeout(() => this.#expire(), connectTimeoutMs)
+    signal?.addEventListener('abort', abandon)
+    if (signal?.aborted === true) abandon()
+    else this.#attempt()
+    try {
+      return await this.#done.promise
+    } finally {
+      this.#isOver = true
+      clearTimeout(deadline)
+      clearTimeout(this.#delay)
+      signal?.removeEventListener('abort', abandon)
+      for (const loser of this.#connecting.keys()) loser.destroy()
+    }
+  }
+
+  #attempt(): void {
+    clearTimeout(this.#delay)
+    const ip = this.#addresses[this.#next++]
+    if (ip === undefined) {
+      if (this.#connecting.size === 0) this.#fail(this.#explain())
+      return
+    }
+    try {
+      this.#watch(this.#options.open(ip), ip)
+    } catch (error) {
+      // such as no memory for a socket: the next address would fare no better
+      this.#fail(new ProxyError('internal_error', `no socket for ${ip.text}`, { cause: error }))
+      return
+    }
+    if (this.#next < this.#addresses.length) {
+      this.#delay = setTimeout(() => this.#attempt(), this.#options.attemptDelayMs ?? defaultAttemptDelayMs)
+    }
+  }
+
+  #watch(socket: Socket, ip: IpAddress): void {
+    this.#connecting.set(socket, ip)
+    // stays on the socket for good: an error between here and the caller's first listener must not end
+    // the process; the caller sees it as `close` and on `socket.errored`
+    socket.on('error', (error) => this.#failed(socket, ip, error))
+    socket.once('connect', () => this.#connected(socket))
+  }
+
+  #connected(socket: Socket): void {
+    if (this.#isOver) return
+    this.#isOver = true
+    this.#connecting.delete(socket)
+    this.#done.resolve(socket)
+  }
+
+  #failed(socket: Socket, ip: IpAddress, error: Error): void {
+    if (this.#isOver || !this.#connecting.delete(socket)) return
+    this.#failures.push({ ip, cause: 'code' in error ? String(error.code) : error.message })
+    this.#attempt()
+  }
+
+  #expire(): void {
+    for (const ip of this.#connecting.values()) this.#failures.push({ ip, cause: 'ETIMEDOUT' })
+    // whatever else was refused meanwhile, this is what the client waited for
+    this.#fail(new ProxyError('connection_timeout', this.#describe()))
+  }
+
+  #explain(): ProxyError {
+    if (this.#failures.length === 0) return new ProxyError('destination_unroutable', 'there is no address to connect to')
+    const codes = this.#failures.map((failure) => codeOf(failure.cause))
+    return new ProxyError(telling.find((code) => codes.includes(code)) ?? 'connection_reset', this.#describe())
+  }
+
+  #describe(): string {
+    const { port, clock } = this.#options
+    const tried = this.#failures.map(({ ip, cause }) => `${ip.family === 6 ? `[${ip.text}]` : ip.text}:${port} ${cause}`)
+    const untried = this.#addresses.length - this.#failures.length
+    const rest = untried > 0 ? `, ${untried} more not tried` : ''
+    return `${tried.join(', ')}${rest}, after ${Math.round(clock.monotonic() - this.#startedAtMs)} ms`
+  }
+
+  #fail(error: ProxyError): void {
+    this.#isOver = true
+    this.#done.reject(error)
+  }
+}
+
+// of several failures the one that says most: our own limit, then what came nearest to a connection
+const telling = ['internal_error', 'connection_refused', 'connection_reset', 'connection_timeout', 'destination_unroutable'] as const
+
+function codeOf(cause: string): ErrorCode {
+  switch (cause) {
+    case 'ECONNREFUSED':
+      return 'connection_refused'
+    case 'ETIMEDOUT':
+      return 'connection_timeout'
+    case 'EHOSTUNREACH':
+    case 'ENETUNREACH':
+    case 'EHOSTDOWN':
+    case 'ENETDOWN':
+    case 'EADDRNOTAVAIL':
+    case 'EAFNOSUPPORT':
+    case 'EINVAL':
+    case 'EACCES':
+    case 'EPERM':
+      return 'destination_unroutable'
+    case 'EMFILE':
+    case 'ENFILE':
+    case 'ENOBUFS':
+      return 'internal_error'
+    default:
+      return 'connection_reset'
+  }
+}

@@ -1,0 +1,190 @@
+// Kept-alive connections to origins for plain exchanges, apart by session, host, port, vetted addresses
+// and policy revision: a connection never serves anybody it was not decided and vetted for. Must never
+// dial by itself: it connects through the function that the exchange brings.
+import type { Socket } from 'node:net'
+import { LRUCache } from 'lru-cache'
+import { ProxyError } from '../errors.ts'
+import { OriginConnection } from './origin-connection.ts'
+
+/** What two exchanges must have in common to share a connection. */
+export interface PoolKey {
+  readonly session: string
+  readonly host: string
+  readonly port: number
+  /** the vetted addresses as text, or a word for whoever resolves instead */
+  readonly addresses: readonly string[]
+  /** revision of the policy that decided */
+  readonly revision: string
+}
+
+/** Dials what was vetted for this exchange. Rejects with a ProxyError. */
+export type ConnectOrigin = () => Promise<Socket>
+
+export interface OriginPoolsOptions {
+  /** `ms` that an unused connection is kept; default 4,000 */
+  readonly keepAliveMs?: number
+  /** pools at once, the least recently used is closed; default 1,024 */
+  readonly maxPools?: number
+  /** connections of one pool, further exchanges wait; default 256 */
+  readonly connectionsPerPool?: number
+  /** `ms` an exchange waits for a connection of a full pool before `origin_timeout`; default 30,000 */
+  readonly waitTimeoutMs?: number
+  /** bytes of an answer's field names and values; more is `origin_protocol_error` */
+  readonly maxResponseHeaderBytes: number
+}
+
+type Settings = Required<OriginPoolsOptions>
+
+/** Called once: with a connection, or with the reason why there is none. */
+export type Taken = (connection: OriginConnection | undefined, error: ProxyError | undefined) => void
+
+interface Waiter {
+  readonly connect: ConnectOrigin
+  readonly taken: Taken
+  readonly timer: NodeJS.Timeout
+}
+
+export class OriginPools {
+  readonly #settings: Settings
+  readonly #pools: LRUCache<string, OriginPool>
+
+  constructor(options: OriginPoolsOptions) {
+    this.#settings = { keepAliveMs: 4_000, maxPools: 1_024, connectionsPerPool: 256, waitTimeoutMs: 30_000, ...options }
+    this.#pools = new LRUCache({ max: this.#settings.maxPools, dispose: (pool) => pool.close() })
+  }
+
+  /** pools now open; one without connections is none */
+  get size(): number {
+    return this.#pools.size
+  }
+
+  /**
+   * Hands `taken` a free connection, a new one (`fresh` asks for that), or makes it wait while the pool
+   * is full. Returns what cancels the wait.
+   */
+  take(key: PoolKey, connect: ConnectOrigin, fresh: boolean, taken: Taken): () => void {
+    const text = `${key.session}\n${key.host}\n${key.port}\n${key.addresses.join(' ')}\n${key.revision}`
+    let pool = this.#pools.get(text)
+    if (pool === undefined) {
+      const made = new OriginPool(key, this.#settings, () => {
+        if (this.#pools.peek(text) === made) this.#pools.delete(text)
+      })
+      pool = made
+      this.#pools.set(text, made)
+    }
+    return pool.take(connect, fresh, taken)
+  }
+
+  /** Closes the pools of a policy revision that no longer answers; exchanges under way finish first. */
+  closeRevision(revision: string): void {
+    const old: string[] = []
+    for (const [text, pool] of this.#pools.entries()) {
+      if (pool.revision === revision) old.push(text)
+    }
+    for (const text of old) this.#pools.delete(text)
+  }
+
+  /** Closes every pool; exchanges under way finish first. */
+  close(): void {
+    this.#pools.clear()
+  }
+}
+
+class OriginPool {
+  readonly revision: string
+  readonly #settings: Settings
+  readonly #onEmpty: () => void
+  // the most recently used is last and is used first, so that the others can time out
+  readonly #free: OriginConnection[] = []
+  readonly #waiters = new Set<Waiter>()
+  #connections = 0
+  #closed = false
+
+  constructor(key: PoolKey, settings: Settings, onEmpty: () => void) {
+    this.revision = key.revision
+    this.#settings = settings
+    this.#onEmpty = onEmpty
+  }
+
+  take(connect: ConnectOrigin, fresh: boolean, taken: Taken): () => void {
+    if (fresh) this.#makeRoom()
+    const free = fresh ? undefined : this.#free.pop()
+    if (free !== undefined) {
+      free.reused = true
+      taken(free, undefined)
+      return nothingToCancel
+    }
+    if (this.#connections < this.#settings.connectionsPerPool) {
+      taken(this.#open(connect), undefined)
+      return nothingToCancel
+    }
+    return this.#wait(connect, taken)
+  }
+
+  close(): void {
+    this.#closed = true
+    for (const connection of this.#free.splice(0)) connection.destroy()
+    // whoever waits was decided under this pool's key, and is served when a connection comes free
+  }
+
+  // a fresh connection where only idle ones fill the pool
+  #makeRoom(): void {
+    if (this.#connections >= this.#settings.connectionsPerPool) this.#free.shift()?.destroy()
+  }
+
+  #open(connect: ConnectOrigin): OriginConnection {
+    this.#connections += 1
+    const { keepAliveMs, maxResponseHeaderBytes } = this.#settings
+    return new OriginConnection(connect, { keepAliveMs, maxResponseHeaderBytes }, {
+      released: (connection) => this.#released(connection),
+      gone: (connection) => this.#gone(connection),
+    })
+  }
+
+  #wait(connect: ConnectOrigin, taken: Taken): () => void {
+    const timer = setTimeout(() => {
+      this.#waiters.delete(waiter)
+      taken(undefined, new ProxyError('origin_timeout', 'every connection to the origin is in use'))
+    }, this.#settings.waitTimeoutMs)
+    const waiter: Waiter = { connect, taken, timer }
+    this.#waiters.add(waiter)
+    return () => {
+      clearTimeout(timer)
+      this.#waiters.delete(waiter)
+    }
+  }
+
+  #nextWaiter(): Waiter | undefined {
+    for (const waiter of this.#waiters) {
+      this.#waiters.delete(waiter)
+      clearTimeout(waiter.timer)
+      return waiter
+    }
+    return undefined
+  }
+
+  #released(connection: OriginConnection): void {
+    const waiter = this.#nextWaiter()
+    if (waiter !== undefined) {
+      connection.reused = true
+      waiter.taken(connection, undefined)
+    } else if (this.#closed) {
+      connection.destroy()
+    } else {
+      this.#free.push(connection)
+    }
+  }
+
+  #gone(connection: OriginConnection): void {
+    this.#connections -= 1
+    const index = this.#free.indexOf(connection)
+    if (index >= 0) this.#free.splice(index, 1)
+    const waiter = this.#nextWaiter()
+    if (waiter !== undefined) waiter.taken(this.#open(waiter.connect), undefined)
+    else if (this.#connections === 0 && !this.#closed) this.#onEmpty()
+  }
+}
+
+function nothingToCancel(): void {
+  // a connection was handed over at once
+}

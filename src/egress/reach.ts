@@ -1,0 +1,66 @@
+// From an admitted exchange to a connected socket: resolve, have the gate judge what came back, dial
+// only that. The one place where the three meet.
+import type { OnReadOpts, Socket } from 'node:net'
+import type { Clock } from '../clock.ts'
+import type { Admitted } from '../gate/admitted.ts'
+import { ParentTarget, Vetted } from '../gate/admitted.ts'
+import type { Gate } from '../gate/gate.ts'
+import type { Refusal } from '../gate/refusal.ts'
+import { dial } from './dial.ts'
+import type { ParentProxy } from './parent-proxy.ts'
+import type { Resolver } from './resolver.ts'
+
+/** Where an admitted exchange may go: vetted addresses, or a name that the parent proxy resolves. */
+export type Destination = Vetted | ParentTarget
+
+export interface ReachOptions {
+  readonly resolver: Resolver
+  readonly gate: Gate
+  readonly parent: ParentProxy | undefined
+  readonly connectTimeoutMs: number
+  readonly clock: Clock
+}
+
+export interface ConnectOptions {
+  readonly signal?: AbortSignal
+  /** the socket reads through it and comes paused; not used through a parent proxy */
+  readonly onread?: () => OnReadOpts
+}
+
+export class Reach {
+  readonly #options: ReachOptions
+
+  constructor(options: ReachOptions) {
+    this.#options = options
+  }
+
+  /** True when sockets come from a parent proxy, and so never with `onread`. */
+  get isThroughParent(): boolean {
+    return this.#options.parent !== undefined
+  }
+
+  /** Resolves the name and has the answer judged. Throws ProxyError dns_*. */
+  async destination(admitted: Admitted): Promise<Destination | Refusal> {
+    const { gate, resolver, parent } = this.#options
+    const { host } = admitted.exchange.facts
+    if (parent?.resolve === 'parent') {
+      const target = gate.admitParent(admitted)
+      if (target !== undefined) return target
+    }
+    const addresses = host.kind === 'ip' ? [host.ip] : (await resolver.resolve(host.text)).addresses
+    return gate.admitAddresses(admitted, addresses)
+  }
+
+  /** Connects. Throws ProxyError connection_*, destination_unroutable, parent_*. */
+  connect(destination: Destination, options: ConnectOptions = {}): Promise<Socket> {
+    const { parent, connectTimeoutMs, clock } = this.#options
+    const common = options.signal === undefined ? { connectTimeoutMs, clock } : { connectTimeoutMs, clock, signal: options.signal }
+    if (parent !== undefined) return parent.dial(destination, common)
+    if (destination instanceof ParentTarget) throw new Error('a parent target without a parent proxy')
+    return dial(destination, options.onread === undefined ? common : { ...common, onread: options.onread })
+  }
+}
+
+export function isRefusal(value: Destination | Refusal): value is Refusal {
+  return !(value instanceof Vetted) && !(value instanceof ParentTarget)
+}

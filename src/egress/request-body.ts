@@ -1,0 +1,80 @@
+// A client's request body on its way to the origin. It stands between the two so that the end of one
+// never destroys the other: an origin that answers early leaves the client's connection usable, and a
+// client that leaves breaks the origin's request. Must never read ahead of the origin.
+import type { IncomingMessage } from 'node:http'
+import { Readable } from 'node:stream'
+
+// what is still read and thrown away of an upload that the origin did not want, to save the connection
+const drainBytes = 1024 * 1024
+const drainMs = 5_000
+
+export class RequestBody extends Readable {
+  /** bytes of content read from the client */
+  bytes = 0
+  /** true when the client went before its request was complete */
+  clientLeft = false
+  readonly #request: IncomingMessage
+  #started = false
+  #drains = false
+
+  constructor(request: IncomingMessage) {
+    super({ highWaterMark: 64 * 1024 })
+    this.#request = request
+  }
+
+  override _read(): void {
+    if (!this.#started) {
+      this.#started = true
+      this.#request.on('data', this.#data)
+      this.#request.on('end', this.#end)
+      this.#request.on('close', this.#close)
+      this.#request.on('error', this.#close)
+    }
+    this.#request.resume()
+  }
+
+  override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
+    this.#request.off('data', this.#data)
+    this.#request.off('end', this.#end)
+    this.#request.off('close', this.#close)
+    if (!this.#drains) this.#request.pause()
+    callback(error)
+  }
+
+  /**
+   * After an answer that came before the request was complete: reads the rest within bounds, so that the
+   * client hears the answer and may keep its connection; beyond them the connection is closed.
+   */
+  drain(): void {
+    const request = this.#request
+    if (request.complete || request.destroyed) return
+    this.#drains = true
+    let bytes = 0
+    const giveUp = (): void => {
+      request.destroy()
+    }
+    const timer = setTimeout(giveUp, drainMs)
+    request.on('data', (chunk: Buffer) => {
+      bytes += chunk.length
+      if (bytes > drainBytes) giveUp()
+    })
+    request.once('end', () => clearTimeout(timer))
+    request.once('close', () => clearTimeout(timer))
+    request.resume()
+  }
+
+  readonly #data = (chunk: Buffer): void => {
+    this.bytes += chunk.length
+    if (!this.push(chunk)) this.#request.pause()
+  }
+
+  readonly #end = (): void => {
+    this.push(null)
+  }
+
+  readonly #close = (): void => {
+    if (this.#request.complete) return
+    this.clientLeft = true
+    this.destroy(new Error('the client left within its request'))
+  }
+}

@@ -1,0 +1,161 @@
+// The opaque relay: joins an accepted client socket and an origin socket until both directions have
+// ended. Bytes pass unread and unchanged, a half-close passes as a half-close, a reset as a reset. Must
+// never buffer more than one read per direction, nor leave one side open when the other has failed.
+import type { Socket } from 'node:net'
+import { ReadPump } from './read-pump.ts'
+import type { ReadBuffers } from './read-buffers.ts'
+
+export interface TunnelOptions {
+  /** accepted, half-open allowed, paused; what stands unread in it is relayed after `firstBytes` */
+  readonly client: Socket
+  /** half-open allowed; best dialled with `pump.onread` */
+  readonly origin: Socket
+  /** from the client, already judged; they go to the origin first */
+  readonly firstBytes: Uint8Array
+  /** `ms` without a byte in either direction; 0 never */
+  readonly idleTimeoutMs: number
+  /** the origin's reading side, made before the dial */
+  readonly pump: ReadPump
+  readonly buffers: ReadBuffers
+  /** read the client through 'data' events even where it could be armed; default false */
+  readonly plainUpload?: boolean
+}
+
+/** `closed`: both sides ended in order; the others name what ended it. */
+export type TunnelEnd = 'closed' | 'client_reset' | 'origin_reset' | 'idle' | 'aborted'
+
+export interface TunnelResult {
+  /** `firstBytes` included */
+  readonly bytesFromClient: number
+  readonly bytesFromOrigin: number
+  readonly end: TunnelEnd
+}
+
+export interface TunnelHandle {
+  /** settles when both sockets are closed; never rejects */
+  readonly done: Promise<TunnelResult>
+  /** closes both sides at once; the result says `aborted` */
+  abort(): void
+}
+
+/** Starts the relay. Both sockets belong to it from here on. */
+export function relay(options: TunnelOptions): TunnelHandle {
+  return new Tunnel(options)
+}
+
+class Tunnel implements TunnelHandle {
+  readonly done: Promise<TunnelResult>
+  readonly #resolve: (result: TunnelResult) => void
+  readonly #client: Socket
+  readonly #origin: Socket
+  readonly #download: ReadPump
+  readonly #upload: ReadPump
+  readonly #idleTimeoutMs: number
+  readonly #firstBytes: number
+  #end: TunnelEnd | undefined
+  #clientEnded = false
+  #originEnded = false
+  #closed = 0
+
+  constructor(options: TunnelOptions) {
+    const { promise, resolve } = Promise.withResolvers<TunnelResult>()
+    this.done = promise
+    this.#resolve = resolve
+    this.#client = options.client
+    this.#origin = options.origin
+    this.#download = options.pump
+    this.#upload = new ReadPump(options.buffers)
+    this.#idleTimeoutMs = options.idleTimeoutMs
+    this.#firstBytes = options.firstBytes.length
+    this.#watch()
+    this.#start(options)
+  }
+
+  abort(): void {
+    this.#fail('aborted')
+  }
+
+  #watch(): void {
+    const client = this.#client
+    const origin = this.#origin
+    client.allowHalfOpen = true
+    origin.allowHalfOpen = true
+    client.setNoDelay(true)
+    origin.setNoDelay(true)
+    client.on('error', () => this.#fail('client_reset'))
+    origin.on('error', () => this.#fail('origin_reset'))
+    client.on('end', () => this.#clientEnd())
+    origin.on('end', () => this.#originEnd())
+    client.once('close', () => this.#close(origin, 'client_reset'))
+    origin.once('close', () => this.#close(client, 'origin_reset'))
+    // every byte of either direction is a read or a write of the client's socket
+    client.setTimeout(this.#idleTimeoutMs, () => this.#fail('idle'))
+  }
+
+  #start(options: TunnelOptions): void {
+    const { client, origin, firstBytes } = options
+    if (client.destroyed || origin.destroyed) {
+      this.#startDead()
+      return
+    }
+    if (firstBytes.length > 0) origin.write(firstBytes)
+    this.#upload.start(client, origin, options.plainUpload !== true)
+    this.#download.start(origin, client)
+    if (client.readableEnded) this.#clientEnd()
+    if (origin.readableEnded) this.#originEnd()
+  }
+
+  // a socket that is already closed emits nothing any more
+  #startDead(): void {
+    const end = this.#client.destroyed ? 'client_reset' : 'origin_reset'
+    for (const socket of [this.#client, this.#origin]) {
+      if (socket.closed) this.#closed += 1
+    }
+    this.#fail(end)
+    if (this.#closed === 2) this.#finish()
+  }
+
+  #clientEnd(): void {
+    if (this.#clientEnded) return
+    this.#clientEnded = true
+    this.#origin.end()
+  }
+
+  #originEnd(): void {
+    if (this.#originEnded) return
+    this.#originEnded = true
+    this.#client.end()
+  }
+
+  #fail(end: TunnelEnd): void {
+    if (this.#end === undefined) this.#end = end
+    const reset = end === 'client_reset' || end === 'origin_reset'
+    for (const socket of [this.#client, this.#origin]) {
+      if (socket.destroyed) continue
+      if (reset) socket.resetAndDestroy()
+      else socket.destroy()
+    }
+  }
+
+  #close(other: Socket, otherwise: TunnelEnd): void {
+    this.#closed += 1
+    if (this.#closed === 2) {
+      this.#finish()
+    } else if (!this.#clientEnded || !this.#originEnded) {
+      this.#fail(otherwise)
+    } else {
+      // both have ended and this one still flushes; the client's timer may be gone
+      other.setTimeout(this.#idleTimeoutMs, () => this.#fail('idle'))
+    }
+  }
+
+  #finish(): void {
+    this.#upload.stop()
+    this.#download.stop()
+    this.#resolve({
+      bytesFromClient: this.#firstBytes + this.#upload.bytes,
+      bytesFromOrigin: this.#download.bytes,
+      end: this.#end ?? 'closed',
+    })
+  }
+}

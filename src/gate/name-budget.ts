@@ -1,0 +1,39 @@
+// DNS as a channel: under a wildcard allow, an agent could spell data into names. Per session and
+// registrable domain, names never asked for before are budgeted per minute.
+import { LRUCache } from 'lru-cache'
+import type { Clock } from '../clock.ts'
+import { registrableDomain } from '../target/registrable-domain.ts'
+
+const minuteMs = 60_000
+const rememberedNames = 50_000
+const rememberedDomains = 10_000
+
+export class NameBudget {
+  readonly #clock: Clock
+  readonly #perMinute: number
+  readonly #known = new LRUCache<string, true>({ max: rememberedNames })
+  readonly #spent = new LRUCache<string, { minute: number; names: number }>({ max: rememberedDomains })
+
+  constructor(clock: Clock, perMinute: number) {
+    this.#clock = clock
+    this.#perMinute = perMinute
+  }
+
+  /** Spends one name when it is new; false when the minute's budget is used up. */
+  spend(session: string, name: string): boolean {
+    const key = `${session} ${name}`
+    if (this.#known.get(key) === true) return true
+    const domain = `${session} ${registrableDomain(name) ?? name}`
+    const minute = Math.floor(this.#clock.monotonic() / minuteMs)
+    const spent = this.#spent.get(domain)
+    if (spent === undefined || spent.minute !== minute) {
+      this.#spent.set(domain, { minute, names: 1 })
+    } else if (spent.names >= this.#perMinute) {
+      return false
+    } else {
+      spent.names += 1
+    }
+    this.#known.set(key, true)
+    return true
+  }
+}

@@ -1,0 +1,103 @@
+// The one function that makes refusals, whatever went wrong and whoever asked: status line, fields and
+// body (RFC 9457 problem+json, RFC 9209 Proxy-Status). Nothing here shows an agent more than its own
+// request, the reason and the rule's id.
+import { STATUS_CODES } from './status-text.ts'
+import { errorEntry, type ErrorCode } from '../errors.ts'
+import type { RuleRef } from '../policy/decision.ts'
+
+export interface Refusal {
+  readonly kind: 'refusal'
+  readonly code: ErrorCode
+  /** one sentence, safe to show */
+  readonly reason: string
+  /** host as matched, or the raw target where none could be parsed */
+  readonly host: string
+  readonly rule: RuleRef | undefined
+  readonly requestId: string
+}
+
+export interface RenderedRefusal {
+  readonly status: number
+  /** visible ASCII, at most 200 bytes: the only text that many clients show of a refused CONNECT */
+  readonly reasonPhrase: string
+  /** name, value, name, value ...; without Connection and Date */
+  readonly fields: readonly string[]
+  readonly body: string
+}
+
+const reasonPhraseMaxBytes = 200
+
+export function renderRefusal(refusal: Refusal): RenderedRefusal {
+  const entry = errorEntry(refusal.code)
+  const statusText = STATUS_CODES[entry.status] ?? 'Error'
+  const body = entry.status === 407 ? '' : problem(refusal, statusText)
+  const fields = [
+    'Content-Type', 'application/problem+json',
+    'Content-Length', String(Buffer.byteLength(body)),
+    'Cache-Control', 'no-store',
+    'Proxy-Status', `sallyport; error=${entry.proxyStatus}; details="${asciiOnly(refusal.reason, 180).replaceAll(/["\\]/g, '')}"`,
+    'X-Request-Id', refusal.requestId,
+  ]
+  if (entry.xProxyError !== undefined) fields.push('X-Proxy-Error', entry.xProxyError)
+  if (entry.status === 407) fields.push('Proxy-Authenticate', 'Basic realm="sallyport"')
+  if (entry.status === 503) fields.push('Retry-After', '1')
+  if (entry.status === 405) fields.push('Allow', 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, CONNECT')
+  return { status: entry.status, reasonPhrase: reasonPhrase(refusal), fields, body }
+}
+
+/** The whole message for a raw socket: CONNECT and upgrades, where no ServerResponse exists. */
+export function refusalMessage(refusal: Refusal): string {
+  const { status, reasonPhrase: phrase, fields, body } = renderRefusal(refusal)
+  let head = `HTTP/1.1 ${status} ${phrase}\r\n`
+  for (let index = 0; index < fields.length; index += 2) head += `${fields[index]}: ${fields[index + 1]}\r\n`
+  return `${head}Connection: close\r\n\r\n${body}`
+}
+
+function problem(refusal: Refusal, title: string): string {
+  const entry = errorEntry(refusal.code)
+  return `${JSON.stringify({
+    type: `urn:sallyport:error:${refusal.code}`,
+    title,
+    status: entry.status,
+    detail: refusal.reason,
+    code: refusal.code,
+    host: refusal.host,
+    reason: refusal.reason,
+    rule: refusal.rule?.id,
+    request_id: refusal.requestId,
+    retryable: entry.retryable,
+    hint: hint(refusal.code),
+  })}\n`
+}
+
+function reasonPhrase(refusal: Refusal): string {
+  const suffix = ` (req ${refusal.requestId})`
+  return asciiOnly(`${lead(refusal.code)}: ${refusal.reason}`, reasonPhraseMaxBytes - suffix.length) + suffix
+}
+
+function lead(code: ErrorCode): string {
+  const { status, proxyStatus } = errorEntry(code)
+  if (status === 403) return 'Denied by policy'
+  if (status === 502 || status === 504) return 'Destination failed'
+  if (status === 407) return 'Proxy credentials needed'
+  return proxyStatus === 'http_request_error' ? 'Request refused' : 'Proxy unavailable'
+}
+
+/** What an agent may do next. A refusal that is meant must not read like a fault to work around. */
+function hint(code: ErrorCode): string {
+  const { status, retryable } = errorEntry(code)
+  if (status === 403) {
+    const wait = retryable ? 'Wait a minute and try again, or ask' : 'Ask'
+    return `This is the intended network policy, not a fault. ${wait} your user or administrator to allow the host, or use a host that is allowed. Do not try to work around it. \`sallyport why\` tells more.`
+  }
+  if (status === 502 || status === 504) return 'The policy allows this host; the destination or its name server failed. Trying again later may help.'
+  if (status === 407) return 'Use the HTTPS_PROXY address that was issued for this session.'
+  if (status === 503 || status === 500) return 'The proxy cannot serve this now. Trying again shortly may help.'
+  return 'The request itself is at fault. Correct it; sending it again unchanged will not help.'
+}
+
+/** Control, non-ASCII and line characters become `?`; cut to `max` characters. */
+function asciiOnly(text: string, max: number): string {
+  const visible = text.replaceAll(/[^\x20-\x7e]/g, '?')
+  return visible.length <= max ? visible : `${visible.slice(0, max - 3)}...`
+}

@@ -1,0 +1,132 @@
+// The accepted connections: who is at the other end, how many each has, which responses are owed.
+import type { ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
+import type { Client } from '../gate/exchange.ts'
+import type { Admitted } from '../gate/admitted.ts'
+import { cidrContains, parseIp, type Cidr } from '../target/address.ts'
+import type { PeerUids } from './peer-uid.ts'
+
+/** One accepted connection. */
+export class ClientConnection {
+  client: Client
+  /** the CONNECT to port 80 that this connection is inside of */
+  bound: Admitted | undefined = undefined
+  /** pending while the peer's uid is being looked up */
+  lookup: Promise<void> | undefined = undefined
+  /** an answer that closes has been decided on: what comes behind its request is no request any more
+   * (RFC 9112 section 9.6), least of all where the framing was in doubt */
+  isClosing = false
+
+  readonly #owed = new Set<ServerResponse>()
+  #waiting: (() => void)[] = []
+
+  constructor(client: Client) {
+    this.client = client
+  }
+
+  /** requests that were read and whose response is not finished */
+  get owed(): number {
+    return this.#owed.size
+  }
+
+  /** true when nothing has been written of anything that is owed, so that a refusal can be */
+  get isSilent(): boolean {
+    const [first, ...more] = this.#owed
+    return more.length === 0 && first?.headersSent !== true
+  }
+
+  /** true while the body of the last request that was read is still arriving */
+  get isReceiving(): boolean {
+    return [...this.#owed].at(-1)?.req.complete === false
+  }
+
+  owe(response: ServerResponse): void {
+    this.#owed.add(response)
+    response.once('close', () => {
+      this.#owed.delete(response)
+      if (this.#owed.size === 0) for (const resolve of this.#waiting.splice(0)) resolve()
+    })
+  }
+
+  /** What is owed goes out first: a refusal must not overtake it. */
+  nothingOwed(): Promise<void> {
+    return this.#owed.size === 0 ? Promise.resolve() : new Promise((resolve) => this.#waiting.push(resolve))
+  }
+}
+
+export interface ConnectionRules {
+  readonly connections: number
+  readonly connectionsPerClient: number
+  /** client addresses that may connect; empty: loopback only */
+  readonly clients: readonly Cidr[]
+  /** uid that this process runs as; undefined where the system has none */
+  readonly ownUid: number | undefined
+}
+
+export class ClientConnections {
+  readonly #rules: ConnectionRules
+  readonly #uids: PeerUids
+  readonly #open = new Map<Socket, ClientConnection>()
+  readonly #perClient = new Map<string, number>()
+
+  constructor(rules: ConnectionRules, uids: PeerUids) {
+    this.#rules = rules
+    this.#uids = uids
+  }
+
+  get size(): number {
+    return this.#open.size
+  }
+
+  of(socket: Socket): ClientConnection | undefined {
+    return this.#open.get(socket)
+  }
+
+  /** Takes in a new connection, or says why not. */
+  accept(socket: Socket): ClientConnection | 'too_many_connections' | 'client_not_allowed' {
+    const address = plainAddress(socket.remoteAddress ?? '')
+    const isLoopback = address.startsWith('127.') || address === '::1'
+    if (!this.#mayConnect(address, isLoopback)) return 'client_not_allowed'
+    const count = this.#perClient.get(address) ?? 0
+    if (this.#open.size >= this.#rules.connections || count >= this.#rules.connectionsPerClient) return 'too_many_connections'
+    this.#perClient.set(address, count + 1)
+    const connection = new ClientConnection({ address, port: socket.remotePort ?? 0, advisory: isLoopback })
+    this.#open.set(socket, connection)
+    socket.once('close', () => this.#forget(socket, address))
+    if (isLoopback) this.#identify(socket, connection)
+    return connection
+  }
+
+  sockets(): Iterable<Socket> {
+    return this.#open.keys()
+  }
+
+  #mayConnect(address: string, isLoopback: boolean): boolean {
+    const { clients } = this.#rules
+    if (clients.length === 0) return isLoopback
+    const ip = parseIp(address)
+    return ip !== undefined && clients.some((range) => cidrContains(range, ip))
+  }
+
+  /** A loopback client is advisory until its uid is known to be another one than ours. */
+  #identify(socket: Socket, connection: ClientConnection): void {
+    const lookup = this.#uids.lookUp(socket)
+    if (lookup === undefined) return
+    connection.lookup = lookup.then((uid) => {
+      connection.lookup = undefined
+      if (uid !== undefined && uid !== this.#rules.ownUid) connection.client = { ...connection.client, advisory: false }
+    })
+  }
+
+  #forget(socket: Socket, address: string): void {
+    this.#open.delete(socket)
+    const count = (this.#perClient.get(address) ?? 1) - 1
+    if (count > 0) this.#perClient.set(address, count)
+    else this.#perClient.delete(address)
+  }
+}
+
+/** An IPv4 client on a dual-stack listener is an IPv4 client. */
+function plainAddress(address: string): string {
+  return address.startsWith('::ffff:') && address.includes('.') ? address.slice(7) : address
+}

@@ -1,0 +1,206 @@
+// The door for CONNECT: parse, decide, reach, 200, judge the first bytes, relay. In that order: nothing
+// is resolved before the decision is journaled, and nothing of the client's is relayed before its first
+// bytes are judged.
+import type { IncomingMessage } from 'node:http'
+import type { Socket } from 'node:net'
+import { errorEntry, ProxyError } from '../errors.ts'
+import { checkConnectionField } from '../egress/field-rules.ts'
+import { isRefusal } from '../egress/reach.ts'
+import { ReadPump } from '../egress/read-pump.ts'
+import { relay, type TunnelResult } from '../egress/tunnel.ts'
+import { Admitted } from '../gate/admitted.ts'
+import type { Exchange, Malformed } from '../gate/exchange.ts'
+import type { LiveEnd } from '../gate/live-exchanges.ts'
+import type { Refusal } from '../gate/refusal.ts'
+import type { Facts } from '../policy/facts.ts'
+import { parseIp } from '../target/address.ts'
+import { parseAuthority, type Authority } from '../target/authority.ts'
+import type { ClientConnection } from './client-connections.ts'
+import { anonymous, type IngressContext } from './context.ts'
+import { TunnelOpening } from './opening.ts'
+import { endSocket, refuseSocket } from './refuse.ts'
+import { checkHost, readHead } from './request-head.ts'
+
+export interface ConnectArrival {
+  readonly request: IncomingMessage
+  readonly socket: Socket
+  /** bytes that came behind the head */
+  readonly head: Uint8Array
+  readonly connection: ClientConnection
+  /** gives the socket back to the listening front, for the HTTP inside a tunnel to port 80 */
+  readonly enter: () => void
+}
+
+const httpsPort = 443
+const plainPort = 80
+const established = 'HTTP/1.1 200 Connection established\r\n\r\n'
+// fatal alerts, RFC 8446 section 6: unrecognized_name and access_denied
+const unrecognizedName = Uint8Array.of(0x15, 0x03, 0x03, 0x00, 0x02, 0x02, 112)
+const accessDenied = Uint8Array.of(0x15, 0x03, 0x03, 0x00, 0x02, 0x02, 49)
+
+export async function serveConnect(arrival: ConnectArrival, context: IngressContext): Promise<void> {
+  const { socket, connection } = arrival
+  socket.on('error', () => socket.destroy())
+  if (connection.lookup !== undefined) await connection.lookup
+  const read = readConnect(arrival, context)
+  if (read.kind === 'malformed') {
+    const refusal = await context.gate.refuseMalformed(read.malformed, read.error.code, read.error.detail)
+    await connection.nothingOwed()
+    refuse(arrival, context, read.malformed, refusal)
+    return
+  }
+  const { exchange } = read
+  const admitted = await context.gate.admit(exchange)
+  if (!(admitted instanceof Admitted)) {
+    refuse(arrival, context, exchange, admitted)
+    return
+  }
+  if (exchange.facts.port === plainPort && admitted.decision.obligations.raw === undefined) {
+    enterPlain(arrival, context, admitted)
+    return
+  }
+  await tunnel(arrival, context, admitted)
+}
+
+type ReadConnect =
+  | { readonly kind: 'exchange'; readonly exchange: Exchange }
+  | { readonly kind: 'malformed'; readonly malformed: Malformed; readonly error: ProxyError }
+
+function readConnect({ request, connection }: ConnectArrival, context: IngressContext): ReadConnect {
+  const id = context.ids.next()
+  const startedMs = context.clock.monotonic()
+  const { client } = connection
+  try {
+    const head = readHead(request, context.limits)
+    const authority = parseAuthority(request.url ?? '')
+    checkHost(head.host, authority, httpsPort)
+    const stripped = checkConnectionField(request.rawHeaders)
+    if (stripped !== undefined) throw stripped
+    if (head.hasBody) throw new ProxyError('framing', 'CONNECT has no body')
+    if (connection.owed > 0) throw new ProxyError('pipelined', 'CONNECT')
+    if (connection.bound !== undefined) throw new ProxyError('method_not_supported', 'CONNECT inside a tunnel')
+    if (head.hasCredentials) throw new ProxyError('credentials_invalid', 'no session has been issued')
+    if (context.isDraining()) throw new ProxyError('draining', '')
+    const facts = connectFacts(authority)
+    return { kind: 'exchange', exchange: { id, facts, client, protocol: 'https_connect', userAgent: head.userAgent, startedMs } }
+  } catch (error) {
+    if (!(error instanceof ProxyError)) throw error
+    const userAgent = request.headers['user-agent']
+    const malformed: Malformed = { id, client, protocol: 'https_connect', rawTarget: request.url ?? '', method: 'CONNECT', userAgent, startedMs }
+    return { kind: 'malformed', malformed, error }
+  }
+}
+
+function connectFacts({ host, port }: Authority): Facts {
+  const scheme = port === plainPort ? 'http' : 'https'
+  return { stage: 'connect', scheme, host, port, method: undefined, path: undefined, query: undefined, upgrade: undefined, principal: anonymous }
+}
+
+/** Plain HTTP in a tunnel to port 80 (that is how ws:// travels): answered here, nothing resolved or
+ * dialled; each request inside comes back through the front as an exchange of its own. */
+function enterPlain({ socket, head, connection, enter }: ConnectArrival, context: IngressContext, admitted: Admitted): void {
+  connection.bound = admitted
+  const remove = context.gate.live.add({ admitted, address: undefined, close: () => socket.destroy() })
+  socket.once('close', () => {
+    remove()
+    context.gate.ended(admitted.exchange, { outcome: 'completed', status: 200, bytesFromClient: socket.bytesRead, bytesFromOrigin: 0 })
+  })
+  socket.write(established)
+  if (head.length > 0) socket.unshift(head)
+  enter()
+}
+
+async function tunnel(arrival: ConnectArrival, context: IngressContext, admitted: Admitted): Promise<void> {
+  const { socket, head } = arrival
+  const { exchange, decision } = admitted
+  const gone = new AbortController()
+  const opening = new TunnelOpening(socket, {
+    host: exchange.facts.host,
+    expectation: decision.obligations.raw ?? 'tls',
+    maxBytes: context.limits.helloBytes,
+    onLeft: () => gone.abort(),
+  })
+  opening.early(head)
+  try {
+    const destination = await context.reach.destination(admitted)
+    if (isRefusal(destination)) {
+      opening.release()
+      refuse(arrival, context, exchange, destination)
+      return
+    }
+    const pump = new ReadPump(context.buffers)
+    const origin = await context.reach.connect(destination, { signal: gone.signal, onread: () => pump.onread })
+    socket.write(established)
+    const finding = await opening.judged(context.limits.helloTimeoutMs)
+    const refusal = finding.ok || opening.isLeft ? undefined : await context.gate.judgeTunnel(admitted, finding.code, finding.reason)
+    if (opening.isLeft || refusal !== undefined) {
+      origin.destroy()
+      closeTunnel(arrival, context, exchange, opening.release(), refusal)
+      return
+    }
+    await join(context, admitted, { client: socket, origin, pump, firstBytes: opening.release() })
+  } catch (error) {
+    if (!(error instanceof ProxyError)) throw error
+    opening.release()
+    if (opening.isLeft) socket.destroy()
+    else refuseSocket(socket, context.gate.failure(exchange, error))
+    context.gate.ended(exchange, { outcome: 'failed', code: error.code, bytesFromClient: 0, bytesFromOrigin: 0 })
+  }
+}
+
+interface Joined {
+  readonly client: Socket
+  readonly origin: Socket
+  readonly pump: ReadPump
+  readonly firstBytes: Uint8Array
+}
+
+/** Relays until both sides have ended, or until a change of policy closes the tunnel. */
+async function join(context: IngressContext, admitted: Admitted, joined: Joined): Promise<void> {
+  const address = parseIp(joined.origin.remoteAddress ?? '')
+  const handle = relay({ ...joined, idleTimeoutMs: context.limits.tunnelIdleMs, buffers: context.buffers })
+  let closedBy: LiveEnd | undefined
+  const remove = context.gate.live.add({
+    admitted,
+    // through a parent the far end of the socket is the parent, which policy does not judge
+    address: context.reach.isThroughParent ? undefined : address,
+    close: (code) => {
+      closedBy = code
+      handle.abort()
+    },
+  })
+  const result = await handle.done
+  remove()
+  context.gate.ended(admitted.exchange, { ...endingOf(result, closedBy), peerAddress: address?.text })
+}
+
+function endingOf(result: TunnelResult, closedBy: LiveEnd | undefined) {
+  const { bytesFromClient, bytesFromOrigin } = result
+  if (closedBy !== undefined) return { outcome: 'expired', code: closedBy, status: 200, bytesFromClient, bytesFromOrigin } as const
+  if (result.end === 'idle') return { outcome: 'expired', status: 200, bytesFromClient, bytesFromOrigin } as const
+  return { outcome: 'completed', status: 200, bytesFromClient, bytesFromOrigin } as const
+}
+
+/** The 200 is out, so the refusal speaks the tunnel's own language: an alert for TLS, an answer for HTTP. */
+function closeTunnel(arrival: ConnectArrival, context: IngressContext, exchange: Exchange, firstBytes: Uint8Array, refusal: Refusal | undefined): void {
+  const { socket } = arrival
+  if (refusal === undefined) {
+    socket.destroy()
+    context.gate.ended(exchange, { outcome: 'completed', status: 200, bytesFromClient: firstBytes.length, bytesFromOrigin: 0 })
+    return
+  }
+  context.gate.ended(exchange, { outcome: 'refused', code: refusal.code, status: 200, bytesFromClient: firstBytes.length, bytesFromOrigin: 0 })
+  if (refusal.code === 'not_tls' && looksLikeHttp(firstBytes)) refuseSocket(socket, refusal)
+  else if (firstBytes[0] !== 0x16) endSocket(socket, '')
+  else endSocket(socket, refusal.code === 'name_mismatch' || refusal.code === 'sni_missing' ? unrecognizedName : accessDenied)
+}
+
+function looksLikeHttp(bytes: Uint8Array): boolean {
+  return /^[A-Z]{3,10} \S+ HTTP\/1\.[01]\r?\n/.test(Buffer.from(bytes.buffer, bytes.byteOffset, Math.min(bytes.length, 4096)).toString('latin1'))
+}
+
+function refuse({ socket }: ConnectArrival, context: IngressContext, about: Exchange | Malformed, refusal: Refusal): void {
+  refuseSocket(socket, refusal)
+  const { status } = errorEntry(refusal.code)
+  context.gate.ended(about, { outcome: 'refused', code: refusal.code, status, bytesFromClient: 0, bytesFromOrigin: 0 })
+}

@@ -1,0 +1,49 @@
+// What every door of the ingress works with; put together once by the listener.
+import type { Clock } from '../clock.ts'
+import type { Forwarder } from '../egress/forward.ts'
+import type { ReadBuffers } from '../egress/read-buffers.ts'
+import type { Reach } from '../egress/reach.ts'
+import type { Client } from '../gate/exchange.ts'
+import type { Gate } from '../gate/gate.ts'
+import type { RequestIds } from '../gate/request-id.ts'
+import type { Principal } from '../policy/facts.ts'
+
+export interface IngressLimits {
+  readonly headerBytes: number
+  readonly headerCount: number
+  readonly headersTimeoutMs: number
+  /** silence within a request body */
+  readonly requestTimeoutMs: number
+  readonly keepAliveTimeoutMs: number
+  readonly urlBytes: number
+  readonly tunnelIdleMs: number
+  readonly originTimeoutMs: number
+  readonly helloTimeoutMs: number
+  readonly helloBytes: number
+  readonly connections: number
+  readonly connectionsPerClient: number
+}
+
+export interface IngressContext {
+  readonly gate: Gate
+  readonly reach: Reach
+  readonly forwarder: Forwarder
+  /** what tunnels read into */
+  readonly buffers: ReadBuffers
+  readonly clock: Clock
+  readonly ids: RequestIds
+  readonly limits: IngressLimits
+  /** random name of this proxy in Via (RFC 9110 section 7.6.3) */
+  readonly pseudonym: string
+  readonly isDraining: () => boolean
+  readonly onFault: (error: unknown) => void
+}
+
+/** Everybody, until sessions exist: the local agent without credentials. */
+export const anonymous: Principal = { session: 'anonymous', agent: 'local', team: undefined, owner: undefined }
+
+export interface Arrival {
+  readonly id: string
+  readonly client: Client
+  readonly startedMs: number
+}

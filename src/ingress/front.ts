@@ -1,0 +1,225 @@
+// The listening front: one node:http server in strict mode for CONNECT, absolute-form requests and
+// upgrades. It accepts connections, applies limits and time-outs, and hands each request to its door.
+// It decides nothing.
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import { Socket, type AddressInfo } from 'node:net'
+import type { Duplex } from 'node:stream'
+import type { ErrorCode } from '../errors.ts'
+import { refusalMessage } from '../gate/refusal.ts'
+import type { ClientConnection, ClientConnections } from './client-connections.ts'
+import { serveConnect } from './connect.ts'
+import type { IngressContext } from './context.ts'
+import { malformedOf } from './malformed.ts'
+import { servePlain, type Continue } from './plain.ts'
+import { endSocket, refuseSocket } from './refuse.ts'
+import { StalledBodies } from './stalled-bodies.ts'
+import { serveUpgrade } from './upgrade.ts'
+
+export interface Front {
+  listen(host: string, port: number): Promise<AddressInfo>
+  /** stops accepting and lets idle connections go; what is in flight goes on */
+  drain(): void
+  /** resolves when no connection is left */
+  idle(): Promise<void>
+  /** cuts every connection */
+  destroy(): void
+  readonly connections: number
+}
+
+export function createFront(context: IngressContext, connections: ClientConnections): Front {
+  const { limits } = context
+  const server = createServer({
+    insecureHTTPParser: false,
+    requireHostHeader: false,
+    maxHeaderSize: limits.headerBytes,
+    headersTimeout: limits.headersTimeoutMs,
+    requestTimeout: 0,
+    connectionsCheckingInterval: 2_000,
+    keepAliveTimeout: limits.keepAliveTimeoutMs,
+    noDelay: true,
+    highWaterMark: 65_536,
+    shouldUpgradeCallback: isWebSocketUpgrade,
+  })
+  // counted by request-head.ts; node would drop fields silently on some versions
+  server.maxHeadersCount = 0
+  server.timeout = 0
+  // a client that ends its side behind its request still gets the answer; not in node's types
+  Reflect.set(server, 'httpAllowHalfOpen', true)
+  const bodies = new StalledBodies(limits.requestTimeoutMs)
+  const doors = new Doors(context, connections, server, bodies)
+  server.on('connection', (socket: Socket) => doors.accept(socket))
+  server.on('request', (request, response) => doors.request(request, response, 'none'))
+  server.on('checkContinue', (request, response) => doors.request(request, response, 'expected'))
+  server.on('checkExpectation', (request, response) => doors.request(request, response, 'unknown'))
+  server.on('connect', (request, socket, head) => doors.connect(request, socket, head))
+  server.on('upgrade', (request, socket, head) => doors.upgrade(request, socket, head))
+  server.on('clientError', (error: Error, socket: Duplex) => doors.broken(error, socket))
+  return {
+    listen: (host, port) => listen(server, host, port),
+    drain: () => {
+      server.close()
+      server.closeIdleConnections()
+    },
+    idle: () => new Promise((resolve) => (connections.size === 0 ? resolve() : doors.onIdle(resolve))),
+    destroy: () => {
+      bodies.stop()
+      for (const socket of connections.sockets()) socket.destroy()
+    },
+    get connections() {
+      return connections.size
+    },
+  }
+}
+
+function listen(server: Server, host: string, port: number): Promise<AddressInfo> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject)
+    server.listen({ host, port, backlog: 4096 }, () => {
+      server.off('error', reject)
+      const address = server.address()
+      if (address === null || typeof address === 'string') reject(new Error('the listener has no TCP address'))
+      else resolve(address)
+    })
+  })
+}
+
+/** Any other Upgrade is ignored, as RFC 9110 section 7.8 allows, and its field is dropped on the way. */
+function isWebSocketUpgrade(request: IncomingMessage): boolean {
+  return request.headers.upgrade?.toLowerCase() === 'websocket'
+}
+
+/** Turns the server's events into calls of the doors, and a throw of any of them into an end. */
+class Doors {
+  readonly #context: IngressContext
+  readonly #connections: ClientConnections
+  readonly #server: Server
+  readonly #bodies: StalledBodies
+  readonly #whenIdle: (() => void)[] = []
+
+  constructor(context: IngressContext, connections: ClientConnections, server: Server, bodies: StalledBodies) {
+    this.#context = context
+    this.#connections = connections
+    this.#server = server
+    this.#bodies = bodies
+  }
+
+  onIdle(listener: () => void): void {
+    this.#whenIdle.push(listener)
+  }
+
+  accept(socket: Socket): void {
+    // the inside of a CONNECT to port 80 comes by here a second time
+    if (this.#connections.of(socket) !== undefined) return
+    const accepted = this.#connections.accept(socket)
+    if (typeof accepted === 'string') {
+      this.#turnAway(socket, accepted)
+      return
+    }
+    socket.once('close', () => {
+      if (this.#connections.size === 0) for (const listener of this.#whenIdle.splice(0)) listener()
+    })
+  }
+
+  request(request: IncomingMessage, response: ServerResponse, expectation: Continue): void {
+    const { socket } = request
+    const connection = this.#connections.of(socket)
+    if (connection === undefined) {
+      socket.destroy()
+      return
+    }
+    if (connection.isClosing) return
+    connection.owe(response)
+    this.#bodies.watch(request)
+    this.#run(socket, servePlain({ request, response, connection, expectation }, this.#context))
+  }
+
+  connect(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    const connection = socket instanceof Socket ? this.#connections.of(socket) : undefined
+    if (connection === undefined || !(socket instanceof Socket)) {
+      socket.destroy()
+      return
+    }
+    const enter = (): void => {
+      this.#server.emit('connection', socket)
+    }
+    this.#run(socket, serveConnect({ request, socket, head, connection, enter }, this.#context))
+  }
+
+  upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    const connection = socket instanceof Socket ? this.#connections.of(socket) : undefined
+    if (connection === undefined || !(socket instanceof Socket)) {
+      socket.destroy()
+      return
+    }
+    this.#run(socket, serveUpgrade({ request, socket, head, connection }, this.#context))
+  }
+
+  /** llhttp or a time-out refused what came in. */
+  broken(error: Error & { code?: string; rawPacket?: Uint8Array }, socket: Duplex): void {
+    const connection = socket instanceof Socket ? this.#connections.of(socket) : undefined
+    const code = parserCode(error.code)
+    if (connection === undefined || code === undefined || !socket.writable || !(socket instanceof Socket)) {
+      socket.destroy()
+      return
+    }
+    // the parser says it again for every further segment
+    if (connection.isClosing) return
+    if (connection.isReceiving && !connection.isSilent) {
+      // an answer is on its way out to a request that turned out to be none: it ends here, with nothing more relayed
+      socket.destroy()
+      return
+    }
+    connection.isClosing = true
+    this.#run(socket, this.#refuseBroken(socket, connection, code, error.rawPacket))
+  }
+
+  /** What is wrong with a body is wrong with its request, which it answers; what is wrong with the bytes
+   * behind a request waits for that one's answer. */
+  async #refuseBroken(socket: Socket, connection: ClientConnection, code: ErrorCode, rawPacket: Uint8Array | undefined): Promise<void> {
+    if (!connection.isReceiving) await connection.nothingOwed()
+    if (socket.destroyed) return
+    const malformed = malformedOf(this.#context, connection.client, rawPacket)
+    const refusal = await this.#context.gate.refuseMalformed(malformed, code, '')
+    refuseSocket(socket, refusal)
+    this.#context.gate.ended(malformed, { outcome: 'refused', code: refusal.code, bytesFromClient: 0, bytesFromOrigin: 0 })
+  }
+
+  #turnAway(socket: Socket, code: 'too_many_connections' | 'client_not_allowed'): void {
+    const malformed = malformedOf(this.#context, { address: socket.remoteAddress ?? '', port: socket.remotePort ?? 0, advisory: true }, undefined)
+    endSocket(socket, refusalMessage({ kind: 'refusal', code, reason: code.replaceAll('_', ' '), host: '', rule: undefined, requestId: malformed.id }))
+  }
+
+  /** A door that throws has failed: the operator hears of it, the client loses the connection. */
+  #run(socket: Socket, door: Promise<void>): void {
+    door.catch((error: unknown) => {
+      this.#context.onFault(error)
+      socket.destroy()
+    })
+  }
+}
+
+/** llhttp's and node's error codes in the words of our table; undefined: the client just went away. */
+function parserCode(code: string | undefined): ErrorCode | undefined {
+  switch (code) {
+    case undefined:
+    case 'ECONNRESET':
+    case 'EPIPE':
+      return undefined
+    case 'HPE_HEADER_OVERFLOW':
+    case 'HPE_CHUNK_EXTENSIONS_OVERFLOW':
+      return 'fields_too_large'
+    case 'ERR_HTTP_REQUEST_TIMEOUT':
+      return 'request_timeout'
+    case 'HPE_INVALID_VERSION':
+      return 'version_unsupported'
+    case 'HPE_INVALID_METHOD':
+      return 'method_not_supported'
+    case 'HPE_INVALID_URL':
+      return 'target_syntax'
+    case 'HPE_INVALID_HEADER_TOKEN':
+      return 'field_syntax'
+    default:
+      return 'framing'
+  }
+}
+

@@ -1,0 +1,155 @@
+// The door for requests that are not CONNECT: absolute-form on the listener, origin-form inside a tunnel
+// to port 80. Parse, decide, reach, forward; each request on a connection is an exchange of its own.
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { errorEntry, ProxyError } from '../errors.ts'
+import { maxForwards } from '../egress/field-rules.ts'
+import type { ForwardResult } from '../egress/forward.ts'
+import { isRefusal, type Destination } from '../egress/reach.ts'
+import { Admitted, Vetted } from '../gate/admitted.ts'
+import type { Exchange, Malformed } from '../gate/exchange.ts'
+import type { LiveEnd } from '../gate/live-exchanges.ts'
+import type { Refusal } from '../gate/refusal.ts'
+import { formatAuthority } from '../target/authority.ts'
+import { formatTarget } from '../target/target-uri.ts'
+import { aboutPage } from './about-page.ts'
+import type { ClientConnection } from './client-connections.ts'
+import type { IngressContext } from './context.ts'
+import { readRequest, type ReadExchange } from './read-request.ts'
+import { refuseResponse } from './refuse.ts'
+
+/** what Expect says: nothing, 100-continue, or something unknown */
+export type Continue = 'none' | 'expected' | 'unknown'
+
+export interface PlainArrival {
+  readonly request: IncomingMessage
+  readonly response: ServerResponse
+  readonly connection: ClientConnection
+  readonly expectation: Continue
+}
+
+const httpPort = 80
+
+export async function servePlain(arrival: PlainArrival, context: IngressContext): Promise<void> {
+  const { request, response, connection, expectation } = arrival
+  if (connection.lookup !== undefined) await connection.lookup
+  if (connection.isClosing) return
+  if (connection.bound === undefined && isAboutPage(request)) {
+    showAboutPage(request, response)
+    return
+  }
+  const read = readRequest(request, connection, context, { upgrade: undefined, isExpectationKnown: expectation !== 'unknown' })
+  if (read.kind === 'malformed') {
+    connection.isClosing = true
+    const refusal = await context.gate.refuseMalformed(read.malformed, read.error.code, read.error.detail)
+    refuse(arrival, context, read.malformed, refusal, true)
+    return
+  }
+  const { exchange } = read
+  const admitted = await context.gate.admit(exchange)
+  if (!(admitted instanceof Admitted)) {
+    refuse(arrival, context, exchange, admitted, false)
+    return
+  }
+  try {
+    if (maxForwards(request.method ?? '', request.rawHeaders) === 0) {
+      answerOptions(response)
+      context.gate.ended(exchange, { outcome: 'completed', status: 204, bytesFromClient: 0, bytesFromOrigin: 0 })
+      return
+    }
+    await forward(arrival, context, read, admitted)
+  } catch (error) {
+    if (!(error instanceof ProxyError)) throw error
+    fail(arrival, context, exchange, error)
+  }
+}
+
+async function forward(arrival: PlainArrival, context: IngressContext, read: ReadExchange, admitted: Admitted): Promise<void> {
+  const { request, response, expectation } = arrival
+  const { exchange, target } = read
+  const destination = await context.reach.destination(admitted)
+  if (isRefusal(destination)) {
+    refuse(arrival, context, exchange, destination, false)
+    return
+  }
+  if (response.destroyed) {
+    context.gate.ended(exchange, { outcome: 'failed', bytesFromClient: 0, bytesFromOrigin: 0 })
+    return
+  }
+  const { principal, host, port } = exchange.facts
+  let closedBy: LiveEnd | undefined
+  const remove = context.gate.live.add({
+    admitted,
+    // kept-alive connections of another revision are never reused, so the address was judged by this one
+    address: undefined,
+    close: (code) => {
+      closedBy = code
+      request.socket.destroy()
+    },
+  })
+  if (expectation === 'expected') response.writeContinue()
+  const result = await context.forwarder.forward(request, response, {
+    method: exchange.facts.method ?? '',
+    path: formatTarget(target),
+    authority: formatAuthority(target.authority, httpPort),
+    pool: { session: principal.session, host: host.text, port, addresses: addressTexts(destination), revision: admitted.decision.revision },
+    connect: () => context.reach.connect(destination),
+  })
+  remove()
+  end(arrival, context, exchange, result, closedBy)
+}
+
+function end(arrival: PlainArrival, context: IngressContext, exchange: Exchange, result: ForwardResult, closedBy: LiveEnd | undefined): void {
+  const { error, bytesFromClient, bytesFromOrigin, peerAddress, status } = result
+  const sizes = { bytesFromClient, bytesFromOrigin, peerAddress }
+  if (closedBy !== undefined) {
+    context.gate.ended(exchange, { outcome: 'expired', code: closedBy, status, ...sizes })
+  } else if (result.outcome === 'completed') {
+    context.gate.ended(exchange, { outcome: 'completed', status, ...sizes })
+  } else if (error !== undefined && !result.headSent) {
+    const refusal = context.gate.failure(exchange, error)
+    answerRefusal(arrival, refusal, false)
+    context.gate.ended(exchange, { outcome: 'failed', code: error.code, status: errorEntry(refusal.code).status, ...sizes })
+  } else {
+    context.gate.ended(exchange, { outcome: 'failed', code: error?.code, status, ...sizes })
+  }
+}
+
+function addressTexts(destination: Destination): readonly string[] {
+  return destination instanceof Vetted ? destination.addresses.map((ip) => ip.text) : ['parent']
+}
+
+function refuse(arrival: PlainArrival, context: IngressContext, about: Exchange | Malformed, refusal: Refusal, close: boolean): void {
+  answerRefusal(arrival, refusal, close)
+  const { status } = errorEntry(refusal.code)
+  context.gate.ended(about, { outcome: 'refused', code: refusal.code, status, bytesFromClient: 0, bytesFromOrigin: 0 })
+}
+
+function fail(arrival: PlainArrival, context: IngressContext, exchange: Exchange, error: ProxyError): void {
+  const refusal = context.gate.failure(exchange, error)
+  answerRefusal(arrival, refusal, false)
+  context.gate.ended(exchange, { outcome: 'failed', code: error.code, status: errorEntry(refusal.code).status, bytesFromClient: 0, bytesFromOrigin: 0 })
+}
+
+/** A body that is still under way closes the connection, and so does a request that was none. */
+function answerRefusal({ request, response, connection }: PlainArrival, refusal: Refusal, close: boolean): void {
+  if (close || !request.complete) connection.isClosing = true
+  refuseResponse(request, response, refusal, close)
+}
+
+/** Max-Forwards: 0 makes this proxy the one that answers (RFC 9110 section 7.6.2). */
+function answerOptions(response: ServerResponse): void {
+  response.writeHead(204, ['Allow', 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS'])
+  response.end()
+}
+
+function isAboutPage({ method, url }: IncomingMessage): boolean {
+  return url === '/' && (method === 'GET' || method === 'HEAD')
+}
+
+function showAboutPage(request: IncomingMessage, response: ServerResponse): void {
+  const { localAddress = '127.0.0.1', localPort = 0 } = request.socket
+  const host = localAddress.includes(':') ? `[${localAddress}]` : localAddress
+  const page = aboutPage(`http://${host}:${localPort}`)
+  response.writeHead(200, ['Content-Type', 'text/plain; charset=utf-8', 'Content-Length', String(Buffer.byteLength(page)), 'X-Content-Type-Options', 'nosniff'])
+  response.end(request.method === 'HEAD' ? undefined : page)
+}

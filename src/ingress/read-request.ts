@@ -1,0 +1,85 @@
+// Makes an Exchange of a request that is not CONNECT: absolute-form on the listener, origin-form inside
+// a tunnel to port 80. The target URI is parsed once; what disagrees with itself is refused.
+import type { IncomingMessage } from 'node:http'
+import { ProxyError } from '../errors.ts'
+import { checkConnectionField, checkLoop } from '../egress/field-rules.ts'
+import type { Admitted } from '../gate/admitted.ts'
+import type { Exchange, Malformed } from '../gate/exchange.ts'
+import type { Authority } from '../target/authority.ts'
+import { parseAbsoluteForm, parseOriginForm, type TargetUri } from '../target/target-uri.ts'
+import type { ClientConnection } from './client-connections.ts'
+import { anonymous, type IngressContext } from './context.ts'
+import { checkHost, readHead, type RequestHead } from './request-head.ts'
+
+export interface ReadExchange {
+  readonly kind: 'exchange'
+  readonly exchange: Exchange
+  readonly target: TargetUri
+  readonly head: RequestHead
+}
+
+export interface ReadMalformed {
+  readonly kind: 'malformed'
+  readonly malformed: Malformed
+  readonly error: ProxyError
+}
+
+const httpPort = 80
+const refusedMethods: ReadonlySet<string> = new Set(['TRACE', 'TRACK', 'CONNECT', 'PRI'])
+
+export function readRequest(
+  request: IncomingMessage,
+  connection: ClientConnection,
+  context: IngressContext,
+  action: { readonly upgrade: 'websocket' | undefined; readonly isExpectationKnown: boolean },
+): ReadExchange | ReadMalformed {
+  const id = context.ids.next()
+  const startedMs = context.clock.monotonic()
+  const { client } = connection
+  const { method = '' } = request
+  try {
+    const head = readHead(request, context.limits)
+    const target = readTarget(request.url ?? '', head, connection.bound)
+    checkFields(request, context)
+    if (refusedMethods.has(method)) throw new ProxyError('method_not_supported', method)
+    if (!action.isExpectationKnown) throw new ProxyError('expectation_failed', '')
+    if (action.upgrade !== undefined && head.hasBody) throw new ProxyError('framing', 'an upgrade has no body')
+    if (head.hasCredentials) throw new ProxyError('credentials_invalid', 'no session has been issued')
+    if (context.isDraining()) throw new ProxyError('draining', '')
+    const { scheme, authority: { host, port }, path, query } = target
+    const facts = { stage: 'request', scheme, host, port, method, path, query, upgrade: action.upgrade, principal: anonymous } as const
+    return { kind: 'exchange', exchange: { id, facts, client, protocol: 'http', userAgent: head.userAgent, startedMs }, target, head }
+  } catch (error) {
+    if (!(error instanceof ProxyError)) throw error
+    const userAgent = request.headers['user-agent']
+    return { kind: 'malformed', malformed: { id, client, protocol: 'http', rawTarget: request.url ?? '', method, userAgent, startedMs }, error }
+  }
+}
+
+function checkFields({ rawHeaders }: IncomingMessage, context: IngressContext): void {
+  const fault = checkConnectionField(rawHeaders) ?? checkLoop(rawHeaders, context.pseudonym)
+  if (fault !== undefined) throw fault
+}
+
+function readTarget(url: string, head: RequestHead, bound: Admitted | undefined): TargetUri {
+  if (bound !== undefined) return readInner(url, head, bound.exchange.facts)
+  if (url.startsWith('/') || url === '*') throw new ProxyError('not_a_proxy_request', 'the request-target is in origin-form')
+  const target = parseAbsoluteForm(url)
+  checkHost(head.host, target.authority, httpPort)
+  return target
+}
+
+/** Inside a tunnel we answer as the origin: a request that names another one is misdirected (RFC 9110
+ * section 15.5.20). */
+function readInner(url: string, head: RequestHead, authority: Authority): TargetUri {
+  const target = url.startsWith('/') ? parseOriginForm(url, 'http', authority) : parseAbsoluteForm(url)
+  const isSame = target.authority.port === authority.port && target.authority.host.text === authority.host.text
+  try {
+    if (!isSame) throw new ProxyError('host_mismatch', 'the target is not the CONNECT authority')
+    checkHost(head.host, authority, httpPort)
+  } catch (error) {
+    if (!(error instanceof ProxyError)) throw error
+    throw new ProxyError('misdirected', error.detail, { cause: error })
+  }
+  return target
+}

@@ -1,0 +1,53 @@
+// Puts a refusal on the wire, on a response or on a bare socket. What is said comes from gate/refusal.ts.
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
+import { refusalMessage, renderRefusal, type Refusal } from '../gate/refusal.ts'
+
+const lingerMs = 2_000
+const lingerBytes = 1024 * 1024
+
+/** Answers a request. A body that has not been read closes the connection (RFC 9112 section 9.3): it is
+ * drained for a moment first, so that a client in the middle of an upload gets to read the answer. */
+export function refuseResponse(request: IncomingMessage, response: ServerResponse, refusal: Refusal, close: boolean): void {
+  const { status, reasonPhrase, fields, body } = renderRefusal(refusal)
+  const isUnread = !request.complete
+  const head = [...fields]
+  if (close || isUnread) head.push('Connection', 'close')
+  response.writeHead(status, reasonPhrase, head)
+  if (!isUnread) {
+    response.end(request.method === 'HEAD' ? undefined : body)
+    return
+  }
+  response.write(body)
+  drain(request, () => response.end())
+}
+
+/** Ends a connection that is no response's: CONNECT, an upgrade, or bytes that are no request. */
+export function refuseSocket(socket: Socket, refusal: Refusal): void {
+  if (socket.destroyed) return
+  endSocket(socket, refusalMessage(refusal))
+}
+
+/** Sends last bytes and closes; a client that does not close its side is cut after a moment. */
+export function endSocket(socket: Socket, last: string | Uint8Array): void {
+  socket.on('error', () => socket.destroy())
+  socket.setTimeout(lingerMs, () => socket.destroy())
+  socket.resume()
+  socket.end(last)
+}
+
+
+function drain(request: IncomingMessage, done: () => void): void {
+  let left = lingerBytes
+  const timer = setTimeout(done, lingerMs)
+  const finish = (): void => {
+    clearTimeout(timer)
+    done()
+  }
+  request.once('end', finish)
+  request.once('close', finish)
+  request.on('data', (chunk: Uint8Array) => {
+    left -= chunk.length
+    if (left < 0) finish()
+  })
+}

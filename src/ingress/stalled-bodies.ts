@@ -1,0 +1,49 @@
+// A request body that stops arriving holds a connection, an origin connection and a decision. One sweep
+// looks at all bodies under way; one that sent nothing for too long, while it was free to, is cut.
+import type { IncomingMessage } from 'node:http'
+
+interface Watched {
+  bytes: number
+  quietMs: number
+}
+
+const sweepMs = 2_500
+
+export class StalledBodies {
+  readonly #limitMs: number
+  readonly #bodies = new Map<IncomingMessage, Watched>()
+  #timer: NodeJS.Timeout | undefined
+
+  constructor(limitMs: number) {
+    this.#limitMs = limitMs
+  }
+
+  watch(request: IncomingMessage): void {
+    const { 'content-length': length, 'transfer-encoding': coding } = request.headers
+    if (coding === undefined && (length === undefined || length === '0')) return
+    this.#bodies.set(request, { bytes: request.socket.bytesRead, quietMs: 0 })
+    const forget = (): void => {
+      this.#bodies.delete(request)
+      if (this.#bodies.size === 0) this.stop()
+    }
+    request.once('end', forget)
+    request.once('close', forget)
+    this.#timer ??= setInterval(() => this.#sweep(), sweepMs).unref()
+  }
+
+  stop(): void {
+    clearInterval(this.#timer)
+    this.#timer = undefined
+  }
+
+  #sweep(): void {
+    for (const [request, watched] of this.#bodies) {
+      const bytes = request.socket.bytesRead
+      // paused by back-pressure of the origin: not the client's silence
+      const isFree = request.readableFlowing !== false
+      watched.quietMs = isFree && bytes === watched.bytes ? watched.quietMs + sweepMs : 0
+      watched.bytes = bytes
+      if (watched.quietMs >= this.#limitMs) request.socket.destroy()
+    }
+  }
+}

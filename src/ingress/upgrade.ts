@@ -1,0 +1,117 @@
+// The door for WebSocket upgrades over plain HTTP: an action of its own, which an allowed GET does not
+// imply where request rules govern the host. Nothing behind the handshake is relayed before the origin's 101.
+import type { IncomingMessage } from 'node:http'
+import type { Socket } from 'node:net'
+import { errorEntry, ProxyError } from '../errors.ts'
+import { isRefusal, type Destination } from '../egress/reach.ts'
+import { upgrade, type UpgradeResult } from '../egress/upgrade.ts'
+import { Admitted } from '../gate/admitted.ts'
+import type { Exchange, Malformed } from '../gate/exchange.ts'
+import type { LiveEnd } from '../gate/live-exchanges.ts'
+import type { Refusal } from '../gate/refusal.ts'
+import { parseIp } from '../target/address.ts'
+import { formatAuthority } from '../target/authority.ts'
+import { formatTarget } from '../target/target-uri.ts'
+import type { ClientConnection } from './client-connections.ts'
+import type { IngressContext } from './context.ts'
+import { readRequest, type ReadExchange } from './read-request.ts'
+import { refuseSocket } from './refuse.ts'
+
+export interface UpgradeArrival {
+  readonly request: IncomingMessage
+  readonly socket: Socket
+  readonly head: Uint8Array
+  readonly connection: ClientConnection
+}
+
+type TunnelResult = Extract<UpgradeResult, { kind: 'tunnel' }>
+
+const httpPort = 80
+
+export async function serveUpgrade(arrival: UpgradeArrival, context: IngressContext): Promise<void> {
+  const { request, socket, connection } = arrival
+  socket.on('error', () => socket.destroy())
+  if (connection.lookup !== undefined) await connection.lookup
+  const read = readRequest(request, connection, context, { upgrade: 'websocket', isExpectationKnown: request.headers.expect === undefined })
+  if (read.kind === 'malformed') {
+    const refusal = await context.gate.refuseMalformed(read.malformed, read.error.code, read.error.detail)
+    await connection.nothingOwed()
+    refuse(socket, context, read.malformed, refusal)
+    return
+  }
+  const { exchange } = read
+  const admitted = await context.gate.admit(exchange)
+  if (!(admitted instanceof Admitted)) {
+    refuse(socket, context, exchange, admitted)
+    return
+  }
+  const destination = await reach(arrival, context, admitted)
+  if (destination === undefined) return
+  const result = await upgrade({
+    request,
+    client: socket,
+    head: arrival.head,
+    path: formatTarget(read.target),
+    authority: formatAuthority(read.target.authority, httpPort),
+    connect: () => context.reach.connect(destination),
+    pseudonym: context.pseudonym,
+    originTimeoutMs: context.limits.originTimeoutMs,
+    maxResponseHeaderBytes: context.limits.headerBytes * 4,
+    idleTimeoutMs: context.limits.tunnelIdleMs,
+    buffers: context.buffers,
+  })
+  if (result.kind === 'tunnel') await relayed(context, admitted, result)
+  else end(socket, context, read, result)
+}
+
+/** Where to dial, or undefined when the refusal or failure has been sent. */
+async function reach({ socket }: UpgradeArrival, context: IngressContext, admitted: Admitted): Promise<Destination | undefined> {
+  const { exchange } = admitted
+  try {
+    const destination = await context.reach.destination(admitted)
+    if (!isRefusal(destination)) return destination
+    refuse(socket, context, exchange, destination)
+  } catch (error) {
+    if (!(error instanceof ProxyError)) throw error
+    fail(socket, context, exchange, error)
+  }
+  return undefined
+}
+
+async function relayed(context: IngressContext, admitted: Admitted, { handle, peerAddress }: TunnelResult): Promise<void> {
+  let closedBy: LiveEnd | undefined
+  const remove = context.gate.live.add({
+    admitted,
+    address: context.reach.isThroughParent ? undefined : parseIp(peerAddress ?? ''),
+    close: (code) => {
+      closedBy = code
+      handle.abort()
+    },
+  })
+  const { end: how, bytesFromClient, bytesFromOrigin } = await handle.done
+  remove()
+  const outcome = closedBy === undefined && how !== 'idle' ? 'completed' : 'expired'
+  context.gate.ended(admitted.exchange, { outcome, code: closedBy, status: 101, bytesFromClient, bytesFromOrigin, peerAddress })
+}
+
+function end(socket: Socket, context: IngressContext, { exchange }: ReadExchange, result: Exclude<UpgradeResult, TunnelResult>): void {
+  if (result.kind === 'failed') {
+    fail(socket, context, exchange, result.error)
+  } else if (result.kind === 'answered') {
+    const { status, error, bytesFromOrigin, peerAddress } = result
+    context.gate.ended(exchange, { outcome: error === undefined ? 'completed' : 'failed', code: error?.code, status, bytesFromClient: 0, bytesFromOrigin, peerAddress })
+  } else {
+    context.gate.ended(exchange, { outcome: 'failed', bytesFromClient: 0, bytesFromOrigin: 0 })
+  }
+}
+
+function refuse(socket: Socket, context: IngressContext, about: Exchange | Malformed, refusal: Refusal): void {
+  refuseSocket(socket, refusal)
+  context.gate.ended(about, { outcome: 'refused', code: refusal.code, status: errorEntry(refusal.code).status, bytesFromClient: 0, bytesFromOrigin: 0 })
+}
+
+function fail(socket: Socket, context: IngressContext, exchange: Exchange, error: ProxyError): void {
+  const refusal = context.gate.failure(exchange, error)
+  refuseSocket(socket, refusal)
+  context.gate.ended(exchange, { outcome: 'failed', code: error.code, status: errorEntry(refusal.code).status, bytesFromClient: 0, bytesFromOrigin: 0 })
+}

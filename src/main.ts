@@ -1,0 +1,49 @@
+// The process: argv, signals, exit codes. Everything it knows about itself is handed on from here.
+import { type CommandIo, runCli, type RunDeps } from './cli/run.ts'
+import { processEnvironment, wantsColour } from './config/environment.ts'
+
+const argv = process.argv.slice(2)
+const stop = new AbortController()
+const insistent: (() => void)[] = []
+const reloading: (() => void)[] = []
+
+function onStopSignal(signal: 'SIGINT' | 'SIGTERM'): void {
+  const code = signal === 'SIGINT' ? 130 : 143
+  // `start` drains and says itself when it is done; every other command gets a moment to end
+  if (argv[0] !== 'start') setTimeout(() => process.exit(code), 500).unref()
+  if (!stop.signal.aborted) stop.abort(signal)
+  else if (insistent.length === 0) process.exit(code)
+  else for (const listener of insistent.splice(0)) listener()
+}
+process.on('SIGINT', onStopSignal)
+process.on('SIGTERM', onStopSignal)
+if (argv[0] === 'start') {
+  process.on('SIGHUP', () => {
+    for (const listener of reloading) listener()
+  })
+}
+// a reader that has seen enough (`| head`) ends a command; it does not end the proxy
+process.stdout.on('error', () => argv[0] === 'start' || process.exit(0))
+process.stderr.on('error', () => undefined)
+
+const env = processEnvironment()
+const io: CommandIo = {
+  out: (text) => void process.stdout.write(text),
+  err: (text) => void process.stderr.write(text),
+  isTty: process.stdout.isTTY && wantsColour(env),
+  cwd: process.cwd(),
+  signal: stop.signal,
+}
+const deps: RunDeps = {
+  createApp: async (settings, appDeps) => (await import('./app.ts')).createApp(settings, appDeps),
+  signals: {
+    onInsist: (listener) => void insistent.push(listener),
+    onReload: (listener) => void reloading.push(listener),
+  },
+  env,
+  execArgv: process.execArgv,
+}
+
+process.exitCode = await runCli(argv, io, deps)
+// whatever still holds the loop has had its chance
+setTimeout(() => process.exit(), 1000).unref()

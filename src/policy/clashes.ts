@@ -1,0 +1,75 @@
+// Rules that exclude each other, found when the policy loads: what looks inside requests against what says
+// that a tunnel is not TLS, or is never to be opened. What is not seen here is denied at run time.
+import { cidrContains } from '../target/address.ts'
+import { literalTail } from './glob.ts'
+import { scopeCovers } from './pattern.ts'
+import type { Scope } from './pattern.ts'
+import type { PlacedPattern } from './rule-book.ts'
+import type { Ports, Rule } from './policy.ts'
+import type { Draft } from './schema.ts'
+
+/** Reports every clash where the raw rule or the never_intercept entry stands. */
+export function checkClashes(placed: readonly PlacedPattern[], rules: readonly Rule[], drafts: readonly Draft[]): void {
+  const inside = placed.filter(({ rule }) => rules[rule]?.requestLevel === true && rules[rule].raw === undefined)
+  if (inside.length === 0) return
+  const raw = placed.filter(({ rule }) => rules[rule]?.raw !== undefined)
+  for (const tunnel of raw) {
+    const clash = inside.find(
+      (other) =>
+        overlap(other.scope, tunnel.scope) &&
+        portsOverlap(other.effectivePorts, tunnel.effectivePorts) &&
+        shareAgents(rules[other.rule], rules[tunnel.rule]),
+    )
+    if (clash !== undefined) tunnel.draft.file.error(tunnel.at, `\`raw\` clashes with ${looking(clash, rules)}`)
+  }
+  for (const draft of drafts) {
+    for (const never of draft.neverIntercept) {
+      const clash = inside.find((other) => overlap(other.scope, never.scope))
+      if (clash !== undefined) draft.file.error(never.at, `\`never_intercept\` clashes with ${looking(clash, rules)}`)
+    }
+  }
+}
+
+function looking({ rule, text }: PlacedPattern, rules: readonly Rule[]): string {
+  return `rule \`${rules[rule]?.id ?? ''}\`, which looks inside requests to \`${text}\``
+}
+
+/** Whether both scopes are known to cover some host. For two globs the answer may be no though they do. */
+export function overlap(a: Scope, b: Scope): boolean {
+  if (a.kind === 'address' || b.kind === 'address') {
+    if (a.kind !== 'address' || b.kind !== 'address') return false
+    const [wide, narrow] = a.cidr.prefix <= b.cidr.prefix ? [a.cidr, b.cidr] : [b.cidr, a.cidr]
+    return cidrContains(wide, { family: narrow.family, bits: narrow.bits, text: narrow.text })
+  }
+  if (a.kind === 'any' || b.kind === 'any') return true
+  if (a.kind === 'exact') return scopeCovers(b, a.name)
+  if (b.kind === 'exact') return scopeCovers(a, b.name)
+  return within(tailOf(a), b) || within(tailOf(b), a)
+}
+
+/** The name that everything the scope covers stands at or below. */
+function tailOf(scope: Scope): string {
+  if (scope.kind === 'glob') return literalTail(scope.globs[0] ?? '')
+  return 'name' in scope ? scope.name : ''
+}
+
+function within(name: string, scope: Scope): boolean {
+  if (scope.kind !== 'below' && scope.kind !== 'apex_and_below') return false
+  return name === scope.name || name.endsWith(`.${scope.name}`)
+}
+
+/** Whether some port is in both. */
+export function portsOverlap(a: Ports, b: Ports): boolean {
+  if (a === 'every' || b === 'every') return true
+  const rangesA = a === 'default' ? [{ first: 443, last: 443 }, { first: 80, last: 80 }] : a
+  const rangesB = b === 'default' ? [{ first: 443, last: 443 }, { first: 80, last: 80 }] : b
+  return rangesA.some((x) => rangesB.some((y) => x.first <= y.last && y.first <= x.last))
+}
+
+function shareAgents(a: Rule | undefined, b: Rule | undefined): boolean {
+  return meet(a?.agents, b?.agents) && meet(a?.teams, b?.teams)
+}
+
+function meet(a: readonly string[] | undefined, b: readonly string[] | undefined): boolean {
+  return a === undefined || b === undefined || a.some((each) => b.includes(each))
+}

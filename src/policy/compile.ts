@@ -1,0 +1,100 @@
+// Policy files in, one policy out: parse, read, merge, check, lay out. Pure: the same texts and feeds yield
+// the same policy. A single error anywhere means no policy at all; everything wrong is told at once.
+import { checkClashes } from './clashes.ts'
+import { runCases } from './cases.ts'
+import { checkBelowManaged, mayAllow, mergeSettings } from './layers.ts'
+import { Positions } from './positions.ts'
+import type { Policy } from './policy.ts'
+import { Problems, SourceReader } from './problem.ts'
+import type { Problem, SourceFile } from './problem.ts'
+import { Fingerprint } from './revision.ts'
+import { RuleBookBuilder } from './rule-book.ts'
+import type { RuleBook } from './rule-book.ts'
+import { readDraft } from './schema.ts'
+import type { Draft } from './schema.ts'
+import { warnOfShadowed } from './shadow.ts'
+import { parseToml } from './toml.ts'
+
+export { feedPaths } from './feed-paths.ts'
+export { transferables } from './policy.ts'
+export type { Policy } from './policy.ts'
+export type { Problem, SourceFile } from './problem.ts'
+
+export interface FeedFile {
+  readonly path: string
+  readonly bytes: Uint8Array
+}
+
+/** `policy` is undefined if and only if one of the problems is an error. */
+export interface CompileResult {
+  readonly policy: Policy | undefined
+  readonly problems: readonly Problem[]
+}
+
+export interface CompileOptions {
+  /** what the proxy itself connects to (collectors, parent proxy): denied to agents; no port: every port */
+  readonly reserved?: readonly { readonly host: string; readonly port?: number | undefined }[]
+}
+
+/** Compiles all layers. `feeds` holds the bytes of the feeds by the `key` (or `path`) that feedPaths gave. */
+export function compilePolicy(
+  sources: readonly SourceFile[],
+  feeds: ReadonlyMap<string, Uint8Array>,
+  options: CompileOptions = {},
+): CompileResult {
+  const problems = new Problems(sources.map(({ path }) => path))
+  const drafts = sources.flatMap((source) => readSource(source, problems) ?? [])
+  checkIds(drafts)
+  const belowManaged = checkBelowManaged(drafts)
+  const builder = new RuleBookBuilder(drafts)
+  for (const draft of drafts) {
+    const below = belowManaged && draft.file.source.layer !== 'managed'
+    builder.add(draft, mayAllow(draft, drafts), feeds, below)
+  }
+  const book = builder.finish()
+  checkClashes(builder.placed, book.rules, drafts)
+  if (problems.hasErrors) return { policy: undefined, problems: problems.list() }
+  const policy = policyOf(sources, drafts, book, options)
+  checkCases(policy, problems)
+  warnOfShadowed(policy, builder.placed, new Map(drafts.map(({ file }) => [file.source.path, file])))
+  return { policy: problems.hasErrors ? undefined : policy, problems: problems.list() }
+}
+
+function readSource(source: SourceFile, problems: Problems): Draft | undefined {
+  const parsed = parseToml(source.text)
+  if ('fault' in parsed) {
+    problems.add({ severity: 'error', file: source.path, ...parsed.fault })
+    return undefined
+  }
+  return readDraft(new SourceReader(source, new Positions(source.text), problems), parsed.table)
+}
+
+/** An id names one rule of a layer. */
+function checkIds(drafts: readonly Draft[]): void {
+  const seen = new Map<string, string>()
+  for (const { file, rules } of drafts) {
+    for (const { id, at, line } of rules) {
+      const key = `${file.source.layer} ${id}`
+      const first = seen.get(key)
+      if (first === undefined) seen.set(key, `${file.source.path}:${line}`)
+      else file.error([...at, 'id'], `another rule has the id \`${id}\`: ${first}`)
+    }
+  }
+}
+
+function policyOf(sources: readonly SourceFile[], drafts: readonly Draft[], book: RuleBook, { reserved = [] }: CompileOptions): Policy {
+  const fingerprint = new Fingerprint()
+  for (const { path, layer, text } of sources) for (const part of [path, layer, text]) fingerprint.addText(part)
+  for (const { table } of book.feeds) fingerprint.addBytes(table.blob)
+  const names = reserved.map(({ host, port }) => `${host.toLowerCase()}:${port ?? '*'}`)
+  for (const name of names) fingerprint.addText(name)
+  return { revision: fingerprint.digest(), ...mergeSettings(drafts), ...book, reserved: new Set(names) }
+}
+
+function checkCases(policy: Policy, problems: Problems): void {
+  for (const { case: each, passed, got } of runCases(policy)) {
+    if (passed) continue
+    const { file, line, column, text, expect } = each
+    problems.add({ severity: 'error', file, line, column, text, message: `\`${expect}\` does not hold for \`${text}\`: ${got}` })
+  }
+}

@@ -1,0 +1,50 @@
+// Facts in, decision out. Never throws: facts that are out of order are denied. In monitor mode what policy
+// refuses is let through and noted; what syntax and addresses refuse is refused there too.
+import type { ErrorCode } from '../errors.ts'
+import { deny, noObligations } from './answers.ts'
+import type { Answer } from './answers.ts'
+import type { Decision } from './decision.ts'
+import type { Facts } from './facts.ts'
+import { judge } from './judge.ts'
+import type { Policy } from './policy.ts'
+
+/** Refused in monitor mode too: not a matter of opinion about hosts. */
+const enforcedAlways: ReadonlySet<ErrorCode> = new Set([
+  'ip_denied', 'self', 'path_ambiguous', 'network_disabled', 'reserved_destination', 'internal_error',
+])
+
+/** Decides. `now` is wall clock time in ms; nothing depends on it yet. */
+export function evaluate(policy: Policy, facts: Facts, now: number): Decision {
+  const answer = judgeSafely(policy, facts, now)
+  const { revision } = policy
+  if (answer.verdict === 'allow' || answer.code === 'allowed' || policy.mode !== 'monitor' || enforcedAlways.has(answer.code)) {
+    return { ...answer, revision, monitored: undefined }
+  }
+  const { verdict, code, reason, rule } = answer
+  const obligations = answer.verdict === 'ask' ? answer.obligations : noObligations
+  return { verdict: 'allow', code: 'allowed', reason, rule, obligations, revision, monitored: { verdict, code, reason, rule }, wildcard: true }
+}
+
+function judgeSafely(policy: Policy, facts: Facts, now: number): Answer {
+  try {
+    const odd = oddity(facts, now)
+    return odd === undefined ? judge(policy, facts) : deny('internal_error', `the request cannot be judged: ${odd}`, undefined)
+  } catch (error) {
+    return deny('internal_error', `the request cannot be judged: ${error instanceof Error ? error.message : 'unknown fault'}`, undefined)
+  }
+}
+
+/** What is wrong with facts that no caller of good standing hands in; types are not trusted here. */
+function oddity(facts: Facts, now: number): string | undefined {
+  const { stage, scheme, host, port, method, path, upgrade } = facts
+  if (stage !== 'connect' && stage !== 'request') return 'unknown stage'
+  if (scheme !== 'http' && scheme !== 'https') return 'unknown scheme'
+  if (host.kind !== 'name' && host.kind !== 'ip') return 'unknown kind of host'
+  if (typeof host.text !== 'string' || host.text === '' || host.text.length > 253) return 'no host'
+  if (!Number.isInteger(port) || port < 1 || port > 65535) return 'no port'
+  if (upgrade !== undefined && upgrade !== 'websocket') return 'unknown upgrade'
+  if (Number.isNaN(now)) return 'no time'
+  if (stage === 'connect') return undefined
+  if (typeof method !== 'string' || method === '') return 'no method'
+  return typeof path === 'string' && path.startsWith('/') ? undefined : 'no path'
+}

@@ -1,0 +1,152 @@
+// What a compiled policy is: plain data that can be cloned into another thread, its big tables
+// transferred. It holds no function, no class and no reference to the text it came from.
+import type { Cidr } from '../target/address.ts'
+import type { Verdict } from './decision.ts'
+import type { NameTable } from './name-table.ts'
+import type { PathPattern } from './path-pattern.ts'
+import type { PortRange } from './ports.ts'
+
+export type Layer = 'managed' | 'policy' | 'approved'
+
+/** One `[[network.rules]]` table, one list or feed of one file, or one telemetry endpoint. */
+export interface Rule {
+  readonly id: string
+  readonly kind: 'rule' | 'list' | 'feed' | 'telemetry'
+  readonly file: string
+  /** 1-based */
+  readonly line: number
+  readonly layer: Layer
+  readonly verdict: Verdict
+  readonly reason: string | undefined
+  /** looks inside the request: methods, paths, upgrades or the cache */
+  readonly requestLevel: boolean
+  /** what requests to its hosts get that match no request-level rule */
+  readonly otherwise: Verdict
+  readonly methods: readonly string[] | undefined
+  readonly paths: readonly PathPattern[] | undefined
+  readonly upgrades: readonly 'websocket'[] | undefined
+  readonly raw: 'ssh' | 'any' | undefined
+  readonly local: readonly Cidr[]
+  readonly cache: boolean
+  readonly agents: readonly string[] | undefined
+  readonly teams: readonly string[] | undefined
+  /** below `managed_allowed_domains_only`: may hold back what a managed rule allows, opens nothing */
+  readonly tightenOnly: boolean
+}
+
+/** `default`: 443 for https and CONNECT, 80 for http and CONNECT; `every`: all of them */
+export type Ports = 'default' | 'every' | readonly PortRange[]
+
+/** One host pattern of one rule, where the index points to. */
+export interface IndexedPattern {
+  /** index into `Policy.rules` */
+  readonly rule: number
+  /** as written */
+  readonly text: string
+  readonly line: number
+  readonly ports: Ports
+  /** covers more than one name or address */
+  readonly wildcard: boolean
+  /** `*`: names no host in particular */
+  readonly any: boolean
+}
+
+export interface GlobEntry {
+  /** lower case, `*` any run of characters, `?` one character */
+  readonly glob: string
+  /** index into `PatternIndex.patterns` */
+  readonly pattern: number
+}
+
+export interface AddressTable {
+  readonly family: 4 | 6
+  readonly prefix: number
+  /** network bits, shifted right by the host bits -> indices into `PatternIndex.patterns` */
+  readonly byBits: ReadonlyMap<bigint, readonly number[]>
+}
+
+/** Host patterns by what can be looked up: O(labels), however many there are. */
+export interface PatternIndex {
+  readonly patterns: readonly IndexedPattern[]
+  readonly exact: ReadonlyMap<string, readonly number[]>
+  readonly below: ReadonlyMap<string, readonly number[]>
+  /** by their literal tail of whole labels; `` for those that have none */
+  readonly globs: ReadonlyMap<string, readonly GlobEntry[]>
+  readonly any: readonly number[]
+  readonly addresses: readonly AddressTable[]
+}
+
+/** A table of names and the rules its entries belong to. */
+export interface NameList {
+  readonly table: NameTable
+  /** start of each run of entries in the table's blob, and the rule they belong to */
+  readonly segments: readonly { readonly start: number; readonly rule: number }[]
+}
+
+export interface Feed {
+  readonly rule: number
+  readonly table: NameTable
+  /** patterns whose hosts and lines this feed does not deny */
+  readonly except: PatternIndex
+}
+
+/** One line of `match` or `not_match`. */
+export interface PolicyCase {
+  readonly rule: number
+  readonly expect: 'match' | 'not_match'
+  readonly text: string
+  readonly file: string
+  readonly line: number
+  readonly column: number
+}
+
+/** Where a setting was made; `built-in` and line 0 when no file says. */
+export interface SettingRef {
+  readonly file: string
+  readonly line: number
+}
+
+export interface WebFetch {
+  readonly mode: 'cached' | 'live' | 'disabled'
+  readonly domains: readonly string[]
+  readonly onMiss: 'deny' | 'ask'
+}
+
+/** Codex's web search modes; `disabled` is always among them. */
+export type WebSearchMode = 'disabled' | 'cached' | 'indexed' | 'live'
+
+export interface Policy {
+  /** 12 hexadecimal digits over everything that was compiled */
+  readonly revision: string
+  readonly mode: 'enforce' | 'monitor'
+  /** Codex's `mode = "limited"`: what only a host-level allow opens is read-only */
+  readonly limited: boolean
+  readonly enabled: boolean
+  readonly unknown: Verdict
+  readonly ipLiterals: 'deny' | 'ask'
+  readonly managedOnly: boolean
+  readonly allowLocalBinding: boolean
+  /** false: a managed layer forbids the parent proxy */
+  readonly allowUpstreamProxy: boolean
+  readonly settings: { readonly enabled: SettingRef; readonly unknown: SettingRef; readonly ipLiterals: SettingRef; readonly managedOnly: SettingRef; readonly allowLocalBinding: SettingRef }
+  /** rules and list entries, feeds aside */
+  readonly ruleCount: number
+  readonly feedNames: number
+  readonly rules: readonly Rule[]
+  readonly index: PatternIndex
+  readonly lists: { readonly deny: NameList; readonly ask: NameList; readonly allow: NameList }
+  readonly feeds: readonly Feed[]
+  readonly neverIntercept: PatternIndex
+  /** `host:port`, or `host:*` */
+  readonly reserved: ReadonlySet<string>
+  readonly cases: readonly PolicyCase[]
+  /** undefined: no layer sets a ceiling */
+  readonly webSearchModes: readonly WebSearchMode[] | undefined
+  readonly webFetch: WebFetch | undefined
+}
+
+/** The buffers to hand over instead of copying when a policy is posted to another thread. */
+export function transferables(policy: Policy): ArrayBuffer[] {
+  const tables = [policy.lists.deny, policy.lists.ask, policy.lists.allow, ...policy.feeds].map(({ table }) => table)
+  return tables.flatMap((table) => [table.slots.buffer, table.tags.buffer, table.blob.buffer, table.checkpoints.buffer])
+}

@@ -1,0 +1,113 @@
+import t from 'tap'
+import { decisionEvent } from '../../src/audit/decision-event.ts'
+import { encodeEvent } from '../../src/audit/record.ts'
+import { errorTable, type ErrorCode } from '../../src/errors.ts'
+import { allowed, denied, redaction, subject } from './fixture.ts'
+
+t.test('an allow carries who, what, which rule and the words of Codex', async (t) => {
+  const event = decisionEvent(subject, allowed, 'policy', redaction)
+  t.equal(event.name, 'sallyport.decision')
+  t.equal(event.severity, 'INFO')
+  t.equal(event.body, 'allowed api.example.com:443: api.example.com is allowed (allowed, rule allowed_domains at policies/10-base.toml:4)')
+  t.match(event.attributes, {
+    'sallyport.request.id': subject.requestId,
+    'session.id': 's-1',
+    'gen_ai.agent.name': 'codex',
+    'user.name': 'alice',
+    'client.address': '127.0.0.1',
+    'server.address': 'api.example.com',
+    'server.port': 443,
+    'http.request.method': 'none',
+    'network.transport.protocol': 'https_connect',
+    'network.policy.scope': 'domain',
+    'network.policy.decision': 'allow',
+    'network.policy.source': 'baseline_policy',
+    'network.policy.reason': 'allow',
+    'network.policy.override': false,
+    'security_rule.name': 'allowed_domains',
+    'security_rule.ruleset.name': 'policies/10-base.toml',
+    'sallyport.rule.line': 4,
+    'sallyport.rule.pattern': '*.example.com',
+    'sallyport.stage': 'policy',
+    'sallyport.code': 'allowed',
+    'sallyport.policy.revision': '0123456789ab',
+    'sallyport.mode': 'enforce',
+    'sallyport.advisory': false,
+  })
+})
+
+const isErrorCode = (code: string): code is ErrorCode => Object.hasOwn(errorTable, code)
+const severity = (answer: typeof allowed) => decisionEvent(subject, answer, 'policy', redaction).severity
+
+t.test('severity is INFO for allow, INFO2 for ask, WARN for deny, ERROR for a fault of our own', async (t) => {
+  t.equal(severity(allowed), 'INFO')
+  t.equal(severity({ ...denied, verdict: 'ask', code: 'approval_unavailable' }), 'INFO2')
+  t.equal(severity(denied), 'WARN')
+  t.equal(severity({ ...denied, code: 'internal_error' }), 'ERROR')
+  t.equal(severity({ ...denied, code: 'policy_unavailable' }), 'ERROR')
+})
+
+t.test('monitor mode says what happened and what enforce mode would have said', async (t) => {
+  const monitored = { verdict: 'deny', code: 'denied_by_rule', reason: denied.reason, rule: denied.rule } as const
+  const event = decisionEvent({ ...subject, mode: 'monitor' }, { ...allowed, monitored }, 'policy', redaction)
+  t.equal(event.severity, 'INFO')
+  t.match(event.attributes, {
+    'network.policy.decision': 'allow',
+    'sallyport.mode': 'monitor',
+    'sallyport.monitored.verdict': 'deny',
+    'sallyport.monitored.code': 'denied_by_rule',
+    'sallyport.monitored.reason': denied.reason,
+    'sallyport.monitored.rule.name': 'denied_domains',
+    'sallyport.monitored.rule.line': 9,
+  })
+  t.match(event.body, /enforce mode says deny/)
+})
+
+t.test('plain HTTP carries method and redacted path, never a query value', async (t) => {
+  const event = decisionEvent({ ...subject, protocol: 'http', scheme: 'http', port: 80, method: 'GET', path: '/search', query: 'q=hunter2' }, allowed, 'policy', redaction)
+  t.match(event.attributes, { 'http.request.method': 'GET', 'url.path': '/search', 'url.query': 'q', 'url.scheme': 'http' })
+  t.notMatch(encodeEvent(event), /hunter2/)
+})
+
+t.test('every code of the error table has a source and a scope that Codex knows', async (t) => {
+  for (const code of Object.keys(errorTable)) {
+    if (!isErrorCode(code)) throw new Error(code)
+    const { attributes } = decisionEvent(subject, { ...denied, code }, 'policy', redaction)
+    t.ok(['domain', 'non_domain'].includes(String(attributes['network.policy.scope'])), code)
+    t.ok(['baseline_policy', 'mode_guard', 'proxy_state', 'decider'].includes(String(attributes['network.policy.source'])), code)
+  }
+})
+
+t.test('fields are cut to their caps', async (t) => {
+  const long = 'x'.repeat(100_000)
+  const event = decisionEvent(
+    { ...subject, host: long, userAgent: long, method: long, protocol: 'http', path: `/${'y/'.repeat(50_000)}`, query: long, principal: { session: long, agent: long, team: long, owner: long } },
+    { ...denied, reason: long },
+    'policy',
+    redaction,
+  )
+  t.equal(String(event.attributes['server.address']).length, 253)
+  t.equal(String(event.attributes['user_agent.original']).length, 512)
+  t.ok(encodeEvent(event).length < 12_000)
+})
+
+t.test('a target that could not be parsed shows neither credentials nor query values', async (t) => {
+  const event = decisionEvent({ ...subject, host: 'http://user:hunter2@example.com/?key=hunter2', port: 0 }, { ...denied, code: 'target_syntax', reason: 'the request-target is not valid: `user:hunter2@example.com`' }, 'policy', redaction)
+  t.notMatch(encodeEvent(event), /hunter2/)
+})
+
+t.test('log injection in every field stays inside one record and out of the terminal', async (t) => {
+  const evil = 'a\r\n{"seq":1}\u001b[2J\u202e\u0000\u2028"\\'
+  const event = decisionEvent(
+    { ...subject, requestId: evil, host: evil, method: evil, protocol: 'http', path: `/${evil}`, query: `${evil}=1`, userAgent: evil, clientAddress: evil, principal: { session: evil, agent: evil, team: evil, owner: evil } },
+    { ...denied, reason: evil, rule: { id: evil, pattern: evil, file: evil, line: 1 } },
+    'policy',
+    redaction,
+  )
+  t.notMatch(encodeEvent(event), /[^\x20-\x7e]/)
+  t.notMatch(event.body, /[\p{Cc}\u202e\u2028]/u)
+})
+
+t.test('an unknown client address is called unknown', async (t) => {
+  t.equal(decisionEvent({ ...subject, clientAddress: '' }, allowed, 'policy', redaction).attributes['client.address'], 'unknown')
+})

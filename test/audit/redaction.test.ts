@@ -1,0 +1,103 @@
+import * as fc from 'fast-check'
+import t from 'tap'
+import { keyedHash, looksSecret, redactUrl, scrubText } from '../../src/audit/redaction.ts'
+import { anyText, redaction } from './fixture.ts'
+
+// in two parts, so that secret scanners leave this file alone
+const token = (prefix: string, rest: string): string => prefix + rest
+
+const secrets = [
+  token('ghp', '_16C7e42F292c6912E7710c838347Ae178B4a'),
+  token('github_pat', '_11ABCDEFG0abcdefghijkl_mnopqrstuvwxyz'),
+  token('glpat', '-20charsOfTokenXyz12'),
+  token('sk-proj', '-abcdEFGHijklMNOPqrst1234'),
+  token('sk_live', '_4eC39HqLyjWDarjtT1zdp7dc'),
+  token('xoxb', '-123456789012-abcdefGHIJKL'),
+  token('AKIA', 'IOSFODNN7EXAMPLE'),
+  token('AIza', 'SyDaGmWKa4JsXZ-HjGw7ISLn_3namBGewQe'),
+  'eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9PlFUP0THsR8U',
+  'npm_a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8',
+  'bot123456789:AAEhBOweik6ad9r_QXMENQjcrGbqCr4K-bc',
+  'XXyyZZ1122aabbCCddEEff33',
+  '9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08',
+  '3f2504e0-4f89-11d3-9a0c-0305e82c3301',
+  'dGhpcyBpcyBhIHNlY3JldCB2YWx1ZQ==',
+  'user:hunter2@db.example',
+  'token=abc123',
+  'kq3v9z8x7c6b5n4m3a2s1d0f',
+]
+
+const ordinary = [
+  '/repos/nodejs/node/pulls/61234/commits',
+  '/@types%2fnode',
+  '/lodash/-/lodash-4.17.21.tgz',
+  '/simple/charset-normalizer/',
+  '/v1/chat/completions',
+  '/debian/dists/bookworm/main/binary-amd64/Packages.xz',
+  '/wheels/numpy-1.26.4-cp312-cp312-manylinux_2_17_x86_64.manylinux2014_x86_64.whl',
+  '/blog/2026/11/20/how-we-made-our-internal-proxy-faster-in-2026',
+  '/docs/MyReallyLongDocumentNameAboutEverything.html',
+  '/org/repo.git/info/refs',
+  '/users/1234567890123456789/messages',
+  '/containers/createContainerFromTemplate',
+  '/2026-11-20T23:04:05Z/report.json',
+  '/internationalization/characteristically',
+  '/kubernetes-sigs/kustomize/releases/download/kustomize%2Fv5.4.2',
+]
+
+t.test('path segments that look like secrets become a keyed hash', async (t) => {
+  for (const secret of secrets) {
+    t.ok(looksSecret(secret), secret)
+    const { path } = redactUrl(`/api/${secret}/x`, undefined, redaction)
+    t.equal(path, `/api/${keyedHash(secret, redaction.key)}/x`)
+  }
+})
+
+t.test('ordinary paths stay readable', async (t) => {
+  for (const path of ordinary) t.equal(redactUrl(path, undefined, redaction).path, path)
+})
+
+t.test('of a query only the keys stay', async (t) => {
+  t.equal(redactUrl('/search', 'q=my%20secret&page=2&flag', redaction).query, 'q&page&flag')
+  t.equal(redactUrl('/search', `${secrets[0]}&a=1`, redaction).query, `${keyedHash(secrets[0] ?? '', redaction.key)}&a`)
+  t.equal(redactUrl('/search', undefined, redaction).query, undefined)
+})
+
+t.test('no query value ever stands in what path mode keeps', async () => {
+  fc.assert(
+    fc.property(fc.array(fc.tuple(fc.stringMatching(/^[a-z]{1,8}$/), fc.stringMatching(/^[A-Z0-9]{6,20}$/)), { minLength: 1, maxLength: 80 }), (pairs) => {
+      const kept = redactUrl('/', pairs.map(([key, value]) => `${key}=${value}`).join('&'), redaction).query ?? ''
+      return pairs.every(([, value]) => !kept.includes(value))
+    }),
+  )
+})
+
+t.test('host mode keeps nothing of the URL, full mode keeps it as received', async (t) => {
+  t.strictSame(redactUrl('/a', 'b=c', { ...redaction, url: 'host' }), { path: undefined, query: undefined })
+  t.strictSame(redactUrl('/a', 'b=c', { ...redaction, url: 'full' }), { path: '/a', query: 'b=c' })
+})
+
+t.test('a path beyond 2 KiB is cut and ends in the hash of the whole', async (t) => {
+  const path = `/${'ab/'.repeat(2000)}`
+  const kept = redactUrl(path, undefined, redaction).path ?? ''
+  t.equal(kept.slice(0, 2048), path.slice(0, 2048))
+  t.equal(kept.slice(2048), keyedHash(path, redaction.key))
+})
+
+t.test('equal secrets have equal hashes, and another key gives others', async (t) => {
+  t.equal(keyedHash('a', redaction.key), keyedHash('a', redaction.key))
+  t.not(keyedHash('a', redaction.key), keyedHash('a', new Uint8Array(32)))
+  t.match(keyedHash('a', redaction.key), /^\{hmac:[0-9a-f]{16}\}$/)
+})
+
+t.test('credentials, query values and tokens are blotted out of foreign text', async (t) => {
+  t.equal(scrubText('http://user:hunter2@example.com/x?token=abc&b=c', 300), 'http://***@example.com/x?token=***&b=***')
+  t.equal(scrubText('the host is not valid: `user:hunter2@example.com`', 300), 'the host is not valid: `***@example.com`')
+  t.equal(scrubText(`bad ${secrets[0]} here`, 300), 'bad *** here')
+  t.equal(scrubText('pastebin.com is on the denied list', 300), 'pastebin.com is on the denied list')
+  t.equal(scrubText('abcdef', 3), 'abc')
+})
+
+t.test('any path can be redacted', async () => {
+  fc.assert(fc.property(anyText, anyText, (path, query) => (redactUrl(path, query, redaction).path ?? '').length <= 2048 + 64))
+})

@@ -1,0 +1,162 @@
+// `sallyport explain`: the answer, the line it stands on, what nearly matched, and the exit code.
+import { array, assert, constantFrom, oneof, property, string } from 'fast-check'
+import t from 'tap'
+import { explainCommand } from '../../src/cli/explain.ts'
+import { readTarget } from '../../src/cli/policy-target.ts'
+import { ProxyError } from '../../src/errors.ts'
+import { policyFolder } from './policy-folder.ts'
+
+const policy = `[network]
+unknown = "ask"
+allowed_domains = ["**.example.com"]
+denied_domains = ["bad.example.com"]
+
+[[network.rules]]
+id = "read"
+hosts = ["api.example.org"]
+methods = ["GET"]
+paths = ["/v1/**"]
+verdict = "allow"
+reason = "read-only"
+
+[[network.rules]]
+id = "for-codex"
+hosts = ["codex.example.org"]
+agents = ["codex"]
+verdict = "allow"
+
+[[network.rules]]
+id = "ssh"
+hosts = ["git.example.org:22"]
+raw = "ssh"
+verdict = "allow"
+
+[[network.rules]]
+id = "intranet"
+hosts = ["*.corp.example"]
+local = ["10.0.0.0/8"]
+verdict = "allow"
+`
+const files = { 'policies/10-a.toml': policy }
+
+t.test('an allowed tunnel is exit code 0, and its request is said to be unseen', async (t) => {
+  const { run } = await policyFolder(t, explainCommand, files)
+  const { code, out } = await run('https://www.example.com/secret?x=1')
+  t.equal(code, 0)
+  t.match(out, 'allow: CONNECT www.example.com:443\n')
+  t.match(out, 'decided by allowed_domains `**.example.com` (policies/10-a.toml:3)\n')
+  t.match(out, 'the tunnel is opaque: method and path are not seen')
+  t.match(out, /\npolicy revision [\da-f]{12}\n$/)
+})
+
+t.test('a deny is exit code 3 and names every rule that matched', async (t) => {
+  const { run } = await policyFolder(t, explainCommand, files)
+  const { code, out } = await run('bad.example.com')
+  t.equal(code, 3)
+  t.match(out, 'deny: CONNECT bad.example.com:443\n  bad.example.com is on the denied list (denied_by_rule)\n')
+  t.match(out, /matches +deny +denied_domains `bad\.example\.com` \(policies\/10-a\.toml:4\)/)
+  t.match(out, /matches +allow +allowed_domains `\*\*\.example\.com`/)
+})
+
+t.test('an ask is exit code 3', async (t) => {
+  const { run } = await policyFolder(t, explainCommand, files)
+  t.match(await run('https://unheard-of.example/'), { code: 3, out: /^ask: CONNECT unheard-of\.example:443\n.*\(approval_unavailable\)\n {2}decided by unknown `\*` \(policies\/10-a\.toml:2\)\n/ })
+  t.match(await run('www.example.com:8443'), { code: 3, out: /nearly .*not port 8443/ })
+})
+
+t.test('plain http is decided by method and path', async (t) => {
+  const { run } = await policyFolder(t, explainCommand, files)
+  t.match(await run('http://api.example.org/v1/things'), { code: 0, out: /^allow: GET http:\/\/api\.example\.org\/v1\/things\n/ })
+  t.match(await run('http://api.example.org/v1/things', '--method', 'post'), { code: 3, out: /^deny: POST .*\n.*\(request_not_allowed\)\n[^]*nearly .*covers GET and not POST/ })
+  t.match(await run('http://api.example.org/v2'), { code: 3, out: /nearly .*covers \/v1\/\*\* and not \/v2/ })
+  t.match(await run('http://api.example.org/v1/%2e%2e/x'), { code: 3, out: /\(path_ambiguous\)/ })
+  t.match(await run('ws://api.example.org/v1/x'), { code: 3, out: /\(upgrade_not_allowed\)/ })
+  t.match(await run('http://api.example.org/v1/x', '--upgrade', 'websocket'), { code: 3, out: /\(upgrade_not_allowed\)/ })
+})
+
+t.test('rules that look inside close the tunnel, and say what they would answer inside', async (t) => {
+  const { run } = await policyFolder(t, explainCommand, files)
+  const { code, out } = await run('https://api.example.org/v1/things')
+  t.equal(code, 3)
+  t.match(out, /^deny: CONNECT api\.example\.org:443\n.*\(intercept_required\)\n/)
+  t.match(out, '\ninside the tunnel: allow: GET /v1/things\n')
+  t.match(await run('https://api.example.org/v2'), { out: /\ninside the tunnel: deny: GET \/v2\n/ })
+})
+
+t.test('in monitor mode the verdict it would have had is told', async (t) => {
+  const { run } = await policyFolder(t, explainCommand, { 'policies/10-a.toml': policy.replace('[network]', '[network]\nmode = "monitor"') })
+  t.match(await run('bad.example.com'), { code: 0, out: /^allow: .*[^]*monitor mode: enforced, the answer would be deny: .*\(denied_by_rule\)/ })
+  t.match(await run('https://api.example.org/'), { code: 0, out: /monitor mode: enforced, the answer would be deny: .*\(intercept_required\)/ })
+})
+
+t.test('the agent that asks is taken into account', async (t) => {
+  const { run } = await policyFolder(t, explainCommand, files)
+  t.match(await run('codex.example.org', '--agent', 'codex'), { code: 0 })
+  t.match(await run('codex.example.org'), { code: 3, out: /nearly .*for codex and not for anonymous/ })
+})
+
+t.test('ssh, local ranges and addresses are explained', async (t) => {
+  const { run } = await policyFolder(t, explainCommand, files)
+  t.match(await run('git.example.org:22'), { code: 0, out: /the tunnel has to start with SSH-/ })
+  t.match(await run('wiki.corp.example'), { code: 0, out: /the name may resolve to 10\.0\.0\.0\/8/ })
+  t.match(await run('169.254.169.254:80'), { code: 3, out: /\(ip_denied\)/ })
+  t.match(await run('[::ffff:192.0.2.1]'), { code: 3, out: /\(ip_denied\)/ })
+  t.match(await run('www.example.com:25'), { code: 3, out: /\(port_denied\)/ })
+})
+
+t.test('what the proxy itself reports to is denied to agents', async (t) => {
+  const { run } = await policyFolder(t, explainCommand, {
+    ...files,
+    'sallyport.toml': '[otel.exporter.otlp-http]\nendpoint = "https://otel.example.com/v1/logs"\n',
+  })
+  t.match(await run('otel.example.com'), { code: 3, out: /\(reserved_destination\)/ })
+})
+
+t.test('--json is stable', async (t) => {
+  const { run } = await policyFolder(t, explainCommand, files)
+  const { code, out } = await run('https://api.example.org/v2', '--json')
+  t.equal(code, 3)
+  const answer: unknown = JSON.parse(out)
+  t.match(answer, {
+    asked: 'CONNECT api.example.org:443',
+    verdict: 'deny',
+    code: 'intercept_required',
+    rule: { id: 'read', pattern: 'api.example.org', file: 'policies/10-a.toml' },
+    monitored: null,
+    matched: [{ verdict: 'allow', layer: 'policy' }],
+    near: [],
+    inner: { verdict: 'deny', code: 'request_not_allowed', near: [{ why: 'path' }] },
+  })
+})
+
+t.test('what cannot be read is a wrong command line, as the proxy would refuse it', async (t) => {
+  const { run } = await policyFolder(t, explainCommand, files)
+  for (const url of ['127.1', 'ftp://example.com/', 'https://user@example.com/', 'example.com:0', 'https://exa mple.com', 'http://']) {
+    await t.rejects(run(url), { name: 'UsageError' }, url)
+  }
+  await t.rejects(run(), { name: 'UsageError' })
+  await t.rejects(run('a.example', 'b.example'), { name: 'UsageError' })
+  await t.rejects(run('a.example', '--method', 'G ET'), { name: 'UsageError' })
+  await t.rejects(run('a.example', '--upgrade', 'h2c'), { name: 'UsageError' })
+  t.match(await run('--help'), { code: 0, out: /examples:/ })
+})
+
+t.test('a policy with errors explains nothing', async (t) => {
+  const { run } = await policyFolder(t, explainCommand, { 'policies/10-a.toml': 'network.unknown = "maybe"\n' })
+  t.match(await run('example.com'), { code: 1, out: '', err: /policies\/10-a\.toml:1:\d+: error: [^]*would not load it\n$/ })
+})
+
+t.test('whatever is typed is read or refused with a code', async (t) => {
+  const principal = { session: 'anonymous', agent: 'anonymous', team: undefined, owner: undefined }
+  const part = constantFrom('https://', 'http://', 'wss://', 'ws://', 'a.example', '[::1]', '127.0.0.1', ':443', ':0', '/', '?q', '#f', '@', '%2f', ' ', '\u0000', 'ü', '..', '\\')
+  const text = oneof(string(), array(part, { maxLength: 6 }).map((parts) => parts.join('')))
+  assert(property(text, (typed) => {
+    try {
+      const { facts, inner } = readTarget(typed, { method: 'GET', upgrade: undefined, principal })
+      return facts.port >= 1 && facts.port <= 65535 && facts.host.text !== '' && (inner?.path ?? '/').startsWith('/')
+    } catch (error) {
+      return error instanceof ProxyError
+    }
+  }), { numRuns: 500 })
+  t.pass('500 inputs')
+})

@@ -1,0 +1,87 @@
+import type { Test } from 'tap'
+import t from 'tap'
+import { decisionEvent } from '../../src/audit/decision-event.ts'
+import { endedEvent } from '../../src/audit/ended-event.ts'
+import { nextStep } from '../../src/cli/next-step.ts'
+import type { CommandIo } from '../../src/cli/run.ts'
+import { whyCommand } from '../../src/cli/why.ts'
+import { errorTable } from '../../src/errors.ts'
+import { allowed, denied, folder, openTestJournal, redaction, subject } from '../audit/fixture.ts'
+
+async function run(dir: string, ...argv: string[]): Promise<{ code: number; text: string; errors: string }> {
+  const said = { text: '', errors: '' }
+  const io: CommandIo = { cwd: dir, isTty: false, out: (text) => void (said.text += text), err: (text) => void (said.errors += text) }
+  return { code: await whyCommand.run([...argv, '--data', dir], io), ...said }
+}
+
+async function journaled(t: Test): Promise<string> {
+  const dir = folder(t)
+  const journal = await openTestJournal(t, dir)
+  const about = (requestId: string, host: string) => ({ ...subject, requestId, host })
+  const ending = { bytesFromClient: 0, bytesFromOrigin: 0, durationMs: 1 }
+  const monitored = { verdict: 'deny', code: 'not_allowed', reason: 'no rule allows new.test', rule: undefined } as const
+  await journal.append(decisionEvent(about('r-1', 'api.example.com'), allowed, 'policy', redaction))
+  await journal.append(decisionEvent(about('r-2', 'pastebin.com'), denied, 'policy', redaction))
+  await journal.append(endedEvent(about('r-2', 'pastebin.com'), { ...ending, outcome: 'refused', code: 'denied_by_rule' }))
+  await journal.append(decisionEvent({ ...about('r-3', 'raw.example.com'), protocol: 'http', method: 'POST', path: '/x' }, { ...denied, code: 'request_not_allowed', reason: 'only GET is open' }, 'policy', redaction))
+  await journal.append(endedEvent(about('r-4', 'down.example.com'), { ...ending, outcome: 'failed', code: 'connection_refused' }))
+  await journal.append(decisionEvent({ ...about('r-5', 'new.test'), mode: 'monitor' }, { ...allowed, monitored }, 'policy', redaction))
+  await journal.close()
+  return dir
+}
+
+const requests = (text: string): string[] => [...text.matchAll(/request {2}(r-\d)/g)].map(([, id = '']) => id)
+
+t.test('why lists refusals and failures, newest first, without allows and doubles', async (t) => {
+  const { code, text } = await run(await journaled(t))
+  t.equal(code, 0)
+  t.strictSame(requests(text), ['r-5', 'r-4', 'r-3', 'r-2'])
+})
+
+t.test('a refusal says the reason, the rule and its line, the request id and what to do next', async (t) => {
+  const { text } = await run(await journaled(t), 'pastebin.com')
+  t.match(text, 'pastebin.com is on the denied list (denied_by_rule)')
+  t.match(text, 'denied_domains at policies/10-base.toml:9, pattern pastebin.com')
+  t.match(text, 'session s-1, agent codex, from 127.0.0.1')
+  t.match(text, /next {5}this is intended/)
+  t.strictSame(requests(text), ['r-2'])
+})
+
+t.test('a host may be given as a URL, with port, dot or capitals, or as a pattern', async (t) => {
+  const dir = await journaled(t)
+  for (const host of ['https://PASTEBIN.com/raw/x?y', 'pastebin.com:443', 'pastebin.com.', 'Pastebin.Com']) t.strictSame(requests((await run(dir, host)).text), ['r-2'], host)
+  t.strictSame(requests((await run(dir, '*.example.com')).text), ['r-4', 'r-3'])
+  t.strictSame(requests((await run(dir, '-n', '1')).text), ['r-5'])
+})
+
+t.test('a failure that was no verdict is not called policy', async (t) => {
+  t.match((await run(await journaled(t), 'down.example.com')).text, /this is no policy: the destination or the way to it failed/)
+})
+
+t.test('monitor mode says that it went through and what enforce mode would say', async (t) => {
+  t.match((await run(await journaled(t), 'new.test')).text, /it went through; enforce mode says deny: no rule allows new\.test \(not_allowed\)/)
+})
+
+t.test('a host that was never refused is told apart from one that was never seen', async (t) => {
+  const dir = await journaled(t)
+  t.match((await run(dir, 'api.example.com')).text, /no refusal of `api\.example\.com`.*\nthe last record about it: .* allowed api\.example\.com:443/)
+  t.match((await run(dir, 'never.test')).text, /nor anything else about it/)
+})
+
+t.test('--json gives the same as data', async (t) => {
+  const { text } = await run(await journaled(t), 'pastebin.com', '--json')
+  t.match(JSON.parse(text), {
+    refusals: [{ host: 'pastebin.com', port: 443, verdict: 'deny', code: 'denied_by_rule', rule: { id: 'denied_domains', file: 'policies/10-base.toml', line: 9 }, request_id: 'r-2', session: 's-1', next: String }],
+  })
+})
+
+t.test('without a journal why ends with 1, and with two hosts it is a usage error', async (t) => {
+  const dir = folder(t)
+  t.equal((await run(dir)).code, 1)
+  await t.rejects(run(dir, 'a.test', 'b.test'), { name: 'UsageError' })
+})
+
+t.test('there is a next step for every code', async (t) => {
+  for (const code of Object.keys(errorTable)) t.ok(nextStep(code).length > 10, code)
+  t.ok(nextStep('no such code').length > 10)
+})

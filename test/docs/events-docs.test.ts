@@ -1,0 +1,97 @@
+// docs/events.md is the catalogue of every event: held to the builders in both directions.
+import { readFileSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+import t from 'tap'
+import { decisionEvent } from '../../src/audit/decision-event.ts'
+import { endedEvent } from '../../src/audit/ended-event.ts'
+import { eventNames, type AuditEvent, type EventName } from '../../src/audit/event.ts'
+import { subjectAttributes, requestAttributes } from '../../src/audit/event-subject.ts'
+import { createEncoding, toLogRecord } from '../../src/audit/otlp-encoding.ts'
+import { encodeEvent, parseLine, sealLine, zeroHash } from '../../src/audit/record.ts'
+import { checkpointEvent, gapEvent, policyLoadedEvent, policyRejectedEvent, processStartedEvent, processStoppedEvent } from '../../src/audit/service-events.ts'
+import { allowed, denied, redaction, subject } from '../audit/fixture.ts'
+
+const page = readFileSync(resolve(import.meta.dirname, '../../docs/events.md'), 'utf8')
+
+/** Sections of the page by their heading. */
+const sections = new Map(
+  page.split(/^## /m).slice(1).map((section) => {
+    const end = section.indexOf('\n')
+    return [section.slice(0, end).replaceAll('`', '').trim(), section.slice(end)] as const
+  }),
+)
+
+const namesIn = (section: string): string[] => [...(sections.get(section) ?? '').matchAll(/^\| `([^`]+)` \|/gm)].map(([, name = '']) => name)
+
+const http = { ...subject, principal: { ...subject.principal, team: 'web' }, host: 'pastebin.com', port: 80, protocol: 'http', scheme: 'http', method: 'POST', path: '/api/create', query: 'lang=en' } as const
+const examples: Record<EventName, AuditEvent> = {
+  'sallyport.decision': decisionEvent(http, denied, 'policy', redaction),
+  'sallyport.exchange.ended': endedEvent(subject, { outcome: 'completed', status: 200, bytesFromClient: 1482, bytesFromOrigin: 90_210, durationMs: 812.4, peerAddress: '192.0.2.7' }),
+  'sallyport.policy.loaded': policyLoadedEvent({ revision: '0123456789ab', previousRevision: 'ba9876543210', mode: 'enforce', ruleCount: 42, feedNames: 1_000_000, files: ['policies/10-base.toml'], warnings: 0 }),
+  'sallyport.policy.rejected': policyRejectedEvent({ revision: '0123456789ab', problems: [{ file: 'policies/20-team.toml', line: 7, message: 'unknown key `host`, did you mean `hosts`?' }] }),
+  'sallyport.audit.gap': gapEvent({ cause: 'journal_unavailable', count: 12, detail: 'the journal could not be written: ENOSPC: no space left on device, write', sinceMs: Date.UTC(2026, 0, 2, 3, 4, 5), untilMs: Date.UTC(2026, 0, 2, 3, 4, 9) }),
+  'sallyport.audit.checkpoint': checkpointEvent({ segment: 'segment-000000000001.jsonl', lastSeq: 51_200, lastHash: 'ab'.repeat(32), bytes: 67_108_864 }),
+  'sallyport.process.started': processStartedEvent({ version: '0.1.0', pid: 4711, listeners: ['http://127.0.0.1:3128'], revision: '0123456789ab', mode: 'enforce', advisory: false, exporterEndpoint: 'https://collector.example/v1/logs' }),
+  'sallyport.process.stopped': processStoppedEvent({ version: '0.1.0', pid: 4711, reason: 'SIGTERM', uptimeMs: 86_400_000 }),
+}
+
+/** Names each builder can set, given or not. */
+function namesOf(event: AuditEvent): string[] {
+  return Object.keys(event.attributes)
+}
+
+t.test('every event has a section, and every section about an event is about one', async (t) => {
+  const described = [...sections.keys()].filter((heading) => heading.startsWith('sallyport.'))
+  t.strictSame(described.toSorted(), eventNames.toSorted())
+})
+
+t.test('the shared attributes are the ones that builders share', async (t) => {
+  t.strictSame(namesIn('Who asked for what').toSorted(), [...Object.keys(subjectAttributes(subject)), ...Object.keys(requestAttributes(subject, redaction))].toSorted())
+})
+
+t.test('each section names exactly the attributes that its builder sets', async (t) => {
+  const shared = namesIn('Who asked for what')
+  for (const name of eventNames) {
+    const own = name === 'sallyport.exchange.ended' ? namesOf(endedEvent(subject, { outcome: 'completed', bytesFromClient: 0, bytesFromOrigin: 0, durationMs: 0 }, redaction)) : namesOf(examples[name])
+    const isExchange = name === 'sallyport.decision' || name === 'sallyport.exchange.ended'
+    const expected = isExchange ? own.filter((attribute) => !shared.includes(attribute)) : own
+    t.strictSame(namesIn(name).toSorted(), expected.toSorted(), name)
+  }
+})
+
+t.test('each example is what the builder makes', async (t) => {
+  for (const name of eventNames) {
+    const json = /```json\n([\s\S]*?)```/.exec(sections.get(name) ?? '')?.[1] ?? '{}'
+    const example: unknown = JSON.parse(json)
+    const { line } = sealLine(encodeEvent(examples[name]), 7, zeroHash, '01KDYABCDE9QZ4M2T700000007', '2026-01-02T03:04:05.006Z', '5f0c')
+    const { record } = parseLine(line.trimEnd())
+    t.strictSame(example, record, name)
+  }
+})
+
+t.test('the fields of a record, and what the exporter makes of them, are named', async (t) => {
+  const { line } = sealLine(encodeEvent(examples['sallyport.decision']), 1, zeroHash, 'u', '2026-01-02T03:04:05.006Z', 'i')
+  const { record } = parseLine(line.trimEnd())
+  if (record === undefined) throw new Error('no record')
+  t.strictSame(namesIn('The record').toSorted(), Object.keys(record).toSorted())
+  const resource = { attributes: {}, merge: () => resource, getRawAttributes: () => [] }
+  const { attributes } = toLogRecord(record, resource, { name: 'sallyport' })
+  const added = Object.keys(attributes).filter((name) => !Object.hasOwn(record.attributes, name))
+  const encoding = createEncoding('json', { version: '1', environment: 'e' })
+  const sent = new TextDecoder().decode(encoding.encode([record]))
+  const resourceNames = ['service.name', 'service.version', 'service.instance.id', 'deployment.environment.name']
+  for (const name of resourceNames) t.ok(sent.includes(`"${name}"`), name)
+  t.strictSame(namesIn('Over OTLP').toSorted(), [...new Set([...added, ...resourceNames])].toSorted())
+})
+
+t.test('every cause of a gap is explained', async (t) => {
+  const source = readFileSync(join(import.meta.dirname, '../../src/audit/service-events.ts'), 'utf8')
+  const type = /export type GapCause =([\s\S]*?)\n\n/.exec(source)?.[1] ?? ''
+  const causes = [...type.matchAll(/'(\w+)'/g)].map(([, cause = '']) => cause)
+  t.ok(causes.length > 3)
+  t.strictSame(namesIn('Causes of a gap').toSorted(), causes.toSorted())
+})
+
+t.test('an allow has the same attributes as a deny', async (t) => {
+  t.strictSame(namesOf(decisionEvent(subject, allowed, 'policy', redaction)), namesOf(examples['sallyport.decision']))
+})

@@ -1,0 +1,114 @@
+// A whole proxy in this process, on a free port, with its own policies, names and data folder; what a
+// test does not say is the default. Everything is taken down with the test.
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createApp } from '../../src/app.ts'
+import { loadSettings } from '../../src/config/load.ts'
+import type { OperatorLog } from '../../src/config/listening.ts'
+import type { Settings } from '../../src/config/settings.ts'
+import type { Scope } from './scope.ts'
+
+export interface TestProxyOptions {
+  /** TOML of the one policy file; default allows nothing */
+  readonly policy?: string
+  /** further policy files by name */
+  readonly policies?: Readonly<Record<string, string>>
+  /** names the proxy resolves, as a hosts file would say */
+  readonly hosts?: Readonly<Record<string, string | readonly string[]>>
+  readonly flags?: Readonly<Record<string, string>>
+  readonly change?: (settings: Settings) => Settings
+}
+
+export interface JournalRecord {
+  readonly seq: number
+  readonly name: string
+  readonly attributes: Readonly<Record<string, unknown>>
+  readonly body: string
+}
+
+export interface TestProxy {
+  readonly port: number
+  readonly url: string
+  readonly ops: string
+  readonly dir: string
+  readonly policyFile: string
+  readonly log: readonly string[]
+  /** everything in the journal so far, in order */
+  records(): JournalRecord[]
+  decisions(): JournalRecord[]
+  /** waits until a record fits */
+  recorded(fits: (record: JournalRecord) => boolean): Promise<JournalRecord>
+  stop(graceful?: boolean): Promise<void>
+}
+
+export async function startProxy(t: Scope, options: TestProxyOptions = {}): Promise<TestProxy> {
+  const dir = mkdtempSync(join(tmpdir(), 'sallyport-test-'))
+  const policies = join(dir, 'policies')
+  mkdirSync(policies)
+  const policyFile = join(policies, '10-test.toml')
+  writeFileSync(policyFile, options.policy ?? '[network]\n')
+  for (const [name, text] of Object.entries(options.policies ?? {})) writeFileSync(join(policies, name), text)
+  writeFileSync(join(dir, 'hosts'), hostsFile(options.hosts ?? {}))
+  writeFileSync(join(dir, 'resolv.conf'), '')
+  const log: string[] = []
+  const app = await createApp(settingsFor(dir, options), { log: operatorLog(log), version: '0.0.0-test' })
+  const listening = await app.start()
+  let stopped: Promise<void> | undefined
+  const stop = (graceful = false): Promise<void> => (stopped ??= app.stop(graceful))
+  t.teardown(async () => {
+    await stop()
+    rmSync(dir, { recursive: true, force: true })
+  })
+  const records = (): JournalRecord[] => readJournal(join(dir, 'var', 'journal'))
+  return {
+    port: Number(new URL(listening.proxy).port),
+    url: listening.proxy,
+    ops: listening.ops,
+    dir,
+    policyFile,
+    log,
+    records,
+    decisions: () => records().filter((record) => record.name === 'sallyport.decision'),
+    recorded: async (fits) => {
+      for (;;) {
+        const found = records().find(fits)
+        if (found !== undefined) return found
+        await new Promise((resolve) => setTimeout(resolve, 10))
+      }
+    },
+    stop,
+  }
+}
+
+function settingsFor(dir: string, options: TestProxyOptions): Settings {
+  const loaded = loadSettings({
+    flags: { listen: '127.0.0.1:0', ops: 'off', control: 'off', policies: join(dir, 'policies'), data: join(dir, 'var'), certs: join(dir, 'certs'), ...options.flags },
+    env: {},
+    cwd: dir,
+  })
+  if (loaded.settings === undefined) throw new Error(loaded.problems.map((problem) => `${problem.where}: ${problem.message}`).join('\n'))
+  const settings: Settings = { ...loaded.settings, dns: { ...loaded.settings.dns, hosts: join(dir, 'hosts'), resolvConf: join(dir, 'resolv.conf') } }
+  return options.change === undefined ? settings : options.change(settings)
+}
+
+function hostsFile(hosts: Readonly<Record<string, string | readonly string[]>>): string {
+  return Object.entries(hosts)
+    .flatMap(([name, addresses]) => [addresses].flat().map((address) => `${address} ${name}\n`))
+    .join('')
+}
+
+export function readJournal(dir: string): JournalRecord[] {
+  return readdirSync(dir)
+    .filter((name) => name.endsWith('.jsonl') && !name.startsWith('export'))
+    .toSorted()
+    .flatMap((name) => readFileSync(join(dir, name), 'utf8').split('\n').filter((line) => line !== ''))
+    .map((line) => JSON.parse(line) as JournalRecord)
+}
+
+function operatorLog(lines: string[]): OperatorLog {
+  const note = (fields: Readonly<Record<string, unknown>>, message: string): void => {
+    lines.push(`${message} ${JSON.stringify(fields)}`)
+  }
+  return { info: note, warn: note, error: note, debug: note }
+}
