@@ -68,7 +68,7 @@ async function startPeer(session: Session, peer: Peer, denied: DeniedNames, purp
   const start = performance.now()
   try {
     const running = await peer.start(ground)
-    const startSeconds = (performance.now() - start) / 1000
+    const startSeconds = (performance.now() - (running.launchedMs ?? start)) / 1000
     await sleep(denied.count === manyNames ? 1500 : 0)
     return { peer, running, startSeconds, resident: running.pid === 0 ? 0 : residentBytes(running.pid) }
   } catch (error) {

@@ -55,7 +55,7 @@ export const errorTable = {
   misdirected: { status: 421, proxyStatus: 'http_request_error', text: 'the Host field is not the authority of this connection', retryable: false },
   framing: { status: 400, proxyStatus: 'http_request_error', text: 'the message framing is ambiguous', retryable: false },
   field_syntax: { status: 400, proxyStatus: 'http_request_error', text: 'a field of the request is not valid', retryable: false },
-  pipelined: { status: 400, proxyStatus: 'http_request_error', text: 'CONNECT and upgrades may not follow a request that is still unanswered', retryable: false },
+  pipelined: { status: 400, proxyStatus: 'http_request_error', text: 'this may not follow requests that are still unanswered', retryable: false },
   not_a_proxy_request: { status: 400, proxyStatus: 'http_request_error', text: 'this is a proxy: send CONNECT host:port or an absolute URL', retryable: false },
   method_not_supported: { status: 405, proxyStatus: 'http_request_error', text: 'this method is not proxied', retryable: false },
   uri_too_long: { status: 414, proxyStatus: 'http_request_error', text: 'the URL is too long', retryable: false },

@@ -29,6 +29,8 @@ export interface Ground {
 
 export interface Running {
   readonly pid: number
+  /** `performance.now()` when its process was started, its files having been written; absent: before `start` */
+  readonly launchedMs?: number
   /** port for work that ends at this listener of the origin */
   port(kind: OriginKind): number
   /** host to ask for: the bench name, or 127.0.0.1 for peers that resolve by the system alone */

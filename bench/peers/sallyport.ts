@@ -70,6 +70,7 @@ async function start(ground: Ground, options: SallyportOptions): Promise<Running
     '--policies', policies, '--data', data, '--certs', join(ground.dir, 'certs'),
   ]
   const log = join(ground.dir, 'log')
+  const launchedMs = performance.now()
   const child = launch(process.execPath, args, { core: proxyCore, log, cwd: ground.dir, pipeOutput: true })
   if (child.stdout === null) throw new Error('it has no standard output')
   const output = child.stdout
@@ -83,7 +84,7 @@ async function start(ground: Ground, options: SallyportOptions): Promise<Running
   output.resume()
   const port = portOf(line)
   await ready(child, port, probe(ground))
-  return { pid: child.pid ?? 0, port: () => port, host: ground.host, forward: true, stop: () => stop(child, 6000) }
+  return { pid: child.pid ?? 0, launchedMs, port: () => port, host: ground.host, forward: true, stop: () => stop(child, 6000) }
 }
 
 function ownVersion(): string | undefined {

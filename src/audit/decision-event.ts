@@ -1,11 +1,12 @@
 // Builds the event of one verdict: what was decided, by which rule, and what enforce mode would have
 // said. Pure. It must never decide anything itself, and never hold more of a URL than redaction allows.
-import type { ErrorCode } from '../errors.ts'
-import type { Decision, RuleRef } from '../policy/decision.ts'
+import { errorTable, type ErrorCode } from '../errors.ts'
+import type { Decision, RuleRef, Verdict } from '../policy/decision.ts'
 import type { AuditEvent, Severity } from './event.ts'
-import { escapeText } from './escape.ts'
 import type { EventSubject } from './event-subject.ts'
-import { requestAttributes, shownHost, subjectAttributes } from './event-subject.ts'
+import { requestJson, shownHost, subjectJson } from './event-subject.ts'
+import { cappedJson, inOnePiece, isPlain, jsonNumber, jsonText } from './json-text.ts'
+import { PreparedEvent } from './prepared-event.ts'
 import type { Redaction } from './redaction.ts'
 import { scrubText } from './redaction.ts'
 
@@ -39,47 +40,45 @@ const codexTerms: Partial<Record<ErrorCode | 'allowed', CodexTerms>> = {
   policy_unavailable: { scope: 'non_domain', source: 'proxy_state', reason: 'proxy_disabled' },
 }
 
+const termsOf: ReadonlyMap<string, CodexTerms> = new Map(Object.entries(codexTerms))
+
 const ownFaults: ReadonlySet<string> = new Set(['internal_error', 'audit_unavailable', 'policy_unavailable'])
+const verdictWords = { allow: 'allowed', deny: 'denied', ask: 'asked about' } as const
+const stageJson = {
+  policy: ',"sallyport.stage":"policy"',
+  approval: ',"sallyport.stage":"approval"',
+  address: ',"sallyport.stage":"address"',
+  tls: ',"sallyport.stage":"tls"',
+} as const
+const maxReason = 1024
+const maxRuleField = 1024
+
+type Answer = Pick<Decision, 'verdict' | 'code' | 'reason' | 'rule' | 'revision' | 'monitored'>
 
 /** The event of a verdict of one stage; write it before anybody hears of the verdict. */
-export function decisionEvent(
-  subject: EventSubject,
-  decision: Pick<Decision, 'verdict' | 'code' | 'reason' | 'rule' | 'revision' | 'monitored'>,
-  stage: DecisionStage,
-  redaction: Redaction,
-): AuditEvent {
+export function decisionEvent(subject: EventSubject, decision: Answer, stage: DecisionStage, redaction: Redaction): AuditEvent {
   const { verdict, code, rule, monitored } = decision
-  const terms = codexTerms[code] ?? { scope: 'non_domain', source: 'proxy_state', reason: code }
-  return {
+  const host = shownHost(subject)
+  const hostJson = jsonText(host)
+  const reason = scrubText(decision.reason, maxReason)
+  const reasonJson = jsonText(reason)
+  const said = monitored === undefined ? reason : scrubText(monitored.reason, maxReason)
+  const saidJson = monitored === undefined ? reasonJson : jsonText(said)
+  const where = place(monitored === undefined ? rule : monitored.rule)
+  const attributes = subjectJson(subject, hostJson) + requestJson(subject, redaction)
+    + `${stageJson[stage]},"sallyport.reason":"${reasonJson}","sallyport.policy.revision":"${jsonText(decision.revision)}"`
+    + (rule === undefined ? '' : ruleJson(rule))
+    + (monitored === undefined ? '' : monitoredJson(monitored, saidJson))
+    + (codeJson[verdict].get(code) ?? codeMembers(verdict, code))
+  const aside = monitored === undefined ? '' : ` in monitor mode; enforce mode says ${monitored.verdict}`
+  return new PreparedEvent({
     name: 'sallyport.decision',
     severity: severityOf(verdict, code),
-    body: decisionBody(subject, decision),
-    attributes: {
-      ...subjectAttributes(subject),
-      ...requestAttributes(subject, redaction),
-      'sallyport.stage': stage,
-      'sallyport.code': code,
-      'sallyport.reason': scrubText(decision.reason, 1024),
-      'sallyport.policy.revision': decision.revision,
-      'security_rule.name': rule?.id,
-      'security_rule.ruleset.name': rule?.file,
-      'sallyport.rule.line': rule?.line,
-      'sallyport.rule.pattern': rule?.pattern.slice(0, 1024),
-      'sallyport.approval.id': undefined,
-      'sallyport.grant.id': undefined,
-      'sallyport.monitored.verdict': monitored?.verdict,
-      'sallyport.monitored.code': monitored?.code,
-      'sallyport.monitored.reason': monitored === undefined ? undefined : scrubText(monitored.reason, 1024),
-      'sallyport.monitored.rule.name': monitored?.rule?.id,
-      'sallyport.monitored.rule.file': monitored?.rule?.file,
-      'sallyport.monitored.rule.line': monitored?.rule?.line,
-      'network.policy.scope': terms.scope,
-      'network.policy.decision': verdict,
-      'network.policy.source': terms.source,
-      'network.policy.reason': terms.reason,
-      'network.policy.override': false,
-    },
-  }
+    body: `${verdictWords[verdict]} ${host}:${subject.port}${aside}: ${said} (${monitored === undefined ? code : monitored.code}${where})`,
+    isPlain: hostJson === host && saidJson === said && isPlain(where),
+    attributesJson: attributes,
+    session: subject.principal.session,
+  })
 }
 
 /** Whether a code is a fault of the proxy itself and not an answer it was asked to give. */
@@ -87,24 +86,38 @@ export function isOwnFault(code: string | undefined): boolean {
   return code !== undefined && ownFaults.has(code)
 }
 
-const verdictWords = { allow: 'allowed', deny: 'denied', ask: 'asked about' } as const
-
-function severityOf(verdict: Decision['verdict'], code: string): Severity {
+function severityOf(verdict: Verdict, code: string): Severity {
   if (isOwnFault(code)) return 'ERROR'
   if (verdict === 'allow') return 'INFO'
   return verdict === 'ask' ? 'INFO2' : 'WARN'
 }
 
-function decisionBody(subject: EventSubject, decision: Pick<Decision, 'verdict' | 'code' | 'reason' | 'rule' | 'monitored'>): string {
-  const { verdict, code, reason, rule, monitored } = decision
-  const what = `${verdictWords[verdict]} ${shownHost(subject.host)}:${subject.port}`
-  if (monitored !== undefined) {
-    return escapeText(`${what} in monitor mode; enforce mode says ${monitored.verdict}: ${scrubText(monitored.reason, 1024)} (${monitored.code}${place(monitored.rule)})`)
-  }
-  return escapeText(`${what}: ${scrubText(reason, 1024)} (${code}${place(rule)})`)
+function ruleJson({ id, file, line, pattern }: RuleRef): string {
+  return `,"security_rule.name":"${cappedJson(id, maxRuleField)}","security_rule.ruleset.name":"${cappedJson(file, maxRuleField)}"`
+    + `,"sallyport.rule.line":${jsonNumber(line)},"sallyport.rule.pattern":"${cappedJson(pattern, maxRuleField)}"`
+}
+
+function monitoredJson({ verdict, code, rule }: NonNullable<Decision['monitored']>, reasonJson: string): string {
+  const json = `,"sallyport.monitored.verdict":"${verdict}","sallyport.monitored.code":"${code}","sallyport.monitored.reason":"${reasonJson}"`
+  if (rule === undefined) return json
+  return `${json},"sallyport.monitored.rule.name":"${cappedJson(rule.id, maxRuleField)}"`
+    + `,"sallyport.monitored.rule.file":"${cappedJson(rule.file, maxRuleField)}","sallyport.monitored.rule.line":${jsonNumber(rule.line)}`
 }
 
 function place(rule: RuleRef | undefined): string {
   if (rule === undefined) return ''
   return rule.line === 0 ? `, rule ${rule.id}` : `, rule ${rule.id} at ${rule.file}:${rule.line}`
 }
+
+/** The members that only verdict and code decide; they are few, so they are made once. */
+function codeMembers(verdict: Verdict, code: string): string {
+  const { scope, source, reason } = termsOf.get(code) ?? { scope: 'non_domain', source: 'proxy_state', reason: code }
+  return `,"sallyport.code":"${jsonText(code)}","network.policy.scope":"${scope}","network.policy.decision":"${verdict}"`
+    + `,"network.policy.source":"${source}","network.policy.reason":"${jsonText(reason)}","network.policy.override":false`
+}
+
+function codesOf(verdict: Verdict): ReadonlyMap<string, string> {
+  return new Map(['allowed', ...Object.keys(errorTable)].map((code) => [code, inOnePiece(codeMembers(verdict, code))]))
+}
+
+const codeJson = { allow: codesOf('allow'), deny: codesOf('deny'), ask: codesOf('ask') } as const

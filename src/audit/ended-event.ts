@@ -1,12 +1,13 @@
 // Builds the event that closes an exchange: how it went, how much went each way, to which address.
 // Pure. Every decision that let something through, or refused it, is followed by exactly one of these.
+// It says who and where once more, so that it can be read alone; why is for the decision to say.
 import type { ErrorCode } from '../errors.ts'
 import { isOwnFault } from './decision-event.ts'
-import { escapeText } from './escape.ts'
 import type { AuditEvent, Severity } from './event.ts'
 import type { EventSubject } from './event-subject.ts'
-import { requestAttributes, shownHost, subjectAttributes } from './event-subject.ts'
-import type { Redaction } from './redaction.ts'
+import { shownHost, subjectJson } from './event-subject.ts'
+import { jsonNumber, jsonText } from './json-text.ts'
+import { PreparedEvent } from './prepared-event.ts'
 
 export interface Ending {
   /** `refused`: the answer was ours; `failed`: the origin's or our fault; `expired`: closed by a limit or a change of policy */
@@ -21,26 +22,34 @@ export interface Ending {
   readonly peerAddress?: string | undefined
 }
 
-/** The end of an exchange; with `redaction` it also says which URL, as far as that may be said. */
-export function endedEvent(subject: EventSubject, ending: Ending, redaction?: Redaction): AuditEvent {
-  const { code, outcome } = ending
-  const bytes = `${ending.bytesFromClient} bytes out, ${ending.bytesFromOrigin} bytes in, ${Math.round(ending.durationMs)} ms`
-  return {
+const outcomeJson = {
+  completed: ',"sallyport.outcome":"completed"',
+  refused: ',"sallyport.outcome":"refused"',
+  failed: ',"sallyport.outcome":"failed"',
+  expired: ',"sallyport.outcome":"expired"',
+} as const
+
+/** The end of an exchange. */
+export function endedEvent(subject: EventSubject, ending: Ending): AuditEvent {
+  const { code, outcome, status, peerAddress, bytesFromClient, bytesFromOrigin, durationMs } = ending
+  const host = shownHost(subject)
+  const hostJson = jsonText(host)
+  let attributes = `${subjectJson(subject, hostJson)}${outcomeJson[outcome]}`
+  if (code !== undefined) attributes += `,"sallyport.code":"${code}"`
+  if (status !== undefined) attributes += `,"http.response.status_code":${jsonNumber(status)}`
+  if (peerAddress !== undefined) attributes += `,"network.peer.address":"${jsonText(peerAddress)}"`
+  attributes += `,"sallyport.bytes_from_client":${jsonNumber(bytesFromClient)},"sallyport.bytes_from_origin":${jsonNumber(bytesFromOrigin)}`
+    + `,"sallyport.duration_ms":${jsonNumber(Math.round(durationMs * 1000) / 1000)}`
+  // a refusal moves nothing that a person would want to read about
+  const amount = outcome === 'refused' ? '' : `: ${bytesFromClient} bytes out, ${bytesFromOrigin} bytes in, ${Math.round(durationMs)} ms`
+  return new PreparedEvent({
     name: 'sallyport.exchange.ended',
     severity: severityOf(ending),
-    body: escapeText(`${outcome} ${shownHost(subject.host)}:${subject.port}${code === undefined ? '' : ` (${code})`}: ${bytes}`),
-    attributes: {
-      ...subjectAttributes(subject),
-      ...(redaction === undefined ? undefined : requestAttributes(subject, redaction)),
-      'sallyport.outcome': outcome,
-      'sallyport.code': code,
-      'http.response.status_code': ending.status,
-      'network.peer.address': ending.peerAddress,
-      'sallyport.bytes_from_client': ending.bytesFromClient,
-      'sallyport.bytes_from_origin': ending.bytesFromOrigin,
-      'sallyport.duration_ms': Math.round(ending.durationMs * 1000) / 1000,
-    },
-  }
+    body: `${outcome} ${host}:${subject.port}${code === undefined ? '' : ` (${code})`}${amount}`,
+    isPlain: hostJson === host,
+    attributesJson: attributes,
+    session: undefined,
+  })
 }
 
 function severityOf({ code, outcome }: Ending): Severity {

@@ -1,7 +1,8 @@
-// Who asked for what: the attributes that every event of an exchange shares. Pure. Fields are cut to
-// the caps of docs/events.md; nothing here may hold a credential, a cookie or a query value.
+// Who asked for what: the attributes that events of an exchange share, as JSON text. Pure. Fields are cut
+// to the caps of docs/events.md; nothing here may hold a credential, a cookie or a query value.
 import type { Principal } from '../policy/facts.ts'
 import type { Redaction } from './redaction.ts'
+import { cappedJson, inOnePiece, jsonNumber, jsonText } from './json-text.ts'
 import { redactUrl, scrubText } from './redaction.ts'
 
 export interface EventSubject {
@@ -11,6 +12,7 @@ export interface EventSubject {
   readonly advisory: boolean
   readonly clientAddress: string
   readonly host: string
+  /** 0 where no target could be parsed; `host` is the raw target then */
   readonly port: number
   readonly method: string | undefined
   readonly scheme: 'http' | 'https'
@@ -28,42 +30,57 @@ const maxUserAgent = 512
 const maxLabel = 256
 const maxMethod = 64
 
-/** Attributes of the subject that every event about it carries. */
-export function subjectAttributes(subject: EventSubject) {
-  const { principal } = subject
-  return {
-    'sallyport.request.id': cap(subject.requestId, maxLabel),
-    'session.id': cap(principal.session, maxLabel),
-    'gen_ai.agent.name': cap(principal.agent, maxLabel),
-    'user.name': principal.owner === undefined ? undefined : cap(principal.owner, maxLabel),
-    'sallyport.team': principal.team === undefined ? undefined : cap(principal.team, maxLabel),
-    'client.address': subject.clientAddress === '' ? 'unknown' : cap(subject.clientAddress, maxLabel),
-    'server.address': shownHost(subject.host),
-    'server.port': subject.port,
-    'network.transport.protocol': subject.protocol,
-    // Codex's telemetry says `none` where a tunnel hides the method
-    'http.request.method': subject.protocol === 'https_connect' || subject.method === undefined ? 'none' : cap(subject.method, maxMethod),
-    'sallyport.advisory': subject.advisory,
-    'sallyport.mode': subject.mode,
+/** JSON members that every event about the subject carries; `hostJson` is its `shownHost`. */
+export function subjectJson(subject: EventSubject, hostJson: string): string {
+  const client = subject.clientAddress === '' ? 'unknown' : cappedJson(subject.clientAddress, maxLabel)
+  // Codex's telemetry says `none` where a tunnel hides the method
+  const method = subject.protocol === 'https_connect' || subject.method === undefined ? 'none' : cappedJson(subject.method, maxMethod)
+  return `"sallyport.request.id":"${cappedJson(subject.requestId, maxLabel)}${principalJson(subject.principal)}${client}`
+    + `","server.address":"${hostJson}","server.port":${jsonNumber(subject.port)}${circumstances(subject)}${method}"`
+}
+
+/** From the end of the request id to the start of the client's address; a session has many exchanges. */
+function principalJson(principal: Principal): string {
+  const known = principalTexts.get(principal)
+  if (known !== undefined) return known
+  const text = inOnePiece(`","session.id":"${cappedJson(principal.session, maxLabel)}","gen_ai.agent.name":"${cappedJson(principal.agent, maxLabel)}","client.address":"`)
+  principalTexts.set(principal, text)
+  return text
+}
+
+const principalTexts = new WeakMap<Principal, string>()
+
+/** What there are only eight of, to the start of the method. */
+function circumstances({ protocol, mode, advisory }: EventSubject): string {
+  return circumstancesOf[protocol][mode][advisory ? 1 : 0]
+}
+
+const circumstancesOf = { http: modesOf('http'), https_connect: modesOf('https_connect') } as const
+
+function modesOf(protocol: EventSubject['protocol']) {
+  const text = (mode: EventSubject['mode'], advisory: boolean): string =>
+    inOnePiece(`,"network.transport.protocol":"${protocol}","sallyport.advisory":${advisory},"sallyport.mode":"${mode}","http.request.method":"`)
+  return { enforce: [text('enforce', false), text('enforce', true)], monitor: [text('monitor', false), text('monitor', true)] } as const
+}
+
+/** JSON members that only a decision carries, each behind a comma: whose session it is, and how the
+ * request looked, redacted. */
+export function requestJson(subject: EventSubject, redaction: Redaction): string {
+  const { principal, userAgent } = subject
+  let json = subject.scheme === 'https' ? ',"url.scheme":"https"' : ',"url.scheme":"http"'
+  if (principal.owner !== undefined) json += `,"user.name":"${cappedJson(principal.owner, maxLabel)}"`
+  if (principal.team !== undefined) json += `,"sallyport.team":"${cappedJson(principal.team, maxLabel)}"`
+  if (subject.path !== undefined) {
+    const { path, query } = redactUrl(subject.path, subject.query, redaction)
+    if (path !== undefined) json += `,"url.path":"${jsonText(path)}"`
+    if (query !== undefined) json += `,"url.query":"${jsonText(query)}"`
   }
+  return userAgent === undefined ? json : `${json},"user_agent.original":"${cappedJson(userAgent, maxUserAgent)}"`
 }
 
-/** Attributes that only a decision carries: how the request looked, redacted. */
-export function requestAttributes(subject: EventSubject, redaction: Redaction) {
-  const { path, query } = redactUrl(subject.path, subject.query, redaction)
-  return {
-    'url.scheme': subject.scheme,
-    'url.path': path,
-    'url.query': query,
-    'user_agent.original': subject.userAgent === undefined ? undefined : cap(subject.userAgent, maxUserAgent),
-  }
-}
-
-/** The host as it may be shown; what could not be parsed may be a whole URL with credentials in it. */
-export function shownHost(host: string): string {
-  return scrubText(host, maxHost)
-}
-
-function cap(text: string, maxLength: number): string {
-  return text.length <= maxLength ? text : text.slice(0, maxLength)
+/** The host as it may be shown: the one that was matched, or, where none could be parsed, what may be said
+ * of a target that may be a whole URL with credentials in it. */
+export function shownHost({ host, port }: EventSubject): string {
+  if (port === 0) return scrubText(host, maxHost)
+  return host.length <= maxHost ? host : host.slice(0, maxHost)
 }

@@ -24,6 +24,8 @@ export interface AuditEvent {
   readonly body: string
   /** undefined members are left out of the record */
   readonly attributes: Readonly<Record<string, AttributeValue | undefined>>
+  /** session whose quota this counts against; decisions have one */
+  readonly session?: string | undefined
 }
 
 /** What gate and app write to. `append` resolves when the record is in the operating system's hands,

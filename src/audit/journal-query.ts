@@ -16,8 +16,14 @@ export interface Found {
   readonly segments: number
 }
 
-/** The newest `limit` records that `matches` says yes to. */
-export async function findRecords(dir: string, limit: number, matches: (record: JournalRecord) => boolean): Promise<Found> {
+/** The newest `limit` records that `matches` says yes to. `mayMatch` looks at the line before it is parsed
+ * and checked, so that a question about a rare thing does not parse the whole journal; it may say yes too often. */
+export async function findRecords(
+  dir: string,
+  limit: number,
+  matches: (record: JournalRecord) => boolean,
+  mayMatch: (line: string) => boolean = () => true,
+): Promise<Found> {
   const records: JournalRecord[] = []
   let invalid = 0
   let newest: ExportCursor | undefined
@@ -25,6 +31,7 @@ export async function findRecords(dir: string, limit: number, matches: (record: 
   for (const segment of segments.toReversed()) {
     if (records.length >= limit && newest !== undefined) break
     for await (const { text, offset } of readLinesBackward(segment.path)) {
+      if (newest !== undefined && !mayMatch(text)) continue
       const { record } = parseLine(text)
       if (record === undefined) {
         invalid++

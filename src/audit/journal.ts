@@ -170,24 +170,23 @@ class FileJournal implements Journal {
 
   append(event: AuditEvent): Promise<void> {
     if (this.#outage !== undefined || this.#isClosed) return Promise.reject(this.#refuse())
-    if (event.name === 'sallyport.decision') {
-      this.#turnQuota()
-      this.#quota.count(String(event.attributes['session.id']))
-    }
+    this.#schedule()
+    if (event.session !== undefined) this.#quota.count(event.session)
     return new Promise((resolve, reject) => {
-      this.#pending.push({ encoded: encodeEvent(event), timeMs: this.#options.clock.now(), resolve, reject })
-      this.#schedule()
+      this.#pending.push({ encoded: encodeEvent(event), resolve, reject })
+      if (this.#pending.length >= maxBatch) this.#flush()
     })
   }
 
   overQuota(session: string): boolean {
-    this.#turnQuota()
+    // with a write under way the minute was looked at within this millisecond
+    if (!this.#isScheduled) this.#turnQuota(this.#options.clock.monotonic())
     if (!this.#quota.isOver(session)) return false
     if (this.#quotaTimer === undefined) {
       const remaining = this.#quota.remainingMs(this.#options.clock.monotonic())
       this.#quotaTimer = setTimeout(() => {
         this.#quotaTimer = undefined
-        this.#turnQuota()
+        this.#turnQuota(this.#options.clock.monotonic())
       }, remaining + 1).unref()
     }
     return true
@@ -247,13 +246,11 @@ class FileJournal implements Journal {
 
   /** One write per window: at once when the last one is long past, else when its millisecond is over. */
   #schedule(): void {
-    if (this.#pending.length >= maxBatch) {
-      this.#flush()
-      return
-    }
     if (this.#isScheduled || this.#isClosed) return
     this.#isScheduled = true
-    if (this.#options.clock.monotonic() - this.#lastWriteMs >= windowMs) setImmediate(this.#flush)
+    const monotonic = this.#options.clock.monotonic()
+    this.#turnQuota(monotonic)
+    if (monotonic - this.#lastWriteMs >= windowMs) setImmediate(this.#flush)
     else setTimeout(this.#flush, windowMs)
   }
 
@@ -279,38 +276,38 @@ class FileJournal implements Journal {
 
   /** Writes the journal's own events and then `batch`; says how many of `batch` are in the file. */
   #write(batch: readonly Entry[]): { readonly written: number; readonly fault?: { readonly cause: unknown } } {
+    const { clock } = this.#options
+    const timeMs = clock.now()
+    const monotonic = clock.monotonic()
     try {
-      this.#prepareSegment()
+      this.#prepareSegment(timeMs, monotonic)
       this.#writer.cutBack()
     } catch (error) {
       return { written: 0, fault: { cause: error } }
     }
     const own = this.#own
     this.#own = []
-    const timeMs = this.#options.clock.now()
-    const sealed = this.#chain.seal(own.length === 0 ? batch : [...own.map((event) => ({ encoded: encodeEvent(event), timeMs })), ...batch])
+    const sealed = this.#chain.seal(own.length === 0 ? batch : [...own.map((event) => ({ encoded: encodeEvent(event) })), ...batch], timeMs)
     this.#writes++
-    this.#lastWriteMs = this.#options.clock.monotonic()
+    this.#lastWriteMs = monotonic
     try {
-      this.#writer.write(sealed.text)
+      this.#writer.write(sealed.data)
     } catch (error) {
       // lines that are whole are in the journal, and may have been read already
-      const { count, bytes } = wholeLines(sealed, error instanceof WriteFault ? error.written : 0)
-      this.#writer.keep(bytes)
-      this.#chain.advance(sealed, count)
-      this.#own = [...own.slice(count), ...this.#own]
-      return { written: Math.max(0, count - own.length), fault: { cause: error } }
+      const whole = wholeLines(this.#chain, sealed, error instanceof WriteFault ? error.written : 0)
+      this.#writer.keep(whole.data.length)
+      this.#chain.advance(whole)
+      this.#own = [...own.slice(whole.count), ...this.#own]
+      return { written: Math.max(0, whole.count - own.length), fault: { cause: error } }
     }
-    this.#chain.advance(sealed, sealed.lengths.length)
+    this.#chain.advance(sealed)
     this.#lastRecordMs = timeMs
     this.#scheduleSync()
     return { written: batch.length }
   }
 
   /** Starts the next segment when this one is long or old, or is not there any more. */
-  #prepareSegment(): void {
-    const { clock } = this.#options
-    const monotonic = clock.monotonic()
+  #prepareSegment(nowMs: number, monotonic: number): void {
     if (monotonic - this.#placeCheckedMs >= placeCheckMs) {
       if (!this.#writer.isInPlace()) {
         const { path, firstSeq } = this.#writer
@@ -319,11 +316,11 @@ class FileJournal implements Journal {
       }
       this.#placeCheckedMs = monotonic
     }
-    const isOld = clock.now() - this.#segmentStartedMs > this.#segmentAgeMs
+    const isOld = nowMs - this.#segmentStartedMs > this.#segmentAgeMs
     if (this.#writer.size > 0 && (this.#writer.size >= this.#segmentBytes || isOld)) this.#closeSegment()
     else if (monotonic - this.#prunedMs >= minutely) {
       this.#prunedMs = monotonic
-      this.#retention.prune(clock.now(), this.#writer.size)
+      this.#retention.prune(nowMs, this.#writer.size)
     }
   }
 
@@ -362,7 +359,7 @@ class FileJournal implements Journal {
       const detail = `the journal could not be written: ${cause instanceof Error ? cause.message : String(cause)}`
       const untilMs = clock.now()
       const gap = gapEvent({ cause: 'journal_unavailable', count: refused, detail, sinceMs, untilMs })
-      if (this.#write([{ encoded: encodeEvent(gap), timeMs: untilMs }]).fault === undefined) {
+      if (this.#write([{ encoded: encodeEvent(gap) }]).fault === undefined) {
         this.#outage = undefined
         return
       }
@@ -377,8 +374,8 @@ class FileJournal implements Journal {
     return new ProxyError('audit_unavailable', this.#isClosed ? 'the journal is closed' : 'the journal cannot be written', { cause })
   }
 
-  #turnQuota(): void {
-    this.#reportExcess(this.#quota.turn(this.#options.clock.monotonic()))
+  #turnQuota(monotonic: number): void {
+    this.#reportExcess(this.#quota.turn(monotonic))
   }
 
   #reportExcess(excess: readonly QuotaExcess[]): void {

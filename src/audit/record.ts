@@ -1,7 +1,9 @@
 // One journal record as one line of JSON: how it is written, sealed into the hash chain, read and
 // checked. Pure but for SHA-256. A line is ASCII only, so a raw `cat` of the journal is safe to look at.
 import { hash } from 'node:crypto'
-import type { AttributeValue, AuditEvent, Severity } from './event.ts'
+import { eventNames, type AttributeValue, type AuditEvent, type EventName, type Severity } from './event.ts'
+import { escapeNonAscii, inOnePiece } from './json-text.ts'
+import { PreparedEvent } from './prepared-event.ts'
 
 /** A record as it stands in a segment, and as the exporter sends it. */
 export interface JournalRecord {
@@ -29,14 +31,53 @@ export const zeroHash = '0'.repeat(64)
 const hashField = ',"hash":"'
 const tailLength = hashField.length + 64 + 2
 const alphabet = '0123456789ABCDEFGHJKMNPQRSTVWXYZ'
+const pairs = Array.from(alphabet).flatMap((high) => Array.from(alphabet, (low) => high + low))
 
-/** The part of a line that does not depend on its place in the chain. */
+/** The part of a line that does not depend on its place in the chain: ASCII, from the end of `instance` on. */
 export function encodeEvent(event: AuditEvent): string {
-  const body = JSON.stringify(event.body)
-  const attributes = JSON.stringify(event.attributes)
-  const text = `","name":"${event.name}","severity":"${event.severity}","body":${body},"attributes":${attributes}`
-  // JSON has escaped C0 already; comparing lengths finds what is not ASCII without looking at each character
-  return Buffer.byteLength(text) !== text.length || text.includes('\x7f') ? text.replace(/[^\x20-\x7e]/g, escapeUnit) : text
+  const json = event instanceof PreparedEvent ? event.json : escapeNonAscii(`"body":${JSON.stringify(event.body)},"attributes":${JSON.stringify(event.attributes)}`)
+  return (headings.get(event.name) ?? headingsOf(event.name))[event.severity] + json
+}
+
+const headings: ReadonlyMap<EventName, Readonly<Record<Severity, string>>> = new Map(eventNames.map((name) => [name, headingsOf(name)]))
+
+function headingsOf(name: EventName): Readonly<Record<Severity, string>> {
+  const text = (severity: Severity): string => inOnePiece(`","name":"${name}","severity":"${severity}",`)
+  return { INFO: text('INFO'), INFO2: text('INFO2'), WARN: text('WARN'), ERROR: text('ERROR') }
+}
+
+/** Bytes that a line has beside its encoded event and `instance`, at most. */
+export const maxFrameBytes = 320
+
+/** What the hash of a line covers. `uid` holds nothing that JSON would have to escape; `stamp` is from `stampText`. */
+export function coveredText(encoded: string, seq: number, prev: string, uid: string, stamp: string): string {
+  return `{"v":1,"seq":${seq},"prev":"${prev}","uid":"${uid}${stamp}${encoded}`
+}
+
+/** Time and instance, as they stand in every line of one write. Both hold nothing that JSON would have to escape. */
+export function stampText(time: string, instance: string): string {
+  return inOnePiece(`","time":"${time}","instance":"${instance}`)
+}
+
+/** Writes a whole line at `at`; returns its hash. `covered` is ASCII, one byte for each character. */
+export function writeLine(into: Buffer, at: number, covered: string): string {
+  const end = at + covered.length
+  into.write(covered, at, 'latin1')
+  // the bytes and not the string: hashing that would have to make UTF-8 of it first
+  const digest = hash('sha256', into.subarray(at, end), 'hex')
+  into.write(`${hashField}${digest}"}\n`, end, 'latin1')
+  return digest
+}
+
+/** Bytes of the line that `writeLine` makes of `covered`. */
+export function lineLength(covered: string): number {
+  return covered.length + tailLength + 1
+}
+
+/** Hash of the last line in `data`, which ends in that line's newline. */
+export function hashOfLine(data: Buffer): string {
+  const end = data.length - 3
+  return data.toString('latin1', end - 64, end)
 }
 
 export interface SealedLine {
@@ -45,11 +86,12 @@ export interface SealedLine {
   readonly hash: string
 }
 
-/** Puts an encoded event in its place. `time` and `uid` hold nothing that JSON would have to escape. */
+/** One line by itself: an encoded event in its place. */
 export function sealLine(encoded: string, seq: number, prev: string, uid: string, time: string, instance: string): SealedLine {
-  const covered = `{"v":1,"seq":${seq},"prev":"${prev}","uid":"${uid}","time":"${time}","instance":"${instance}${encoded}`
-  const digest = hash('sha256', covered, 'hex')
-  return { line: `${covered}${hashField}${digest}"}\n`, hash: digest }
+  const covered = coveredText(encoded, seq, prev, uid, stampText(time, instance))
+  const line = Buffer.allocUnsafe(lineLength(covered))
+  const digest = writeLine(line, 0, covered)
+  return { line: line.toString('latin1'), hash: digest }
 }
 
 /** What is wrong with a line, or the record. The chain (`seq`, `prev`) is the caller's to check. */
@@ -103,13 +145,9 @@ export function recordUid(timePart: string, opening: string, seq: number): strin
 export function base32(value: number, length: number): string {
   let text = ''
   let rest = value
-  for (let at = 0; at < length; at++) {
-    text = alphabet.charAt(rest % 32) + text
-    rest = Math.floor(rest / 32)
+  for (let at = 0; at < length; at += 2) {
+    text = `${pairs[rest % 1024]}${text}`
+    rest = Math.floor(rest / 1024)
   }
-  return text
-}
-
-function escapeUnit(unit: string): string {
-  return `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`
+  return text.slice(-length)
 }

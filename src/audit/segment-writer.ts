@@ -26,7 +26,6 @@ const systemIo: SegmentIo = {
   write: (fd, buffer, offset, length) => writeSync(fd, buffer, offset, length),
   truncate: (fd, length) => ftruncateSync(fd, length),
 }
-const bufferBytes = 1024 * 1024
 const syncData = promisify(fdatasync)
 
 export class SegmentWriter {
@@ -36,18 +35,16 @@ export class SegmentWriter {
   readonly #fd: number
   readonly #inode: number
   readonly #io: SegmentIo
-  readonly #buffer: Buffer
   #size: number
   #isTorn = false
   #syncedSize: number
 
-  /** Opens the segment that starts with `firstSeq`, new or to go on with; `buffer` is reused over rotations. */
-  constructor(dir: string, firstSeq: number, io: SegmentIo = systemIo, buffer: Buffer = Buffer.allocUnsafeSlow(bufferBytes)) {
+  /** Opens the segment that starts with `firstSeq`, new or to go on with. */
+  constructor(dir: string, firstSeq: number, io: SegmentIo = systemIo) {
     this.name = segmentName(firstSeq)
     this.path = join(dir, this.name)
     this.firstSeq = firstSeq
     this.#io = io
-    this.#buffer = buffer
     this.#fd = openSync(this.path, 'a', 0o600)
     const { size, ino } = fstatSync(this.#fd)
     this.#size = size
@@ -60,20 +57,18 @@ export class SegmentWriter {
     return this.#size
   }
 
-  /** The same folder, io and buffer with the next segment. */
+  /** The next segment, with the same io. */
   next(dir: string, firstSeq: number): SegmentWriter {
-    return new SegmentWriter(dir, firstSeq, this.#io, this.#buffer)
+    return new SegmentWriter(dir, firstSeq, this.#io)
   }
 
-  /** Writes ASCII text; on failure throws WriteFault and leaves what was written to `cutBack`. */
-  write(text: string): void {
-    const isLarge = text.length > this.#buffer.length
-    const data = isLarge ? Buffer.from(text, 'latin1') : this.#buffer
-    if (!isLarge) data.write(text, 0, 'latin1')
+  /** Writes whole lines; on failure throws WriteFault and leaves what was written to `cutBack`. */
+  write(data: Uint8Array): void {
+    const { length } = data
     let written = 0
     try {
-      while (written < text.length) {
-        const count = this.#io.write(this.#fd, data, written, text.length - written)
+      while (written < length) {
+        const count = this.#io.write(this.#fd, data, written, length - written)
         if (count <= 0) throw new Error('the file took no bytes')
         written += count
       }
@@ -81,10 +76,10 @@ export class SegmentWriter {
       this.#isTorn = true
       throw new WriteFault(written, error)
     }
-    this.#size += text.length
+    this.#size += length
   }
 
-  /** After a WriteFault: keeps `wholeBytes` of the failed text, the whole lines, and cuts off the rest. */
+  /** After a WriteFault: keeps the first `wholeBytes` of what failed, the whole lines, and cuts off the rest. */
   keep(wholeBytes: number): void {
     this.#size += wholeBytes
   }

@@ -64,7 +64,7 @@ async function tail(argv: readonly string[], io: CommandIo): Promise<number> {
   const dir = findJournal(values, io)
   if (dir === undefined) return 1
   const show = (record: JournalRecord): void => io.out(values.json ? `${toJsonLine(record)}\n` : recordLine(record, io.isTty))
-  const { records, invalid, newest, segments } = await findRecords(dir, limit, matches)
+  const { records, invalid, newest, segments } = await findRecords(dir, limit, matches, lineFilter(values))
   if (segments === 0 && !values.follow) {
     io.err(missingJournal(dir))
     return 1
@@ -122,6 +122,13 @@ function verifyJson(dir: string, result: VerifyResult): object {
 /** The line of the journal itself: ASCII, so that it is safe on a terminal too. */
 function toJsonLine(record: JournalRecord): string {
   return JSON.stringify(record).replace(/[^\x20-\x7e]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`)
+}
+
+/** What a line that can match must hold, whatever else it says. */
+function lineFilter({ verdict, session }: { readonly verdict?: string; readonly session?: string }): (line: string) => boolean {
+  const verdictText = verdict === undefined ? '' : `"network.policy.decision":"${verdict}"`
+  const sessionText = session === undefined || !/^[\w.-]+$/.test(session) ? '' : `"session.id":"${session}"`
+  return (line) => line.includes(verdictText) && line.includes(sessionText)
 }
 
 function recordFilter(asked: { readonly host?: string; readonly verdict?: string; readonly session?: string }): (record: JournalRecord) => boolean {

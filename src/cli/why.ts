@@ -45,7 +45,7 @@ async function why(host: string | undefined, limit: number, values: { readonly j
   const dir = findJournal(values, io)
   if (dir === undefined) return 1
   const isHost = hostFilter(host)
-  const { records, segments } = await findRecords(dir, limit, (record) => isRefusal(record) && isHost(record))
+  const { records, segments } = await findRecords(dir, limit, (record) => isRefusal(record) && isHost(record), mayBeRefusal)
   if (segments === 0) {
     io.err(missingJournal(dir))
     return 1
@@ -73,6 +73,12 @@ async function sayNothingFound(dir: string, host: string | undefined, isHost: (r
 function isRefusal({ name, attributes }: JournalRecord): boolean {
   if (name === 'sallyport.decision') return attributes['network.policy.decision'] !== 'allow' || attributes['sallyport.monitored.verdict'] !== undefined
   return name === 'sallyport.exchange.ended' && attributes['sallyport.outcome'] === 'failed'
+}
+
+/** Most lines are allows, and are told from the text. */
+function mayBeRefusal(line: string): boolean {
+  if (line.includes('"name":"sallyport.decision"')) return !line.includes('"network.policy.decision":"allow"') || line.includes('"sallyport.monitored.verdict":')
+  return line.includes('"sallyport.outcome":"failed"')
 }
 
 function hostFilter(host: string | undefined): (record: JournalRecord) => boolean {

@@ -19,7 +19,7 @@ export function armSocket(socket: Socket, onread: Onread): boolean {
   if (socket.constructor !== Socket || socket instanceof TLSSocket || socket.destroyed) return false
   const handle: unknown = Reflect.get(socket, '_handle')
   if (!takesUserBuffer(handle)) return false
-  const slots = onreadSlots(socket)
+  const slots = unusedSlots(socket)
   if (slots === undefined) return false
   const buffer = onread.buffer()
   handle.useUserBuffer(buffer)
@@ -38,17 +38,24 @@ interface OnreadSlots {
   readonly generator: symbol
 }
 
-// the fields that net.Socket's own constructor fills from its `onread` option; null while there is none
-function onreadSlots(socket: Socket): OnreadSlots | undefined {
-  let buffer: symbol | undefined
-  let callback: symbol | undefined
-  let generator: symbol | undefined
-  for (const symbol of Object.getOwnPropertySymbols(socket)) {
-    if (symbol.description === 'kBuffer') buffer = symbol
-    else if (symbol.description === 'kBufferCb') callback = symbol
-    else if (symbol.description === 'kBufferGen') generator = symbol
-  }
-  if (buffer === undefined || callback === undefined || generator === undefined) return undefined
-  const unused = [buffer, callback, generator].every((slot) => Reflect.get(socket, slot) === null)
-  return unused ? { buffer, callback, generator } : undefined
+// the symbols are the same for every socket of a process, so the search is done once
+const found = new Map<'slots', OnreadSlots>()
+
+/** The fields that net.Socket's own constructor fills from its `onread` option, null while there is none. */
+function unusedSlots(socket: Socket): OnreadSlots | undefined {
+  const slots = found.get('slots') ?? searchSlots(socket)
+  if (slots === undefined) return undefined
+  found.set('slots', slots)
+  const isUnused = isNull(socket, slots.buffer) && isNull(socket, slots.callback) && isNull(socket, slots.generator)
+  return isUnused ? slots : undefined
+}
+
+function isNull(socket: Socket, slot: symbol): boolean {
+  return Reflect.get(socket, slot) === null
+}
+
+function searchSlots(socket: Socket): OnreadSlots | undefined {
+  const named = new Map(Object.getOwnPropertySymbols(socket).map((symbol) => [symbol.description, symbol]))
+  const [buffer, callback, generator] = ['kBuffer', 'kBufferCb', 'kBufferGen'].map((name) => named.get(name))
+  return buffer === undefined || callback === undefined || generator === undefined ? undefined : { buffer, callback, generator }
 }

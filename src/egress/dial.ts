@@ -6,6 +6,7 @@ import type { Clock } from '../clock.ts'
 import { ProxyError } from '../errors.ts'
 import { Vetted } from '../gate/admitted.ts'
 import type { IpAddress } from '../target/address.ts'
+import type { Abandonment } from './abandonment.ts'
 import { raceToConnect } from './happy-eyeballs.ts'
 
 export interface DialOptions {
@@ -18,7 +19,7 @@ export interface DialOptions {
    */
   readonly onread?: () => OnReadOpts
   /** the client is gone: everything stops, with connection_reset */
-  readonly signal?: AbortSignal
+  readonly abandonment?: Abandonment
 }
 
 /**

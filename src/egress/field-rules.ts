@@ -21,6 +21,9 @@ const neverTrailers: ReadonlySet<string> = new Set([
   ...hopByHop, ...protectedNames, 'location', 'www-authenticate', 'age', 'expires', 'vary', 'retry-after',
   'if-match', 'if-none-match', 'if-modified-since', 'if-unmodified-since', 'if-range', 'pragma',
 ])
+// most fields are told apart by their length alone, before their case is folded
+const responseLengths = lengthsOf([...hopByHop, 'content-length'])
+const requestLengths = lengthsOf([...hopByHop, ...requestOnly, 'max-forwards'])
 const token = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/
 const digits = /^[0-9]{1,15}$/
 
@@ -117,6 +120,10 @@ export function requestFields(method: string, rawHeaders: readonly string[], aut
   for (let i = 0; i + 1 < rawHeaders.length; i += 2) {
     const name = rawHeaders[i] ?? ''
     const value = rawHeaders[i + 1] ?? ''
+    if (named === undefined && requestLengths[name.length] !== 1) {
+      fields.push(name, value)
+      continue
+    }
     const lower = name.toLowerCase()
     if (lower === 'content-length') {
       contentLength = readContentLength(contentLength, value)
@@ -147,6 +154,10 @@ export function responseFields(status: number, rawHeaders: readonly string[], vi
   for (let i = 0; i + 1 < rawHeaders.length; i += 2) {
     const name = rawHeaders[i] ?? ''
     const value = rawHeaders[i + 1] ?? ''
+    if (named === undefined && responseLengths[name.length] !== 1) {
+      fields.push(name, value)
+      continue
+    }
     const lower = name.toLowerCase()
     if (lower === 'content-length') {
       if (contentLength !== undefined) throw new ProxyError('origin_protocol_error', 'Content-Length is repeated')
@@ -188,10 +199,18 @@ function readContentLength(before: number | undefined, value: string): number {
   return Number(value)
 }
 
+function lengthsOf(names: readonly string[]): Uint8Array {
+  const lengths = new Uint8Array(64)
+  for (const { length } of names) lengths[length] = 1
+  return lengths
+}
+
 /** undici's raw fields or trailers (bytes) as strings that give the same bytes back in latin1. */
 export function rawStrings(raw: unknown): string[] {
   if (!Array.isArray(raw)) throw new ProxyError('internal_error', 'the fields of an answer are not raw')
-  return raw.map((value: unknown) => (value instanceof Buffer ? value.toString('latin1') : String(value)))
+  const strings: string[] = []
+  for (const value of raw) strings.push(value instanceof Buffer ? value.toString('latin1') : String(value))
+  return strings
 }
 
 /** A reason phrase fit to write: undici decodes it as UTF-8, so one that is not visible ASCII becomes empty. */

@@ -69,7 +69,7 @@ export class ForwardExchange implements Dispatcher.DispatchHandler {
       this.#fail(error)
       return
     }
-    this.#response.once('close', () => this.#clientClosed())
+    this.#response.on('close', () => this.#clientClosed())
     this.#take(false)
   }
 
@@ -90,7 +90,7 @@ export class ForwardExchange implements Dispatcher.DispatchHandler {
     try {
       const { fields, body } = this.#content()
       connection.dispatch({
-        method: plan.method, path: plan.path, headers: fields, body, blocking: false,
+        method: plan.method, path: plan.path, headers: fields, body, blocking: false, servername: 'origin.invalid',
         headersTimeout: options.originTimeoutMs, bodyTimeout: options.originTimeoutMs,
       }, this)
     } catch (error) {
@@ -126,6 +126,7 @@ export class ForwardExchange implements Dispatcher.DispatchHandler {
 
   onResponseStart(controller: Dispatcher.DispatchController, status: number, _fields: unknown, reason?: string): void {
     if (status === 101) throw new ProxyError('origin_protocol_error', 'an upgrade that was not asked for')
+    if (status < 100) throw new ProxyError('origin_protocol_error', `a status of ${status}`)
     if (status < 200) {
       this.#informational += 1
       if (this.#informational > maxInformational) throw new ProxyError('origin_protocol_error', 'too many interim answers')

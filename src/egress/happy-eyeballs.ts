@@ -6,6 +6,7 @@ import type { Clock } from '../clock.ts'
 import { ProxyError } from '../errors.ts'
 import type { ErrorCode } from '../errors.ts'
 import type { IpAddress } from '../target/address.ts'
+import type { Abandonment } from './abandonment.ts'
 
 export interface RaceOptions {
   /** a socket that is connecting to this address */
@@ -16,7 +17,7 @@ export interface RaceOptions {
   /** `ms` until the next address is tried beside the one that has not answered; default 250 (RFC 8305 section 5) */
   readonly attemptDelayMs?: number
   readonly clock: Clock
-  readonly signal?: AbortSignal
+  readonly abandonment?: Abandonment
 }
 
 // a name with hundreds of addresses must not make one request connect hundreds of times
@@ -25,11 +26,13 @@ const defaultAttemptDelayMs = 250
 
 /** Throws ProxyError connection_refused, connection_reset, connection_timeout, destination_unroutable, internal_error. */
 export function raceToConnect(addresses: readonly IpAddress[], options: RaceOptions): Promise<Socket> {
-  return new Race(interleave(addresses).slice(0, maxAttempts), options).run()
+  const inTurn = interleave(addresses)
+  return new Race(inTurn.length > maxAttempts ? inTurn.slice(0, maxAttempts) : inTurn, options).run()
 }
 
 /** The families in turn, beginning with the family of the first address; within a family the order stays. */
 export function interleave(addresses: readonly IpAddress[]): readonly IpAddress[] {
+  if (addresses.length === 1) return addresses
   const first = addresses.filter((ip) => ip.family === addresses[0]?.family)
   const second = addresses.filter((ip) => ip.family !== addresses[0]?.family)
   const longest = Math.max(first.length, second.length)
@@ -54,11 +57,11 @@ class Race {
   }
 
   async run(): Promise<Socket> {
-    const { signal, connectTimeoutMs } = this.#options
-    const abandon = (): void => this.#fail(new ProxyError('connection_reset', 'given up before a connection stood', { cause: signal?.reason }))
+    const { abandonment, connectTimeoutMs } = this.#options
+    const abandon = (): void => this.#fail(new ProxyError('connection_reset', 'given up before a connection stood'))
     const deadline = setTimeout(() => this.#expire(), connectTimeoutMs)
-    signal?.addEventListener('abort', abandon)
-    if (signal?.aborted === true) abandon()
+    abandonment?.listen(abandon)
+    if (abandonment?.isAbandoned === true) abandon()
     else this.#attempt()
     try {
       return await this.#done.promise
@@ -66,7 +69,7 @@ class Race {
       this.#isOver = true
       clearTimeout(deadline)
       clearTimeout(this.#delay)
-      signal?.removeEventListener('abort', abandon)
+      abandonment?.listen(undefined)
       for (const loser of this.#connecting.keys()) loser.destroy()
     }
   }

@@ -24,6 +24,11 @@ export interface ConnectionOwner {
   gone(connection: OriginConnection): void
 }
 
+/** What undici takes; its types leave out the name for TLS, which it would otherwise look for in Host each time. */
+export interface OriginRequest extends Dispatcher.DispatchOptions {
+  readonly servername?: string
+}
+
 export class OriginConnection {
   /** true when it has served an exchange before: its peer may have closed it meanwhile */
   reused = false
@@ -73,7 +78,7 @@ export class OriginConnection {
     callback(null, socket)
   }
 
-  dispatch(options: Dispatcher.DispatchOptions, handler: Dispatcher.DispatchHandler): void {
+  dispatch(options: OriginRequest, handler: Dispatcher.DispatchHandler): void {
     this.#client.dispatch(options, handler)
   }
 

@@ -47,6 +47,7 @@ interface Waiter {
 export class OriginPools {
   readonly #settings: Settings
   readonly #pools: LRUCache<string, OriginPool>
+  #last: OriginPool | undefined
 
   constructor(options: OriginPoolsOptions) {
     this.#settings = { keepAliveMs: 4_000, maxPools: 1_024, connectionsPerPool: 256, waitTimeoutMs: 30_000, ...options }
@@ -63,6 +64,9 @@ export class OriginPools {
    * is full. Returns what cancels the wait.
    */
   take(key: PoolKey, connect: ConnectOrigin, fresh: boolean, taken: Taken): () => void {
+    const last = this.#last
+    // the pool of the exchange before is the most recently used one already
+    if (last !== undefined && !last.closed && isSameKey(last.key, key)) return last.take(connect, fresh, taken)
     const text = `${key.session}\n${key.host}\n${key.port}\n${key.addresses.join(' ')}\n${key.revision}`
     let pool = this.#pools.get(text)
     if (pool === undefined) {
@@ -72,6 +76,7 @@ export class OriginPools {
       pool = made
       this.#pools.set(text, made)
     }
+    this.#last = pool
     return pool.take(connect, fresh, taken)
   }
 
@@ -79,7 +84,7 @@ export class OriginPools {
   closeRevision(revision: string): void {
     const old: string[] = []
     for (const [text, pool] of this.#pools.entries()) {
-      if (pool.revision === revision) old.push(text)
+      if (pool.key.revision === revision) old.push(text)
     }
     for (const text of old) this.#pools.delete(text)
   }
@@ -91,7 +96,7 @@ export class OriginPools {
 }
 
 class OriginPool {
-  readonly revision: string
+  readonly key: PoolKey
   readonly #settings: Settings
   readonly #onEmpty: () => void
   // the most recently used is last and is used first, so that the others can time out
@@ -100,8 +105,13 @@ class OriginPool {
   #connections = 0
   #closed = false
 
+  /** it takes no more exchanges: the next one with its key gets a new pool */
+  get closed(): boolean {
+    return this.#closed
+  }
+
   constructor(key: PoolKey, settings: Settings, onEmpty: () => void) {
-    this.revision = key.revision
+    this.key = key
     this.#settings = settings
     this.#onEmpty = onEmpty
   }
@@ -183,6 +193,11 @@ class OriginPool {
     if (waiter !== undefined) waiter.taken(this.#open(waiter.connect), undefined)
     else if (this.#connections === 0 && !this.#closed) this.#onEmpty()
   }
+}
+
+function isSameKey(a: PoolKey, b: PoolKey): boolean {
+  return a.session === b.session && a.host === b.host && a.port === b.port && a.revision === b.revision &&
+    a.addresses.length === b.addresses.length && a.addresses.every((address, i) => address === b.addresses[i])
 }
 
 function nothingToCancel(): void {

@@ -12,6 +12,7 @@ import { ParentTarget, Vetted } from '../gate/admitted.ts'
 import { parseAuthority, formatAuthority } from '../target/authority.ts'
 import type { Authority } from '../target/authority.ts'
 import { quoted } from '../target/quoted.ts'
+import type { Abandonment } from './abandonment.ts'
 import { interleave, raceToConnect } from './happy-eyeballs.ts'
 import { readConnectAnswer } from './connect-answer.ts'
 import type { Resolver } from './resolver.ts'
@@ -29,7 +30,8 @@ export interface ParentDialOptions {
   /** `ms` for the connection to the parent, its TLS included */
   readonly connectTimeoutMs: number
   readonly clock: Clock
-  readonly signal?: AbortSignal
+  /** the client is gone: everything stops, with parent_unreachable */
+  readonly abandonment?: Abandonment
 }
 
 export interface ParentProxy {
@@ -90,7 +92,7 @@ type Tunnel =
 async function openTunnel(parent: Parent, offer: string, resolver: Resolver, options: ParentDialOptions): Promise<Tunnel> {
   const socket = await reach(parent, resolver, options)
   socket.write(connectRequest(offer, parent.credentials))
-  const answer = await readConnectAnswer(socket, answerTimeoutMs, options.signal)
+  const answer = await readConnectAnswer(socket, answerTimeoutMs, options.abandonment?.toSignal())
   if (answer.ok && answer.status < 300) return { ok: true, socket }
   socket.destroy()
   if (answer.ok) return { ok: false, status: answer.status, reason: answer.reason }
@@ -108,7 +110,7 @@ async function reach(parent: Parent, resolver: Resolver, options: ParentDialOpti
       port,
       open: (ip) => connectTcp({ host: ip.text, port, autoSelectFamily: false, noDelay: true, allowHalfOpen: true }),
     })
-    return parent.isTls ? await startTls(plain, parent, deadlineMs - options.clock.monotonic(), options.signal) : plain
+    return parent.isTls ? await startTls(plain, parent, deadlineMs - options.clock.monotonic(), options.abandonment?.toSignal()) : plain
   } catch (error) {
     throw unreachable(parent, error instanceof ProxyError ? error.message : String(error), error)
   }

@@ -6,6 +6,7 @@ import type { Admitted } from '../gate/admitted.ts'
 import { ParentTarget, Vetted } from '../gate/admitted.ts'
 import type { Gate } from '../gate/gate.ts'
 import type { Refusal } from '../gate/refusal.ts'
+import type { Abandonment } from './abandonment.ts'
 import { dial } from './dial.ts'
 import type { ParentProxy } from './parent-proxy.ts'
 import type { Resolver } from './resolver.ts'
@@ -22,7 +23,7 @@ export interface ReachOptions {
 }
 
 export interface ConnectOptions {
-  readonly signal?: AbortSignal
+  readonly abandonment?: Abandonment
   /** the socket reads through it and comes paused; not used through a parent proxy */
   readonly onread?: () => OnReadOpts
 }
@@ -54,7 +55,7 @@ export class Reach {
   /** Connects. Throws ProxyError connection_*, destination_unroutable, parent_*. */
   connect(destination: Destination, options: ConnectOptions = {}): Promise<Socket> {
     const { parent, connectTimeoutMs, clock } = this.#options
-    const common = options.signal === undefined ? { connectTimeoutMs, clock } : { connectTimeoutMs, clock, signal: options.signal }
+    const common = options.abandonment === undefined ? { connectTimeoutMs, clock } : { connectTimeoutMs, clock, abandonment: options.abandonment }
     if (parent !== undefined) return parent.dial(destination, common)
     if (destination instanceof ParentTarget) throw new Error('a parent target without a parent proxy')
     return dial(destination, options.onread === undefined ? common : { ...common, onread: options.onread })

@@ -161,6 +161,7 @@ class Handshake implements Dispatcher.DispatchHandler {
 
   onResponseStart(controller: Dispatcher.DispatchController, status: number, _fields: unknown, reason?: string): void {
     if (status === 101) throw new ProxyError('origin_protocol_error', 'a 101 that upgrades to nothing')
+    if (status < 100) throw new ProxyError('origin_protocol_error', `a status of ${status}`)
     if (status < 200) {
       this.#informational += 1
       if (this.#informational > maxInformational) throw new ProxyError('origin_protocol_error', 'too many interim answers')

@@ -1,5 +1,6 @@
 // What ingress hands to the gate: one request as it was understood, before anything is decided.
 import type { Facts } from '../policy/facts.ts'
+import type { Authority } from '../target/authority.ts'
 
 export interface Client {
   readonly address: string
@@ -26,6 +27,8 @@ export interface Malformed {
   readonly protocol: 'http' | 'https_connect'
   /** the target as received, shortened and escaped by the event builder */
   readonly rawTarget: string
+  /** what it is aimed at, where that much could be read */
+  readonly authority?: Authority | undefined
   readonly method: string | undefined
   readonly userAgent: string | undefined
   readonly startedMs: number

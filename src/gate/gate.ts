@@ -118,7 +118,7 @@ export class Gate {
     const reason = detail === '' ? text : `${text}: ${detail}`
     const answer: Answer = { verdict: 'deny', code, reason, rule: undefined, revision: policy?.revision ?? '', monitored: undefined }
     const refused = await this.#record(malformed, policy, answer, 'policy')
-    return refused ?? { kind: 'refusal', code, reason, host: malformed.rawTarget, rule: undefined, requestId: malformed.id }
+    return refused ?? { kind: 'refusal', code, reason, host: malformed.authority?.host.text ?? malformed.rawTarget, rule: undefined, requestId: malformed.id }
   }
 
   /** The outcome of an exchange. Never delays anybody: a journal that fails reports through onFault. */
@@ -153,15 +153,13 @@ export class Gate {
       code = 'cache_unavailable'
       reason = `only cached content may be read from ${facts.host.text} and there is no cache here`
     }
-    if (code !== undefined) {
-      if (decision.monitored !== undefined) return decision
-      const answer = { verdict: 'deny', code, reason, rule: decision.rule } as const
-      return policy.mode === 'monitor' ? { ...decision, monitored: answer } : { ...decision, ...answer }
+    if (code === undefined && decision.wildcard && facts.host.kind === 'name' && !this.#options.nameBudget.spend(facts.principal.session, facts.host.text)) {
+      code = 'name_budget_exceeded'
+      reason = `too many new names below the domain of ${facts.host.text} in a minute`
     }
-    if (decision.wildcard && facts.host.kind === 'name' && !this.#options.nameBudget.spend(facts.principal.session, facts.host.text)) {
-      return { ...decision, verdict: 'deny', code: 'name_budget_exceeded', reason: `too many new names below the domain of ${facts.host.text} in a minute` }
-    }
-    return decision
+    if (code === undefined || decision.monitored !== undefined) return decision
+    const answer = { verdict: 'deny', code, reason, rule: decision.rule } as const
+    return policy.mode === 'monitor' ? { ...decision, monitored: answer } : { ...decision, ...answer }
   }
 
   /** Judged again at a policy change: the same evaluation, on the address that is connected. */

@@ -55,7 +55,7 @@ export function refusalMessage(refusal: Refusal): string {
 
 function problem(refusal: Refusal, title: string): string {
   const entry = errorEntry(refusal.code)
-  return `${JSON.stringify({
+  const text = JSON.stringify({
     type: `urn:sallyport:error:${refusal.code}`,
     title,
     status: entry.status,
@@ -67,7 +67,13 @@ function problem(refusal: Refusal, title: string): string {
     request_id: refusal.requestId,
     retryable: entry.retryable,
     hint: hint(refusal.code),
-  })}\n`
+  })
+  // a terminal that shows the body must not act on what a request put into it
+  return `${text.replaceAll(/[^\x20-\x7e]/g, escaped)}\n`
+}
+
+function escaped(unit: string): string {
+  return `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`
 }
 
 function reasonPhrase(refusal: Refusal): string {

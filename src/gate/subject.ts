@@ -15,7 +15,8 @@ export function subjectOf(about: Exchange | Malformed, mode: 'enforce' | 'monito
   }
   if (!('facts' in about)) {
     const scheme = about.protocol === 'http' ? 'http' : 'https'
-    return { ...common, principal: nobody, host: about.rawTarget, port: 0, method: about.method, scheme, path: undefined, query: undefined }
+    const host = about.authority?.host.text ?? about.rawTarget
+    return { ...common, principal: nobody, host, port: about.authority?.port ?? 0, method: about.method, scheme, path: undefined, query: undefined }
   }
   const { principal, host, port, method, scheme, path, query } = about.facts
   return { ...common, principal, host: host.text, port, method, scheme, path, query }

@@ -68,6 +68,7 @@ export class ClientConnections {
   readonly #uids: PeerUids
   readonly #open = new Map<Socket, ClientConnection>()
   readonly #perClient = new Map<string, number>()
+  #waiting: (() => void)[] = []
 
   constructor(rules: ConnectionRules, uids: PeerUids) {
     this.#rules = rules
@@ -92,9 +93,14 @@ export class ClientConnections {
     this.#perClient.set(address, count + 1)
     const connection = new ClientConnection({ address, port: socket.remotePort ?? 0, advisory: isLoopback })
     this.#open.set(socket, connection)
-    socket.once('close', () => this.#forget(socket, address))
+    socket.on('close', () => this.#forget(socket, address))
     if (isLoopback) this.#identify(socket, connection)
     return connection
+  }
+
+  /** resolves when none is left */
+  empty(): Promise<void> {
+    return this.#open.size === 0 ? Promise.resolve() : new Promise((resolve) => this.#waiting.push(resolve))
   }
 
   sockets(): Iterable<Socket> {
@@ -119,10 +125,11 @@ export class ClientConnections {
   }
 
   #forget(socket: Socket, address: string): void {
-    this.#open.delete(socket)
+    if (!this.#open.delete(socket)) return
     const count = (this.#perClient.get(address) ?? 1) - 1
     if (count > 0) this.#perClient.set(address, count)
     else this.#perClient.delete(address)
+    if (this.#open.size === 0) for (const resolve of this.#waiting.splice(0)) resolve()
   }
 }
 

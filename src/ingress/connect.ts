@@ -4,16 +4,17 @@
 import type { IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
 import { errorEntry, ProxyError } from '../errors.ts'
+import { Abandonment } from '../egress/abandonment.ts'
 import { checkConnectionField } from '../egress/field-rules.ts'
-import { isRefusal } from '../egress/reach.ts'
+import { isRefusal, type Destination } from '../egress/reach.ts'
 import { ReadPump } from '../egress/read-pump.ts'
 import { relay, type TunnelResult } from '../egress/tunnel.ts'
-import { Admitted } from '../gate/admitted.ts'
+import { Admitted, Vetted } from '../gate/admitted.ts'
 import type { Exchange, Malformed } from '../gate/exchange.ts'
 import type { LiveEnd } from '../gate/live-exchanges.ts'
 import type { Refusal } from '../gate/refusal.ts'
 import type { Facts } from '../policy/facts.ts'
-import { parseIp } from '../target/address.ts'
+import { parseIp, type IpAddress } from '../target/address.ts'
 import { parseAuthority, type Authority } from '../target/authority.ts'
 import type { ClientConnection } from './client-connections.ts'
 import { anonymous, type IngressContext } from './context.ts'
@@ -33,7 +34,7 @@ export interface ConnectArrival {
 
 const httpsPort = 443
 const plainPort = 80
-const established = 'HTTP/1.1 200 Connection established\r\n\r\n'
+const established = Buffer.from('HTTP/1.1 200 Connection established\r\n\r\n', 'latin1')
 // fatal alerts, RFC 8446 section 6: unrecognized_name and access_denied
 const unrecognizedName = Uint8Array.of(0x15, 0x03, 0x03, 0x00, 0x02, 0x02, 112)
 const accessDenied = Uint8Array.of(0x15, 0x03, 0x03, 0x00, 0x02, 0x02, 49)
@@ -70,9 +71,10 @@ function readConnect({ request, connection }: ConnectArrival, context: IngressCo
   const id = context.ids.next()
   const startedMs = context.clock.monotonic()
   const { client } = connection
+  let authority: Authority | undefined
   try {
     const head = readHead(request, context.limits)
-    const authority = parseAuthority(request.url ?? '')
+    authority = parseAuthority(request.url ?? '')
     checkHost(head.host, authority, httpsPort)
     const stripped = checkConnectionField(request.rawHeaders)
     if (stripped !== undefined) throw stripped
@@ -86,7 +88,7 @@ function readConnect({ request, connection }: ConnectArrival, context: IngressCo
   } catch (error) {
     if (!(error instanceof ProxyError)) throw error
     const userAgent = request.headers['user-agent']
-    const malformed: Malformed = { id, client, protocol: 'https_connect', rawTarget: request.url ?? '', method: 'CONNECT', userAgent, startedMs }
+    const malformed: Malformed = { id, client, protocol: 'https_connect', rawTarget: request.url ?? '', authority, method: 'CONNECT', userAgent, startedMs }
     return { kind: 'malformed', malformed, error }
   }
 }
@@ -100,11 +102,26 @@ function connectFacts({ host, port }: Authority): Facts {
  * dialled; each request inside comes back through the front as an exchange of its own. */
 function enterPlain({ socket, head, connection, enter }: ConnectArrival, context: IngressContext, admitted: Admitted): void {
   connection.bound = admitted
-  const remove = context.gate.live.add({ admitted, address: undefined, close: () => socket.destroy() })
-  socket.once('close', () => {
-    remove()
-    context.gate.ended(admitted.exchange, { outcome: 'completed', status: 200, bytesFromClient: socket.bytesRead, bytesFromOrigin: 0 })
+  let closedBy: LiveEnd | undefined
+  const remove = context.gate.live.add({
+    admitted,
+    address: undefined,
+    close: (code) => {
+      closedBy = code
+      socket.destroy()
+    },
   })
+  const closed = (): void => {
+    remove()
+    const outcome = closedBy === undefined ? 'completed' : 'expired'
+    context.gate.ended(admitted.exchange, { outcome, code: closedBy, status: 200, bytesFromClient: socket.bytesRead, bytesFromOrigin: 0 })
+  }
+  if (socket.closed) {
+    // it left while the decision was written, and will not say so again
+    closed()
+    return
+  }
+  socket.once('close', closed)
   socket.write(established)
   if (head.length > 0) socket.unshift(head)
   enter()
@@ -113,12 +130,12 @@ function enterPlain({ socket, head, connection, enter }: ConnectArrival, context
 async function tunnel(arrival: ConnectArrival, context: IngressContext, admitted: Admitted): Promise<void> {
   const { socket, head } = arrival
   const { exchange, decision } = admitted
-  const gone = new AbortController()
+  const gone = new Abandonment()
   const opening = new TunnelOpening(socket, {
     host: exchange.facts.host,
     expectation: decision.obligations.raw ?? 'tls',
     maxBytes: context.limits.helloBytes,
-    onLeft: () => gone.abort(),
+    onLeft: () => gone.abandon(),
   })
   opening.early(head)
   try {
@@ -129,7 +146,7 @@ async function tunnel(arrival: ConnectArrival, context: IngressContext, admitted
       return
     }
     const pump = new ReadPump(context.buffers)
-    const origin = await context.reach.connect(destination, { signal: gone.signal, onread: () => pump.onread })
+    const origin = await context.reach.connect(destination, { abandonment: gone, onread: () => pump.onread })
     socket.write(established)
     const finding = await opening.judged(context.limits.helloTimeoutMs)
     const refusal = finding.ok || opening.isLeft ? undefined : await context.gate.judgeTunnel(admitted, finding.code, finding.reason)
@@ -138,7 +155,7 @@ async function tunnel(arrival: ConnectArrival, context: IngressContext, admitted
       closeTunnel(arrival, context, exchange, opening.release(), refusal)
       return
     }
-    await join(context, admitted, { client: socket, origin, pump, firstBytes: opening.release() })
+    await join(context, admitted, { client: socket, origin, destination, pump, firstBytes: opening.release() })
   } catch (error) {
     if (!(error instanceof ProxyError)) throw error
     opening.release()
@@ -151,13 +168,20 @@ async function tunnel(arrival: ConnectArrival, context: IngressContext, admitted
 interface Joined {
   readonly client: Socket
   readonly origin: Socket
+  readonly destination: Destination
   readonly pump: ReadPump
   readonly firstBytes: Uint8Array
 }
 
+/** The address that is connected: the one that was vetted, or whichever of several won. */
+function addressOf({ origin, destination }: Joined): IpAddress | undefined {
+  const [only, ...more] = destination instanceof Vetted ? destination.addresses : []
+  return only !== undefined && more.length === 0 ? only : parseIp(origin.remoteAddress ?? '')
+}
+
 /** Relays until both sides have ended, or until a change of policy closes the tunnel. */
 async function join(context: IngressContext, admitted: Admitted, joined: Joined): Promise<void> {
-  const address = parseIp(joined.origin.remoteAddress ?? '')
+  const address = addressOf(joined)
   const handle = relay({ ...joined, idleTimeoutMs: context.limits.tunnelIdleMs, buffers: context.buffers })
   let closedBy: LiveEnd | undefined
   const remove = context.gate.live.add({

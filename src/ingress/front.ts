@@ -5,13 +5,13 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { Socket, type AddressInfo } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { ErrorCode } from '../errors.ts'
-import { refusalMessage } from '../gate/refusal.ts'
 import type { ClientConnection, ClientConnections } from './client-connections.ts'
 import { serveConnect } from './connect.ts'
 import type { IngressContext } from './context.ts'
 import { malformedOf } from './malformed.ts'
 import { servePlain, type Continue } from './plain.ts'
-import { endSocket, refuseSocket } from './refuse.ts'
+import { maxOwed } from './read-request.ts'
+import { refuseSocket } from './refuse.ts'
 import { StalledBodies } from './stalled-bodies.ts'
 import { serveUpgrade } from './upgrade.ts'
 
@@ -60,7 +60,7 @@ export function createFront(context: IngressContext, connections: ClientConnecti
       server.close()
       server.closeIdleConnections()
     },
-    idle: () => new Promise((resolve) => (connections.size === 0 ? resolve() : doors.onIdle(resolve))),
+    idle: () => connections.empty(),
     destroy: () => {
       bodies.stop()
       for (const socket of connections.sockets()) socket.destroy()
@@ -94,7 +94,7 @@ class Doors {
   readonly #connections: ClientConnections
   readonly #server: Server
   readonly #bodies: StalledBodies
-  readonly #whenIdle: (() => void)[] = []
+  readonly #turnedAway = new WeakSet<Duplex>()
 
   constructor(context: IngressContext, connections: ClientConnections, server: Server, bodies: StalledBodies) {
     this.#context = context
@@ -103,62 +103,59 @@ class Doors {
     this.#bodies = bodies
   }
 
-  onIdle(listener: () => void): void {
-    this.#whenIdle.push(listener)
+  /** The connection that `socket` is; undefined for what is not served, and then closed unless its refusal is on the way. */
+  #served(socket: Duplex): { readonly socket: Socket; readonly connection: ClientConnection } | undefined {
+    const connection = socket instanceof Socket ? this.#connections.of(socket) : undefined
+    if (connection !== undefined && socket instanceof Socket) return { socket, connection }
+    if (!this.#turnedAway.has(socket)) socket.destroy()
+    return undefined
   }
 
   accept(socket: Socket): void {
     // the inside of a CONNECT to port 80 comes by here a second time
     if (this.#connections.of(socket) !== undefined) return
     const accepted = this.#connections.accept(socket)
-    if (typeof accepted === 'string') {
-      this.#turnAway(socket, accepted)
-      return
-    }
-    socket.once('close', () => {
-      if (this.#connections.size === 0) for (const listener of this.#whenIdle.splice(0)) listener()
-    })
+    if (typeof accepted === 'string') this.#run(socket, this.#turnAway(socket, accepted))
   }
 
   request(request: IncomingMessage, response: ServerResponse, expectation: Continue): void {
-    const { socket } = request
-    const connection = this.#connections.of(socket)
-    if (connection === undefined) {
-      socket.destroy()
-      return
-    }
-    if (connection.isClosing) return
+    const served = this.#served(request.socket)
+    if (served === undefined || served.connection.isClosing) return
+    const { socket, connection } = served
+    const isFlood = connection.owed >= maxOwed
     connection.owe(response)
+    // a client that keeps its connection alive must not keep a process that is stopping
+    response.once('close', () => {
+      if (this.#context.isDraining() && connection.owed === 0) socket.destroySoon()
+    })
     this.#bodies.watch(request)
-    this.#run(socket, servePlain({ request, response, connection, expectation }, this.#context))
+    this.#run(socket, servePlain({ request, response, connection, expectation, isFlood }, this.#context))
   }
 
-  connect(request: IncomingMessage, socket: Duplex, head: Buffer): void {
-    const connection = socket instanceof Socket ? this.#connections.of(socket) : undefined
-    if (connection === undefined || !(socket instanceof Socket)) {
-      socket.destroy()
-      return
-    }
+  connect(request: IncomingMessage, duplex: Duplex, head: Buffer): void {
+    const served = this.#served(duplex)
+    if (served === undefined) return
+    const { socket, connection } = served
     const enter = (): void => {
       this.#server.emit('connection', socket)
     }
     this.#run(socket, serveConnect({ request, socket, head, connection, enter }, this.#context))
   }
 
-  upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
-    const connection = socket instanceof Socket ? this.#connections.of(socket) : undefined
-    if (connection === undefined || !(socket instanceof Socket)) {
-      socket.destroy()
-      return
-    }
+  upgrade(request: IncomingMessage, duplex: Duplex, head: Buffer): void {
+    const served = this.#served(duplex)
+    if (served === undefined) return
+    const { socket, connection } = served
     this.#run(socket, serveUpgrade({ request, socket, head, connection }, this.#context))
   }
 
   /** llhttp or a time-out refused what came in. */
-  broken(error: Error & { code?: string; rawPacket?: Uint8Array }, socket: Duplex): void {
-    const connection = socket instanceof Socket ? this.#connections.of(socket) : undefined
+  broken(error: Error & { code?: string; rawPacket?: Uint8Array }, duplex: Duplex): void {
+    const served = this.#served(duplex)
+    if (served === undefined) return
+    const { socket, connection } = served
     const code = parserCode(error.code)
-    if (connection === undefined || code === undefined || !socket.writable || !(socket instanceof Socket)) {
+    if (code === undefined || !socket.writable) {
       socket.destroy()
       return
     }
@@ -184,9 +181,15 @@ class Doors {
     this.#context.gate.ended(malformed, { outcome: 'refused', code: refusal.code, bytesFromClient: 0, bytesFromOrigin: 0 })
   }
 
-  #turnAway(socket: Socket, code: 'too_many_connections' | 'client_not_allowed'): void {
-    const malformed = malformedOf(this.#context, { address: socket.remoteAddress ?? '', port: socket.remotePort ?? 0, advisory: true }, undefined)
-    endSocket(socket, refusalMessage({ kind: 'refusal', code, reason: code.replaceAll('_', ' '), host: '', rule: undefined, requestId: malformed.id }))
+  /** A connection that is not taken in is a denial like any other: journaled, then said. */
+  async #turnAway(socket: Socket, code: 'too_many_connections' | 'client_not_allowed'): Promise<void> {
+    this.#turnedAway.add(socket)
+    socket.on('error', () => socket.destroy())
+    const client = { address: socket.remoteAddress ?? '', port: socket.remotePort ?? 0, advisory: true }
+    const malformed = malformedOf(this.#context, client, undefined)
+    const refusal = await this.#context.gate.refuseMalformed(malformed, code, '')
+    refuseSocket(socket, refusal)
+    this.#context.gate.ended(malformed, { outcome: 'refused', code: refusal.code, bytesFromClient: 0, bytesFromOrigin: 0 })
   }
 
   /** A door that throws has failed: the operator hears of it, the client loses the connection. */

@@ -41,8 +41,8 @@ export class TunnelOpening {
     this.#onLeft = options.onLeft
     if (options.expectation === 'any') this.#finding = fine
     socket.on('data', this.#onData)
-    socket.once('end', this.#onEnd)
-    socket.once('close', this.#onEnd)
+    socket.on('end', this.#onEnd)
+    socket.on('close', this.#onEnd)
   }
 
   get isLeft(): boolean {

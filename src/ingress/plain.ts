@@ -25,6 +25,8 @@ export interface PlainArrival {
   readonly response: ServerResponse
   readonly connection: ClientConnection
   readonly expectation: Continue
+  /** too many requests of its connection were unanswered when it came */
+  readonly isFlood: boolean
 }
 
 const httpPort = 80
@@ -37,7 +39,7 @@ export async function servePlain(arrival: PlainArrival, context: IngressContext)
     showAboutPage(request, response)
     return
   }
-  const read = readRequest(request, connection, context, { upgrade: undefined, isExpectationKnown: expectation !== 'unknown' })
+  const read = readRequest(request, connection, context, { upgrade: undefined, isExpectationKnown: expectation !== 'unknown', isFlood: arrival.isFlood })
   if (read.kind === 'malformed') {
     connection.isClosing = true
     const refusal = await context.gate.refuseMalformed(read.malformed, read.error.code, read.error.detail)
@@ -142,8 +144,10 @@ function answerOptions(response: ServerResponse): void {
   response.end()
 }
 
-function isAboutPage({ method, url }: IncomingMessage): boolean {
-  return url === '/' && (method === 'GET' || method === 'HEAD')
+/** A plain request for it and nothing else: what has a body or another version is judged like any request. */
+function isAboutPage({ method, url, httpVersion, headers }: IncomingMessage): boolean {
+  return url === '/' && (method === 'GET' || method === 'HEAD') && httpVersion.startsWith('1.') &&
+    headers['content-length'] === undefined && headers['transfer-encoding'] === undefined
 }
 
 function showAboutPage(request: IncomingMessage, response: ServerResponse): void {

@@ -5,7 +5,6 @@ import { ProxyError } from '../errors.ts'
 import { checkConnectionField, checkLoop } from '../egress/field-rules.ts'
 import type { Admitted } from '../gate/admitted.ts'
 import type { Exchange, Malformed } from '../gate/exchange.ts'
-import type { Authority } from '../target/authority.ts'
 import { parseAbsoluteForm, parseOriginForm, type TargetUri } from '../target/target-uri.ts'
 import type { ClientConnection } from './client-connections.ts'
 import { anonymous, type IngressContext } from './context.ts'
@@ -25,24 +24,30 @@ export interface ReadMalformed {
 }
 
 const httpPort = 80
+// each costs a decision and a connection to the origin; few bytes must not buy many of them
+export const maxOwed = 64
 const refusedMethods: ReadonlySet<string> = new Set(['TRACE', 'TRACK', 'CONNECT', 'PRI'])
 
 export function readRequest(
   request: IncomingMessage,
   connection: ClientConnection,
   context: IngressContext,
-  action: { readonly upgrade: 'websocket' | undefined; readonly isExpectationKnown: boolean },
+  action: { readonly upgrade: 'websocket' | undefined; readonly isExpectationKnown: boolean; readonly isFlood: boolean },
 ): ReadExchange | ReadMalformed {
   const id = context.ids.next()
   const startedMs = context.clock.monotonic()
   const { client } = connection
   const { method = '' } = request
+  let target: TargetUri | undefined
   try {
     const head = readHead(request, context.limits)
-    const target = readTarget(request.url ?? '', head, connection.bound)
+    target = readTarget(request.url ?? '', connection.bound)
+    checkNames(target, head, connection.bound)
     checkFields(request, context)
     if (refusedMethods.has(method)) throw new ProxyError('method_not_supported', method)
     if (!action.isExpectationKnown) throw new ProxyError('expectation_failed', '')
+    if (action.upgrade !== undefined && connection.owed > 0) throw new ProxyError('pipelined', 'an upgrade')
+    if (action.isFlood) throw new ProxyError('pipelined', `more than ${maxOwed} requests`)
     if (action.upgrade !== undefined && head.hasBody) throw new ProxyError('framing', 'an upgrade has no body')
     if (head.hasCredentials) throw new ProxyError('credentials_invalid', 'no session has been issued')
     if (context.isDraining()) throw new ProxyError('draining', '')
@@ -52,7 +57,7 @@ export function readRequest(
   } catch (error) {
     if (!(error instanceof ProxyError)) throw error
     const userAgent = request.headers['user-agent']
-    return { kind: 'malformed', malformed: { id, client, protocol: 'http', rawTarget: request.url ?? '', method, userAgent, startedMs }, error }
+    return { kind: 'malformed', malformed: { id, client, protocol: 'http', rawTarget: request.url ?? '', authority: target?.authority, method, userAgent, startedMs }, error }
   }
 }
 
@@ -61,25 +66,26 @@ function checkFields({ rawHeaders }: IncomingMessage, context: IngressContext): 
   if (fault !== undefined) throw fault
 }
 
-function readTarget(url: string, head: RequestHead, bound: Admitted | undefined): TargetUri {
-  if (bound !== undefined) return readInner(url, head, bound.exchange.facts)
+function readTarget(url: string, bound: Admitted | undefined): TargetUri {
+  if (bound !== undefined && url.startsWith('/')) return parseOriginForm(url, 'http', bound.exchange.facts)
   if (url.startsWith('/') || url === '*') throw new ProxyError('not_a_proxy_request', 'the request-target is in origin-form')
-  const target = parseAbsoluteForm(url)
-  checkHost(head.host, target.authority, httpPort)
-  return target
+  return parseAbsoluteForm(url)
 }
 
-/** Inside a tunnel we answer as the origin: a request that names another one is misdirected (RFC 9110
- * section 15.5.20). */
-function readInner(url: string, head: RequestHead, authority: Authority): TargetUri {
-  const target = url.startsWith('/') ? parseOriginForm(url, 'http', authority) : parseAbsoluteForm(url)
-  const isSame = target.authority.port === authority.port && target.authority.host.text === authority.host.text
+/** Host and target name one authority; inside a tunnel we answer as the origin, and a request that names
+ * another one is misdirected (RFC 9110 section 15.5.20). */
+function checkNames(target: TargetUri, head: RequestHead, bound: Admitted | undefined): void {
+  if (bound === undefined) {
+    checkHost(head.host, target.authority, httpPort)
+    return
+  }
+  const { facts } = bound.exchange
   try {
+    const isSame = target.authority.port === facts.port && target.authority.host.text === facts.host.text
     if (!isSame) throw new ProxyError('host_mismatch', 'the target is not the CONNECT authority')
-    checkHost(head.host, authority, httpPort)
+    checkHost(head.host, facts, httpPort)
   } catch (error) {
     if (!(error instanceof ProxyError)) throw error
     throw new ProxyError('misdirected', error.detail, { cause: error })
   }
-  return target
 }

@@ -25,15 +25,17 @@ export function refuseResponse(request: IncomingMessage, response: ServerRespons
 /** Ends a connection that is no response's: CONNECT, an upgrade, or bytes that are no request. */
 export function refuseSocket(socket: Socket, refusal: Refusal): void {
   if (socket.destroyed) return
-  endSocket(socket, refusalMessage(refusal))
+  endSocket(socket, Buffer.from(refusalMessage(refusal)))
 }
 
 /** Sends last bytes and closes; a client that does not close its side is cut after a moment. */
 export function endSocket(socket: Socket, last: string | Uint8Array): void {
-  socket.on('error', () => socket.destroy())
+  // a socket without a listener for it would end the process with its error
+  if (socket.listenerCount('error') === 0) socket.on('error', () => socket.destroy())
   socket.setTimeout(lingerMs, () => socket.destroy())
   socket.resume()
-  socket.end(last)
+  if (typeof last === 'string') socket.end(last, 'utf8')
+  else socket.end(last)
 }
 
 

@@ -3,6 +3,7 @@
 // refused here. Pure; nothing is guessed.
 import { ProxyError } from '../errors.ts'
 import { formatAuthority, parseAuthority, type Authority } from '../target/authority.ts'
+import { quoted } from '../target/quoted.ts'
 
 export interface RequestHead {
   readonly host: string | undefined
@@ -88,9 +89,9 @@ export function checkHost(host: string | undefined, authority: Authority, defaul
   try {
     named = parseAuthority(host, defaultPort)
   } catch (error) {
-    throw new ProxyError('host_mismatch', 'Host is not an authority', { cause: error })
+    throw new ProxyError('host_mismatch', `Host is ${quoted(host)}`, { cause: error })
   }
   if (named.port !== authority.port || named.host.text !== authority.host.text) {
-    throw new ProxyError('host_mismatch', 'Host is not the authority of the request')
+    throw new ProxyError('host_mismatch', `Host is ${quoted(host)} and the target is ${quoted(formatAuthority(authority))}`)
   }
 }

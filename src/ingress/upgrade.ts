@@ -32,7 +32,7 @@ export async function serveUpgrade(arrival: UpgradeArrival, context: IngressCont
   const { request, socket, connection } = arrival
   socket.on('error', () => socket.destroy())
   if (connection.lookup !== undefined) await connection.lookup
-  const read = readRequest(request, connection, context, { upgrade: 'websocket', isExpectationKnown: request.headers.expect === undefined })
+  const read = readRequest(request, connection, context, { upgrade: 'websocket', isExpectationKnown: request.headers.expect === undefined, isFlood: false })
   if (read.kind === 'malformed') {
     const refusal = await context.gate.refuseMalformed(read.malformed, read.error.code, read.error.detail)
     await connection.nothingOwed()

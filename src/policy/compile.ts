@@ -3,6 +3,7 @@
 import { checkClashes } from './clashes.ts'
 import { runCases } from './cases.ts'
 import { checkBelowManaged, mayAllow, mergeSettings } from './layers.ts'
+import { parsePolicyToml } from './policy-toml.ts'
 import { Positions } from './positions.ts'
 import type { Policy } from './policy.ts'
 import { Problems, SourceReader } from './problem.ts'
@@ -13,7 +14,6 @@ import type { RuleBook } from './rule-book.ts'
 import { readDraft } from './schema.ts'
 import type { Draft } from './schema.ts'
 import { warnOfShadowed } from './shadow.ts'
-import { parseToml } from './toml.ts'
 
 export { feedPaths } from './feed-paths.ts'
 export { transferables } from './policy.ts'
@@ -61,12 +61,13 @@ export function compilePolicy(
 }
 
 function readSource(source: SourceFile, problems: Problems): Draft | undefined {
-  const parsed = parseToml(source.text)
+  const parsed = parsePolicyToml(source.text)
   if ('fault' in parsed) {
     problems.add({ severity: 'error', file: source.path, ...parsed.fault })
     return undefined
   }
-  return readDraft(new SourceReader(source, new Positions(source.text), problems), parsed.table)
+  const { table, longLists } = parsed
+  return readDraft(new SourceReader(source, new Positions(source.text, [...longLists.values()]), problems, longLists), table)
 }
 
 /** An id names one rule of a layer. */

@@ -1,5 +1,6 @@
 // Where feeds lie: their paths are relative to the folder of the file that names them.
-import { isTable, parseToml } from './toml.ts'
+import { parsePolicyToml } from './policy-toml.ts'
+import { isTable } from './toml.ts'
 import type { SourceFile } from './problem.ts'
 
 export interface FeedPath {
@@ -16,7 +17,7 @@ export function feedPaths(sources: readonly SourceFile[]): readonly FeedPath[] {
   return sources.flatMap(({ path: file, text }) => {
     // parsing a list of a million names only to find no feed is dear
     if (!text.includes('denied_domains_files')) return []
-    const parsed = parseToml(text)
+    const parsed = parsePolicyToml(text)
     if ('fault' in parsed) return []
     return ['network', 'experimental_network'].flatMap((name) => {
       const table = parsed.table[name]

@@ -22,12 +22,20 @@ export const coversBelow = 2
 const perCheckpoint = 16
 const headerBytes = 3
 const maxName = 253
+const longestEntry = headerBytes + 4 + maxName
 const dot = 0x2e
+const newline = 0x0a
+const carriageReturn = 0x0d
 const hyphen = 0x2d
 
-/** Mixed right to left, so that one pass over a host yields the hash of each of its parent names. */
+// The hash of a name is the sum of its bytes, each times a power of this by its place from the left: read
+// from right to left, one pass over a host yields the hash of each of its parent names.
+const base = 0x9e3779b1
+const powers = new Int32Array(maxName)
+for (let i = 0, power = 1; i < maxName; i++, power = Math.imul(power, base)) powers[i] = power
+
 function mix(hash: number, code: number): number {
-  return Math.imul(hash ^ code, 0x01000193)
+  return (Math.imul(hash, base) + code) | 0
 }
 
 function spread(hash: number): number {
@@ -58,7 +66,7 @@ export class NameTableBuilder {
     const size = slotCount(names)
     this.#slots = new Uint32Array(size)
     this.#tags = new Uint8Array(size)
-    this.#blob = new Uint8Array(bytes + names * headerBytes + 16)
+    this.#blob = new Uint8Array(bytes + names * headerBytes + longestEntry)
   }
 
   /** Entries kept: a name that is there already with the same flags is not added again. */
@@ -69,6 +77,37 @@ export class NameTableBuilder {
   /** Where the next entry will stand: the start of a segment. */
   get offset(): number {
     return this.#used
+  }
+
+  /**
+   * Adds the line that starts at `start` if it is one plain name and nothing else: a single label covers
+   * itself alone, any other name also what is below it. Yields the end of the line, or -1 where it did not.
+   */
+  addPlainLine(source: Uint8Array, start: number, line: number): number {
+    const at = this.#begin(maxName, line)
+    const blob = this.#blob
+    const limit = Math.min(source.length, start + maxName)
+    // the loop of plainHash over again, fused with the copy: a feed spends its time here
+    let hash = 0
+    let label = at
+    let to = at
+    let end = start
+    for (; end < limit; end++) {
+      const code = source[end] ?? 0
+      blob[to] = code
+      if (plainBytes[code] === 0) {
+        if (code !== dot || !isPlainLabel(blob, label, to)) break
+        label = to + 1
+      }
+      hash = (hash + Math.imul(code, powers[to - at] ?? 0)) | 0
+      to++
+    }
+    const next = source[end]
+    const ends = next === undefined || next === newline || (next === carriageReturn && source[end + 1] === newline)
+    const plain = ends && isPlainLabel(blob, label, to) && !isDigit(blob[label] ?? 0)
+    const flags = label === at ? coversName : coversName | coversBelow
+    if (this.#commit(at, to - at, flags, plain ? hash >>> 0 : -1, line) === 'odd') return -1
+    return next === carriageReturn ? end + 1 : end
   }
 
   /** Adds `source[start, end)` if it is a plain name. Lines grow within a segment. */
@@ -288,19 +327,17 @@ function nameAt(blob: Uint8Array, entry: number): number {
  * a last label that starts with no digit.
  */
 function plainHash(blob: Uint8Array, start: number, length: number): number {
+  const end = start + length
   let hash = 0
-  let labelEnd = start + length
-  const last = labelEnd - 1
-  for (let i = last; i >= start; i--) {
+  let label = start
+  for (let i = start; i < end; i++) {
     const code = blob[i] ?? 0
-    hash = mix(hash, code)
+    hash = (hash + Math.imul(code, powers[i - start] ?? 0)) | 0
     if (plainBytes[code] === 1) continue
-    if (code !== dot || !isPlainLabel(blob, i + 1, labelEnd)) return -1
-    if (labelEnd === last + 1 && isDigit(blob[i + 1] ?? 0)) return -1
-    labelEnd = i
+    if (code !== dot || !isPlainLabel(blob, label, i)) return -1
+    label = i + 1
   }
-  if (!isPlainLabel(blob, start, labelEnd)) return -1
-  return labelEnd === last + 1 && isDigit(blob[start] ?? 0) ? -1 : hash >>> 0
+  return isPlainLabel(blob, label, end) && !isDigit(blob[label] ?? 0) ? hash >>> 0 : -1
 }
 
 const plainCharacters = 'abcdefghijklmnopqrstuvwxyz0123456789-_'

@@ -1,6 +1,7 @@
 // Where in a TOML text each key, value and array element stands. The TOML parser keeps no positions; this
 // walks text that the parser has already accepted, and so never judges it.
 import { parse } from 'smol-toml'
+import type { LongList } from './long-lists.ts'
 
 export type Path = readonly (string | number)[]
 
@@ -35,9 +36,10 @@ export class Positions {
   readonly #root: Node
   #lineStarts: Uint32Array<ArrayBuffer> | undefined
 
-  constructor(text: string) {
+  /** `longLists` are not walked through: they know their elements. */
+  constructor(text: string, longLists: readonly LongList[] = []) {
     this.#text = text
-    this.#root = new Walker(text).document()
+    this.#root = new Walker(text, 0, longLists).document()
   }
 
   /** The value at `path`, or its key; what is not there is answered by its nearest ancestor. */
@@ -128,11 +130,13 @@ export class Positions {
 /** One pass over the text. */
 class Walker {
   readonly #text: string
+  readonly #longLists: readonly LongList[]
   #at: number
 
-  constructor(text: string, at = 0) {
+  constructor(text: string, at = 0, longLists: readonly LongList[] = []) {
     this.#text = text
     this.#at = at
+    this.#longLists = longLists
   }
 
   document(): Node {
@@ -250,6 +254,13 @@ class Walker {
   }
 
   #array(array: Node): void {
+    const known = this.#longLists.find(({ open }) => open === this.#at)
+    if (known !== undefined) {
+      array.offsets = known.starts
+      array.count = known.length
+      this.#at = known.close + 1
+      return
+    }
     this.#at++
     for (;;) {
       this.#skipBlank()
@@ -287,25 +298,28 @@ class Walker {
 
   #string(): void {
     const text = this.#text
-    const code = text.charCodeAt(this.#at)
-    const mark = code === quote ? '"' : "'"
-    if (text.startsWith(mark.repeat(3), this.#at)) {
-      this.#at += 3
-      while (!text.startsWith(mark.repeat(3), this.#at) && this.#at < text.length) {
-        this.#at += code === quote && text.charCodeAt(this.#at) === backslash ? 2 : 1
-      }
-      this.#at += 3
-      // up to two quotes may stand right before the closing ones
-      while (text[this.#at] === mark) this.#at++
-      return
-    }
-    this.#at++
+    const start = this.#at
+    const code = text.charCodeAt(start)
+    if (text.charCodeAt(start + 1) === code && text.charCodeAt(start + 2) === code) return this.#longString(code)
+    let at = start + 1
     for (;;) {
-      const next = text.charCodeAt(this.#at)
+      const next = text.charCodeAt(at)
       if (next === code || Number.isNaN(next)) break
-      this.#at += next === backslash && code === quote ? 2 : 1
+      at += next === backslash && code === quote ? 2 : 1
     }
-    this.#at++
+    this.#at = at + 1
+  }
+
+  #longString(code: number): void {
+    const text = this.#text
+    const mark = code === quote ? '"' : "'"
+    this.#at += 3
+    while (!text.startsWith(mark.repeat(3), this.#at) && this.#at < text.length) {
+      this.#at += code === quote && text.charCodeAt(this.#at) === backslash ? 2 : 1
+    }
+    this.#at += 3
+    // up to two quotes may stand right before the closing ones
+    while (text[this.#at] === mark) this.#at++
   }
 
   #skipSpace(): void {
@@ -318,14 +332,17 @@ class Walker {
 
   /** White space, line breaks, comments, a byte order mark. */
   #skipBlank(): void {
+    const text = this.#text
+    let at = this.#at
     for (;;) {
-      const code = this.#text.charCodeAt(this.#at)
-      if (code === 0x20 || code === 0x09 || code === newline || code === 0x0d || code === 0xfeff) this.#at++
+      const code = text.charCodeAt(at)
+      if (code === 0x20 || code === 0x09 || code === newline || code === 0x0d || code === 0xfeff) at++
       else if (code === 0x23) {
-        const end = this.#text.indexOf('\n', this.#at)
-        this.#at = end === -1 ? this.#text.length : end
-      } else return
+        const end = text.indexOf('\n', at)
+        at = end === -1 ? text.length : end
+      } else break
     }
+    this.#at = at
   }
 }
 

@@ -1,6 +1,8 @@
 // What is wrong with, or worth knowing of, a policy file: collected, so that everything is told at once.
+import type { LongList } from './long-lists.ts'
 import type { Path, Positions } from './positions.ts'
 import type { Layer } from './policy.ts'
+import type { TomlValue } from './toml.ts'
 
 export interface SourceFile {
   /** as the admin knows it */
@@ -75,11 +77,14 @@ export class SourceReader {
   readonly source: SourceFile
   readonly positions: Positions
   readonly problems: Problems
+  /** lists by the arrays that stand for them */
+  readonly longLists: ReadonlyMap<TomlValue, LongList>
 
-  constructor(source: SourceFile, positions: Positions, problems: Problems) {
+  constructor(source: SourceFile, positions: Positions, problems: Problems, longLists: ReadonlyMap<TomlValue, LongList>) {
     this.source = source
     this.positions = positions
     this.problems = problems
+    this.longLists = longLists
   }
 
   /** The value at `path` is not what it has to be. */

@@ -3,7 +3,7 @@
 
 const pieceLength = 1 << 16
 
-/** Two 32-bit lanes of multiply and rotate, 48 bits of which are shown. */
+/** Two 32-bit lanes of multiply and shift, 48 bits of which are shown. */
 export class Fingerprint {
   #a = 0x9e3779b9
   #b = 0x85ebca6b
@@ -19,22 +19,22 @@ export class Fingerprint {
   }
 
   addBytes(bytes: Uint8Array<ArrayBuffer>): void {
-    const whole = bytes.length >>> 2
-    const words = new Uint32Array(bytes.buffer, bytes.byteOffset, whole)
+    const words = new Uint32Array(bytes.buffer, bytes.byteOffset, bytes.length >>> 2)
+    // four lanes, so that no word waits for the one before it
     let a = this.#a ^ bytes.length
     let b = this.#b
-    for (let i = 0; i < whole; i++) {
-      const word = words[i] ?? 0
-      a = Math.imul(a ^ word, 0x01000193)
-      a ^= a >>> 15
-      b = Math.imul((b << 5) | (b >>> 27), 0x27d4eb2d) ^ word
+    let c = a ^ 0xc2b2ae35
+    let d = b ^ 0x27d4eb2f
+    let i = 0
+    for (const end = words.length - 3; i < end; i += 4) {
+      a = step(a, words[i] ?? 0)
+      b = step(b, words[i + 1] ?? 0)
+      c = step(c, words[i + 2] ?? 0)
+      d = step(d, words[i + 3] ?? 0)
     }
-    for (let i = whole * 4; i < bytes.length; i++) {
-      a = Math.imul(a ^ (bytes[i] ?? 0), 0x01000193)
-      b = Math.imul((b << 5) | (b >>> 27), 0x27d4eb2d) ^ (bytes[i] ?? 0)
-    }
-    this.#a = a
-    this.#b = b
+    for (i *= 4; i < bytes.length; i++) a = step(a, bytes[i] ?? 0)
+    this.#a = step(mixed(a), c)
+    this.#b = step(mixed(b), d)
   }
 
   /** 12 hexadecimal digits. */
@@ -43,6 +43,11 @@ export class Fingerprint {
     const b = mixed(this.#b ^ a)
     return a.toString(16).padStart(8, '0') + (b & 0xffff).toString(16).padStart(4, '0')
   }
+}
+
+function step(lane: number, word: number): number {
+  const h = Math.imul(lane ^ word, 0x01000193)
+  return h ^ (h >>> 15)
 }
 
 function mixed(value: number): number {

@@ -5,6 +5,7 @@ import { overlap } from './clashes.ts'
 import type { Verdict } from './decision.ts'
 import { parseFeed } from './feed.ts'
 import { feedKey } from './feed-paths.ts'
+import { LongList } from './long-lists.ts'
 import { coversBelow, coversName, NameTableBuilder } from './name-table.ts'
 import { parseHostPattern } from './pattern.ts'
 import type { HostPattern } from './pattern.ts'
@@ -75,7 +76,7 @@ export class RuleBookBuilder {
     for (const { verdict, entries } of drafts.flatMap(({ lists }) => lists)) {
       const size = sizes[verdict]
       size.names += entries.length
-      for (const entry of entries) size.bytes += entry.length
+      size.bytes += textLength(entries)
     }
     const list = (verdict: Verdict): ListBuilder => {
       const { names, bytes } = sizes[verdict]
@@ -134,8 +135,13 @@ export class RuleBookBuilder {
     segments.push({ start: names.offset, rule })
     const lineOf = file.positions.elementLines(at)
     let repeated = 0
+    const long = entries instanceof LongList ? entries : undefined
     for (let i = 0; i < entries.length; i++) {
-      const entry = entries[i] ?? ''
+      if (long !== undefined && long.addPlain(names, i, lineOf(i)) === 'added') {
+        this.#count++
+        continue
+      }
+      const entry = entries.at(i) ?? ''
       const nameStart = entry.startsWith('*.') ? 2 : entry.startsWith('**.') ? 3 : 0
       // an allow of a wildcard has to be looked at more closely
       if (nameStart === 0 || verdict !== 'allow') {
@@ -275,6 +281,13 @@ export class RuleBookBuilder {
     const { port } = parsed
     this.#index.add(parsed.scope, { rule, text: endpoint.text, line: endpoint.line, ports: [{ first: port, last: port }] })
   }
+}
+
+function textLength(entries: DraftList['entries']): number {
+  if (entries instanceof LongList) return entries.textLength
+  let length = 0
+  for (const entry of entries) length += entry.length
+  return length
 }
 
 function warnOfDropped(draft: Draft): void {

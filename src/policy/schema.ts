@@ -4,6 +4,7 @@ import { codexKeys } from './codex-keys.ts'
 import type { CodexKey } from './codex-keys.ts'
 import type { Verdict } from './decision.ts'
 import { parseHostPattern } from './pattern.ts'
+import type { LongList } from './long-lists.ts'
 import type { Path } from './positions.ts'
 import type { WebFetch, WebSearchMode } from './policy.ts'
 import type { SourceReader } from './problem.ts'
@@ -18,7 +19,7 @@ export interface DraftList {
   readonly key: string
   readonly verdict: Verdict
   readonly at: Path
-  readonly entries: readonly string[]
+  readonly entries: readonly string[] | LongList
 }
 
 export interface DraftFeed {
@@ -95,7 +96,7 @@ export function readDraft(file: SourceReader, root: TomlTable): Draft {
     allowLocalBinding: network.boolean('allow_local_binding'),
     allowUpstreamProxy: network.boolean('allow_upstream_proxy'),
     lists: listKeys.flatMap(([key, verdict]) => {
-      const entries = network.strings(key)
+      const entries = network.longStrings(key)
       return entries === undefined ? [] : [{ key, verdict, at: network.at(key), entries }]
     }),
     domains: readDomains(network),

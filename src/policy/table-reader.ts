@@ -1,5 +1,6 @@
 // Typed access to one TOML table: each value is what it has to be, or a problem with its place. Keys that
 // nobody asked for are unknown keys, and those are errors.
+import type { LongList } from './long-lists.ts'
 import type { Path } from './positions.ts'
 import type { SourceReader } from './problem.ts'
 import { suggestion } from './suggestion.ts'
@@ -78,6 +79,12 @@ export class TableReader {
     if (value === undefined) return undefined
     if (!Array.isArray(value)) return this.#wrong(key, 'an array of strings', value)
     return this.#stringsOf(value, key)
+  }
+
+  /** As `strings`, where the array may be a long one. */
+  longStrings(key: string): readonly string[] | LongList | undefined {
+    const value = this.value(key)
+    return (value === undefined ? undefined : this.file.longLists.get(value)) ?? this.strings(key)
   }
 
   /** As `strings`, each one of `words`. */

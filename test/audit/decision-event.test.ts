@@ -1,8 +1,9 @@
+import * as fc from 'fast-check'
 import t from 'tap'
 import { decisionEvent } from '../../src/audit/decision-event.ts'
-import { encodeEvent } from '../../src/audit/record.ts'
+import { encodeEvent, parseLine, sealLine, zeroHash } from '../../src/audit/record.ts'
 import { errorTable, type ErrorCode } from '../../src/errors.ts'
-import { allowed, denied, redaction, subject } from './fixture.ts'
+import { allowed, anyText, denied, redaction, subject } from './fixture.ts'
 
 t.test('an allow carries who, what, which rule and the words of Codex', async (t) => {
   const event = decisionEvent(subject, allowed, 'policy', redaction)
@@ -110,4 +111,36 @@ t.test('log injection in every field stays inside one record and out of the term
 
 t.test('an unknown client address is called unknown', async (t) => {
   t.equal(decisionEvent({ ...subject, clientAddress: '' }, allowed, 'policy', redaction).attributes['client.address'], 'unknown')
+})
+
+t.test('any text in any field is read back from the line as it was, beside a body without controls', async () => {
+  fc.assert(
+    fc.property(anyText, anyText, anyText, (who, where, why) => {
+      const event = decisionEvent(
+        { ...subject, requestId: who, host: where, method: who, protocol: 'http', userAgent: where, clientAddress: `a${who}`, principal: { session: who, agent: where, team: why, owner: who } },
+        { ...denied, reason: why.replace(/[@=_-]/g, ''), rule: { id: who, pattern: where, file: why, line: 1 }, monitored: { verdict: 'ask', code: 'not_allowed', reason: '', rule: { id: where, pattern: who, file: who, line: 0 } } },
+        'tls',
+        redaction,
+      )
+      const { line } = sealLine(encodeEvent(event), 1, zeroHash, 'u', '2026-01-02T03:04:05.006Z', 'i')
+      const { record } = parseLine(line.slice(0, -1))
+      const expected = {
+        'sallyport.request.id': who, 'session.id': who, 'gen_ai.agent.name': where, 'user.name': who, 'sallyport.team': why, 'client.address': `a${who}`,
+        'server.address': where, 'http.request.method': who.slice(0, 64), 'user_agent.original': where,
+        'security_rule.name': who, 'security_rule.ruleset.name': why, 'sallyport.rule.pattern': where, 'sallyport.monitored.rule.name': where, 'sallyport.monitored.rule.file': who,
+      }
+      return record !== undefined && record.body === event.body && !/\p{Cc}/u.test(record.body) && Object.entries(expected).every(([name, value]) => record.attributes[name] === value)
+    }),
+  )
+})
+
+t.test('a body is cut at 1,024 characters, whether plain or not', async (t) => {
+  const rule = { id: 'r'.repeat(2000), pattern: 'x', file: 'f', line: 1 }
+  for (const reason of ['plain', 'not "plain"']) t.equal(decisionEvent(subject, { ...denied, reason, rule }, 'policy', redaction).body.length, 1025)
+})
+
+t.test('a host that was parsed is logged as it was matched, whatever it looks like', async (t) => {
+  for (const host of ['sk-abcdefghijklmnop.example.com', 'task-management-board.example.com']) {
+    t.equal(decisionEvent({ ...subject, host }, denied, 'policy', redaction).attributes['server.address'], host)
+  }
 })

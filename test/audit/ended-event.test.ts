@@ -1,6 +1,7 @@
 import t from 'tap'
 import { endedEvent } from '../../src/audit/ended-event.ts'
-import { redaction, subject } from './fixture.ts'
+import { encodeEvent } from '../../src/audit/record.ts'
+import { subject } from './fixture.ts'
 
 const ending = { bytesFromClient: 517, bytesFromOrigin: 20_480, durationMs: 12.34567 }
 
@@ -28,8 +29,25 @@ t.test('severity follows the outcome, and a fault of our own is an error', async
   t.equal(severity('failed', 'internal_error'), 'ERROR')
 })
 
-t.test('the URL is there only with a redaction, and redacted', async (t) => {
-  const http = { ...subject, protocol: 'http', path: '/x', query: 'k=hunter2' } as const
-  t.equal(endedEvent(http, { ...ending, outcome: 'completed' }).attributes['url.path'], undefined)
-  t.match(endedEvent(http, { ...ending, outcome: 'completed' }, redaction).attributes, { 'url.path': '/x', 'url.query': 'k' })
+t.test('what only the decision must carry is not said again', async (t) => {
+  const http = { ...subject, protocol: 'http', method: 'GET', path: '/x', query: 'k=hunter2', principal: { ...subject.principal, team: 'web' } } as const
+  t.strictSame(Object.keys(endedEvent(http, { ...ending, outcome: 'completed', code: 'policy_changed', status: 200, peerAddress: '192.0.2.7' }).attributes).toSorted(), [
+    'client.address', 'gen_ai.agent.name', 'http.request.method', 'http.response.status_code', 'network.peer.address', 'network.transport.protocol',
+    'sallyport.advisory', 'sallyport.bytes_from_client', 'sallyport.bytes_from_origin', 'sallyport.code', 'sallyport.duration_ms', 'sallyport.mode',
+    'sallyport.outcome', 'sallyport.request.id', 'server.address', 'server.port', 'session.id',
+  ])
+})
+
+t.test('the line for people says what moved, and of a refusal only why', async (t) => {
+  t.equal(endedEvent(subject, { ...ending, outcome: 'completed' }).body, 'completed api.example.com:443: 517 bytes out, 20480 bytes in, 12 ms')
+  t.equal(endedEvent(subject, { ...ending, outcome: 'refused', code: 'denied_by_rule' }).body, 'refused api.example.com:443 (denied_by_rule)')
+})
+
+t.test('a number that is none does not break the record', async (t) => {
+  const event = endedEvent(subject, { ...ending, outcome: 'failed', durationMs: Number.NaN, bytesFromClient: Number.POSITIVE_INFINITY })
+  t.match(event.attributes, { 'sallyport.duration_ms': null, 'sallyport.bytes_from_client': null })
+})
+
+t.test('a target that could not be parsed is scrubbed here too', async (t) => {
+  t.notMatch(encodeEvent(endedEvent({ ...subject, host: 'http://user:hunter2@example.com/', port: 0 }, { ...ending, outcome: 'refused' })), /hunter2/)
 })

@@ -42,7 +42,7 @@ t.test('a wildcard address is not offered as one to connect to', async (t) => {
 
 t.test('control characters in a file name or warning do not reach the terminal', async (t) => {
   const text = banner({ ...listening, policyFiles: ['/p/\u{1b}[2Jx.toml'], warnings: ['a\u{202e}b'] }, '1')
-  t.notMatch(text, /[\u{1b}\u{202e}]/u)
+  for (const hidden of ['\u{1b}', '\u{202e}']) t.notOk(text.includes(hidden))
 })
 
 t.test('the JSON line is one line and keeps its keys', async (t) => {

@@ -77,6 +77,8 @@ const payloads: readonly Payload[] = [
   { what: 'the head ends in CR LF LF', outcome: 'refused', bytes: 'GET http://HOST/PATH HTTP/1.1\r\nHost: HOST\r\n\n' },
   // request lines
   { what: 'no version', outcome: 'refused', bytes: 'GET http://HOST/PATH\r\n\r\n' },
+  { what: 'no version, and the page of the proxy itself', outcome: 'refused', bytes: 'GET /\r\n\r\n' },
+  { what: 'the page of the proxy itself with a body', outcome: 'refused', bytes: 'GET / HTTP/1.1\r\nHost: HOST\r\nContent-Length: 5\r\n\r\nhello' },
   { what: 'no version and fields', outcome: 'refused', bytes: 'GET http://HOST/PATH\r\nHost: HOST\r\n\r\n' },
   ...['HTTP/0.9', 'HTTP/1.2', 'HTTP/2.0', 'HTTP/2', 'HTTP/11', 'HTTP/1.10', 'HTTP/01.1', 'http/1.1', 'HTTP/1,1', 'HTTP/ 1.1', 'HTTPS/1.1', 'ICE/1.0', 'XTTP/1.1', 'HTTP/1.1 x'].map((version) =>
     ({ what: `version ${version}`, outcome: 'refused' as const, bytes: `GET http://HOST/PATH ${version}\r\nHost: HOST\r\n\r\n` })),

@@ -108,7 +108,7 @@ t.test('the spellings that are one name are one name: decided, resolved and dial
     const received = await say(proxy.port, `GET http://${host}:${origin.port}/ HTTP/1.1\r\nHost: ${host}:${origin.port}\r\nConnection: close\r\n\r\n`)
     t.equal(statusOf(received), 200, host)
   }
-  t.same(new Set(proxy.decisions().map((record) => `${record.attributes['server.address']} ${record.attributes['security_rule.name']}`)), new Set([`allowed.test origin`]))
+  t.same(new Set(proxy.decisions().map(({ attributes }) => `${String(attributes['server.address'])} ${String(attributes['security_rule.name'])}`)), new Set(['allowed.test origin']))
   t.strictSame(origin.complaints, [])
   t.same(new Set(origin.requests.flatMap(({ fields }) => fields.filter(([name]) => name.toLowerCase() === 'host').map(([, value]) => value))), new Set([`allowed.test:${origin.port}`]))
   t.ok(dns.queries.every(({ name }) => name === 'allowed.test'))

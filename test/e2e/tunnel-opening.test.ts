@@ -1,7 +1,7 @@
 // The first bytes of a tunnel: however they are cut up, the same judgement; nothing of them reaches the
 // origin unless they are what the rule promises.
 import { once } from 'node:events'
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import t, { type Test } from 'tap'
 import { alpn, extension, hello, helloMessage, record, recordHello, records, serverNames } from '../ingress/hello-bytes.ts'
 import { rawOrigin } from '../support/origins.ts'
@@ -51,8 +51,10 @@ async function attempt(proxy: TestProxy, authority: string, pieces: readonly Uin
   socket.setNoDelay(true)
   socket.resume()
   await inSegments(socket, pieces)
-  while (stop !== undefined && !stop() && !socket.closed) await new Promise((resolve) => setTimeout(resolve, 5))
-  if (stop !== undefined) socket.destroy()
+  if (stop !== undefined) {
+    for (let isThere = stop(); !isThere && !socket.closed; isThere = stop()) await new Promise((resolve) => setTimeout(resolve, 5))
+    socket.destroy()
+  }
   if (!socket.closed) await once(socket, 'close')
   return Buffer.concat(back)
 }

@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import { createServer } from 'node:net'
 import type { Server, Socket } from 'node:net'
 import t from 'tap'
+import { Abandonment } from '../../src/egress/abandonment.ts'
 import type { Test } from 'tap'
 import { systemClock } from '../../src/clock.ts'
 import { dial } from '../../src/egress/dial.ts'
@@ -102,9 +103,9 @@ t.test('a reset before anybody listens does not end the process', async (t) => {
 
 t.test('a client that is gone leaves no connection', async (t) => {
   const { port, server } = await origin(t, '127.0.0.1')
-  const gone = new AbortController()
-  const pending = dial(vetted(port, '127.0.0.1'), { ...options, signal: gone.signal })
-  gone.abort()
+  const gone = new Abandonment()
+  const pending = dial(vetted(port, '127.0.0.1'), { ...options, abandonment: gone })
+  gone.abandon()
   await t.rejects(pending, { code: 'connection_reset' })
   server.close()
   await once(server, 'close')

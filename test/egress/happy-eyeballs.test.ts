@@ -3,6 +3,7 @@ import { Socket } from 'node:net'
 import { join } from 'node:path'
 import * as fc from 'fast-check'
 import t from 'tap'
+import { Abandonment } from '../../src/egress/abandonment.ts'
 import { systemClock } from '../../src/clock.ts'
 import { interleave, raceToConnect } from '../../src/egress/happy-eyeballs.ts'
 import type { RaceOptions } from '../../src/egress/happy-eyeballs.ts'
@@ -131,17 +132,17 @@ t.test('a name with hundreds of addresses is tried at 16 of them', async (t) => 
 })
 
 t.test('when the client goes, every attempt stops and no further one begins', async (t) => {
-  const gone = new AbortController()
+  const gone = new Abandonment()
   const fates = scripted({})
-  const pending = race(fates, ips('192.0.2.1', '192.0.2.2', '192.0.2.3'), { signal: gone.signal, attemptDelayMs: 1 })
+  const pending = race(fates, ips('192.0.2.1', '192.0.2.2', '192.0.2.3'), { abandonment: gone, attemptDelayMs: 1 })
   await fates.openedCount(2)
-  gone.abort()
+  gone.abandon()
   await t.rejects(pending, { code: 'connection_reset' })
   const count = fates.opened.length
   fates.sockets[0]?.emit('error', new Error('late'))
   t.equal(fates.opened.length, count)
   t.ok(fates.sockets.every((socket) => socket.destroyed))
-  await t.rejects(race(scripted({}), ips('192.0.2.1'), { signal: gone.signal }), { code: 'connection_reset' })
+  await t.rejects(race(scripted({}), ips('192.0.2.1'), { abandonment: gone }), { code: 'connection_reset' })
 })
 
 t.test('an attempt that cannot even begin ends the race and its sockets', async (t) => {

@@ -4,6 +4,7 @@ import type { Server, Socket } from 'node:net'
 import { join } from 'node:path'
 import { createServer as createTlsServer } from 'node:tls'
 import t from 'tap'
+import { Abandonment } from '../../src/egress/abandonment.ts'
 import type { Test } from 'tap'
 import { systemClock } from '../../src/clock.ts'
 import { createParentProxy } from '../../src/egress/parent-proxy.ts'
@@ -201,15 +202,15 @@ t.test('a parent that is not there is unreachable, with the cause', async (t) =>
 })
 
 t.test('when the client goes while the parent is silent, nothing is left open', async (t) => {
-  const gone = new AbortController()
+  const gone = new Abandonment()
   const parent = await startParent(t, () => {
-    gone.abort()
+    gone.abandon()
     return undefined
   })
-  await t.rejects(proxyOf(parent).dial(target('192.0.2.7'), { ...options, signal: gone.signal }), { code: 'parent_unreachable', detail: /given up/ })
+  await t.rejects(proxyOf(parent).dial(target('192.0.2.7'), { ...options, abandonment: gone }), { code: 'parent_unreachable', detail: /given up/ })
   const [socket] = parent.sockets
   if (socket !== undefined && !socket.closed) await once(socket, 'close')
-  await t.rejects(proxyOf(parent).dial(target('192.0.2.7'), { ...options, signal: gone.signal }), { code: 'parent_unreachable' })
+  await t.rejects(proxyOf(parent).dial(target('192.0.2.7'), { ...options, abandonment: gone }), { code: 'parent_unreachable' })
   t.equal(parent.heads.length, 1)
 })
 

@@ -1,7 +1,7 @@
 // An origin that reads requests as RFC 9112 says and not one byte more kindly: what it has to complain
 // about is what a proxy let through. Complaints are collected, never thrown.
 import type { Socket } from 'node:net'
-import type { Test } from 'tap'
+import type { Scope } from './scope.ts'
 import { rawOrigin, type Origin } from './origins.ts'
 
 export interface StrictRequest {
@@ -35,7 +35,7 @@ interface Parsed {
 }
 
 /** Answers each request 200 with its request line, or with what `answer` says. */
-export async function strictOrigin(t: Test, answer?: (request: StrictRequest, socket: Socket) => string | undefined): Promise<StrictOrigin> {
+export async function strictOrigin(t: Scope, answer?: (request: StrictRequest, socket: Socket) => string | undefined): Promise<StrictOrigin> {
   const requests: StrictRequest[] = []
   const complaints: string[] = []
   let cut = 0

@@ -11,6 +11,8 @@ export interface Answer {
   readonly body: string
   /** everything its framing promised has arrived */
   readonly isWhole: boolean
+  /** of the whole message on the wire, `bytes` */
+  readonly length: number
 }
 
 export class WireClient {
@@ -74,6 +76,15 @@ export class WireClient {
     return this.until(() => false)
   }
 
+  /** Takes the next final answer out of what was received; undefined when the connection closed before it. */
+  async next(): Promise<Answer | undefined> {
+    const first = (): Answer | undefined => readAnswers(this.#received).find(({ status, isWhole }) => status >= 200 && isWhole)
+    await this.until(() => first() !== undefined)
+    const answer = first()
+    this.#received = answer === undefined ? this.#received : this.#received.slice(answer.length)
+    return answer
+  }
+
   /** Waits for `count` final answers, or for the close. */
   async answers(count: number, methods: readonly string[] = []): Promise<readonly Answer[]> {
     const final = (): readonly Answer[] => readAnswers(this.#received, methods).filter(({ status, isWhole }) => status >= 200 && isWhole)
@@ -105,7 +116,7 @@ export function readAnswers(received: string, methods: readonly string[] = []): 
     const isEmpty = status < 200 || status === 204 || status === 304 || methods[finals] === 'HEAD'
     const { body, isWhole, length } = isEmpty ? { body: '', isWhole: true, length: 0 } : readBody(rest.slice(end + 4), fields)
     if (status >= 200) finals += 1
-    answers.push({ status, reason: parsed[2] ?? '', fields, body, isWhole })
+    answers.push({ status, reason: parsed[2] ?? '', fields, body, isWhole, length: end + 4 + length })
     rest = rest.slice(end + 4 + length)
   }
 }

@@ -1,0 +1,35 @@
+import assert from 'node:assert/strict'
+import * as fc from 'fast-check'
+import t from 'tap'
+import { parseFeed } from '../../src/policy/feed.ts'
+import { entryAt, entryOffsets } from '../../src/policy/name-table.ts'
+
+const line = fc.oneof(
+  fc.stringMatching(/^[a-c]{1,3}(\.[a-c]{1,2}){0,3}$/), fc.domain(), fc.stringMatching(/^[a-zA-Z0-9._ \-*#]{0,14}$/),
+  fc.constantFrom('', '#x', '!x', 'a.1', '1.2.3.4', '0.0.0.0 a.example b.example', 'A.example', 'a..b', '-a.b', 'a-.b', 'xn--a', 'a.b.', '.a.b', '*.a.b', 'é.example', `${'a'.repeat(64)}.b`, `${'a.'.repeat(126)}ab`, `${'a.'.repeat(127)}a`, 'a.example # why', 'a.b\rc.d', 'a.b\r'),
+)
+const ending = fc.constantFrom('\n', '\n', '\r\n')
+
+function read(text: string): unknown {
+  const { table, addresses, faults, faultCount } = parseFeed(new TextEncoder().encode(text))
+  return { names: [...entryOffsets(table)].map((at) => entryAt(table, at)), count: table.count, addresses: addresses.map((each) => [each.text, each.line]), faults, faultCount }
+}
+
+t.test('a line that is one plain name reads as it does behind a space', async () => {
+  fc.assert(fc.property(fc.array(fc.tuple(line, ending), { maxLength: 12 }), fc.boolean(), (lines, ended) => {
+    const texts = lines.map(([text, end], i) => [text, i === lines.length - 1 && !ended ? '' : end] as const)
+    const plain = texts.map(([text, end]) => `${text}${end}`).join('')
+    const behind = texts.map(([text, end]) => ` ${text}${end}`).join('')
+    assert.deepEqual(read(plain), read(behind), JSON.stringify(plain))
+  }), { numRuns: 3000 })
+})
+
+t.test('a feed that is larger than the sample of its lines holds them all', async (t) => {
+  // short lines where no sample looks, and many more of them than it expects
+  const long = Array.from({ length: 300 }, (_, i) => `${'x'.repeat(60)}.${'y'.repeat(60)}.n${i}.example`)
+  const short = Array.from({ length: 40_000 }, (_, i) => `n${i}.a`)
+  const { table, faultCount } = parseFeed(new TextEncoder().encode([...long, ...short, ...long].join('\n')))
+  t.equal(table.count, 40_300)
+  t.equal(faultCount, 0)
+  t.equal(entryAt(table, [...entryOffsets(table)].at(-1) ?? 0).line, 40_300)
+})
