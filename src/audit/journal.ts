@@ -280,8 +280,9 @@ class FileJournal implements Journal {
     const timeMs = clock.now()
     const monotonic = clock.monotonic()
     try {
-      this.#prepareSegment(timeMs, monotonic)
+      // first of all: a torn end must not be taken for somebody's change, and no segment is left with one
       this.#writer.cutBack()
+      this.#prepareSegment(timeMs, monotonic)
     } catch (error) {
       return { written: 0, fault: { cause: error } }
     }

@@ -5,7 +5,7 @@ import * as fc from 'fast-check'
 import t from 'tap'
 import type { SegmentIo } from '../../src/audit/segment-writer.ts'
 import { verifyJournal } from '../../src/audit/verify.ts'
-import { decisionOf, folder, openTestJournal, readRecords, until } from './fixture.ts'
+import { decisionOf, folder, openTestJournal, readRecords, testClock, until } from './fixture.ts'
 
 interface Disk extends SegmentIo {
   /** bytes that still fit; Infinity: a sound disk */
@@ -72,6 +72,24 @@ t.test('while a torn line cannot be cut off, nothing is written behind it', asyn
   io.canTruncate = true
   await until(() => journal.state() === 'ok')
   t.equal((await verifyJournal(join(dir, 'journal'))).ok, true)
+})
+
+t.test('a torn line of our own is cut off, and is not taken for a change from outside', async (t) => {
+  const dir = folder(t)
+  const io = disk()
+  const clock = testClock()
+  const journal = await openTestJournal(t, dir, { io, clock, onFault: () => undefined })
+  await journal.append(decisionOf('r-1'))
+  io.room = 50
+  await t.rejects(journal.append(decisionOf('r-2')), { code: 'audit_unavailable' })
+  // long enough for the look at whether the segment is still in its place
+  clock.advance(1001)
+  io.room = Number.POSITIVE_INFINITY
+  await until(() => journal.state() === 'ok')
+  await journal.append(decisionOf('r-3'))
+  const records = await readRecords(t, dir)
+  t.strictSame(records.map(({ attributes }) => attributes['sallyport.gap.cause']), [undefined, 'journal_unavailable', undefined])
+  t.equal((await verifyJournal(join(dir, 'journal'))).fault, undefined)
 })
 
 t.test('partial writes that go on are no fault', async (t) => {
