@@ -9,8 +9,9 @@ import { loadRedactionKey } from './audit/redaction-key.ts'
 import { journalDir } from './audit/segments.ts'
 import { policyLoadedEvent, policyRejectedEvent, processStartedEvent, processStoppedEvent } from './audit/service-events.ts'
 import { systemClock, type Clock } from './clock.ts'
-import type { App, AppDeps, Listening } from './config/listening.ts'
+import type { App, AppDeps, Listening, ReloadOutcome } from './config/listening.ts'
 import { createPolicySource, type PolicySource } from './config/policy-files.ts'
+import { notReadyText, rejectedText, warningFields } from './config/policy-words.ts'
 import type { Settings } from './config/settings.ts'
 import { createForwarder, type Forwarder } from './egress/forward.ts'
 import { createParentProxy } from './egress/parent-proxy.ts'
@@ -149,8 +150,9 @@ class ProxyApp implements App {
     return listening
   }
 
-  async reload(): Promise<void> {
-    await this.#policies.reload()
+  async reload(): Promise<ReloadOutcome> {
+    const { outcome } = await this.#policies.reload()
+    return outcome === 'loaded' ? 'reloaded' : outcome
   }
 
   stop(graceful: boolean): Promise<void> {
@@ -193,17 +195,20 @@ class ProxyApp implements App {
       const previousRevision = this.#revision
       this.#revision = policy.revision
       this.#tally.policyLoads += 1
-      const warnings = problems.filter((problem) => problem.severity === 'warning').length
-      void this.#append(policyLoadedEvent({ ...policy, previousRevision, files: this.#policies.files(), warnings }))
+      const told = warningFields(problems)
+      void this.#append(policyLoadedEvent({ ...policy, previousRevision, files: this.#policies.files(), warnings: told.warnings }))
       if (previousRevision === undefined) return
-      this.#forwarder.closeRevision(previousRevision)
+      // a change that was taken back leaves the policy, and its connections, as they were
+      if (previousRevision !== policy.revision) this.#forwarder.closeRevision(previousRevision)
       this.#gate.live.judgeAgain().then(
-        (closed) => this.#deps.log.info({ revision: policy.revision, closed }, 'a new policy is in force'),
+        (closed) => this.#deps.log.info({ revision: policy.revision, closed, ...told }, 'a new policy is in force'),
         this.#base.onFault,
       )
     })
     this.#policies.onRejected((problems) => {
       this.#tally.policyRejections += 1
+      // without a policy before it, the start fails and says this itself
+      if (this.#revision !== undefined) this.#deps.log.error({ revision: this.#revision }, rejectedText(problems, this.#revision))
       void this.#append(policyRejectedEvent({ revision: this.#revision, problems: problems.filter((problem) => problem.severity === 'error') }))
     })
   }
@@ -255,7 +260,7 @@ class ProxyApp implements App {
     const state = this.#base.journal.state()
     const policy = this.#policies.state()
     return [
-      policy === 'ok' ? { name: 'policy', state: 'ok' } : { name: 'policy', state: 'fail', detail: policy === 'none' ? 'no valid policy is loaded' : 'the last change of the policy is not valid; the one before it is in force' },
+      policy === 'ok' ? { name: 'policy', state: 'ok' } : { name: 'policy', state: 'fail', detail: policy === 'none' ? 'no valid policy is loaded' : notReadyText(this.#policies.problems()) },
       state === 'ok' ? { name: 'journal', state: 'ok' } : { name: 'journal', state: state === 'near_full' ? 'warn' : 'fail', detail: state === 'near_full' ? 'the journal is 80 % full of records that may not be removed' : 'the journal cannot be written, so nothing is allowed' },
       this.#isDraining ? { name: 'draining', state: 'fail', detail: 'the proxy is stopping' } : { name: 'draining', state: 'ok' },
     ]

@@ -1,17 +1,22 @@
 // The process: argv, signals, exit codes. Everything it knows about itself is handed on from here.
 import { type CommandIo, runCli, type RunDeps } from './cli/run.ts'
+import { StopSignals } from './cli/stop-signals.ts'
+import { systemClock } from './clock.ts'
 import { processEnvironment, wantsColour } from './config/environment.ts'
 
 const argv = process.argv.slice(2)
 const stop = new AbortController()
+const stopSignals = new StopSignals(systemClock)
 const insistent: (() => void)[] = []
 const reloading: (() => void)[] = []
 
 function onStopSignal(signal: 'SIGINT' | 'SIGTERM'): void {
   const code = signal === 'SIGINT' ? 130 : 143
+  const meaning = stopSignals.take()
+  if (meaning === 'echo') return
   // `start` drains and says itself when it is done; every other command gets a moment to end
   if (argv[0] !== 'start') setTimeout(() => process.exit(code), 500).unref()
-  if (!stop.signal.aborted) stop.abort(signal)
+  if (meaning === 'stop') stop.abort(signal)
   else if (insistent.length === 0) process.exit(code)
   else for (const listener of insistent.splice(0)) listener()
 }

@@ -7,6 +7,7 @@ import type { JournalRecord } from '../audit/record.ts'
 import type { VerifyResult } from '../audit/verify.ts'
 import { verifyJournal } from '../audit/verify.ts'
 import { findJournal, journalOptions, journalOptionsHelp, missingJournal, readCount } from './journal-place.ts'
+import { plural } from './plural.ts'
 import { recordLine } from './record-line.ts'
 import { type Command, type CommandIo, UsageError } from './run.ts'
 
@@ -70,7 +71,7 @@ async function tail(argv: readonly string[], io: CommandIo): Promise<number> {
     return 1
   }
   for (const record of records) show(record)
-  if (invalid > 0) io.err(`${invalid} lines are no valid records; run \`sallyport audit verify\`\n`)
+  if (invalid > 0) io.err(`${plural(invalid, 'line')} ${invalid === 1 ? 'is no valid record' : 'are no valid records'}; run \`sallyport audit verify\`\n`)
   if (!values.follow) return 0
   const signal = io.signal ?? new AbortController().signal
   for await (const record of followRecords(dir, newest, signal)) {
@@ -94,12 +95,12 @@ function sayVerified(result: VerifyResult, io: CommandIo): void {
   const { fault, records, segments, firstSeq, lastSeq, lastHash, isPruned, tornBytes } = result
   if (fault !== undefined) {
     io.err(`the journal is not intact: ${fault.file} line ${fault.line} (record ${fault.seq}): ${fault.what}\n`)
-    io.err(`${records} records before it are good\n`)
+    io.err(`${records === 1 ? '1 record before it is' : `${records} records before it are`} good\n`)
     return
   }
-  io.out(`the journal is intact: records ${firstSeq} to ${lastSeq}, ${records} in ${segments} segments\n`)
+  io.out(`the journal is intact: records ${firstSeq} to ${lastSeq}, ${records} in ${plural(segments, 'segment')}\n`)
   if (isPruned) io.out(`records before ${firstSeq} were removed by retention\n`)
-  if (tornBytes > 0) io.out(`${tornBytes} bytes at the end are not a whole record yet: a write under way, or what a crash left\n`)
+  if (tornBytes > 0) io.out(`${plural(tornBytes, 'byte')} at the end ${tornBytes === 1 ? 'is' : 'are'} not a whole record yet: a write under way, or what a crash left\n`)
   io.out(`hash of record ${lastSeq}: ${lastHash}\n`)
 }
 
@@ -115,7 +116,7 @@ function verifyJson(dir: string, result: VerifyResult): object {
     last_hash: lastHash,
     pruned: isPruned,
     torn_bytes: tornBytes,
-    fault: fault ?? null,
+    fault: fault ?? (segments === 0 ? { file: dir, line: 0, seq: 0, what: 'there is no journal here' } : null),
   }
 }
 

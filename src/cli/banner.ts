@@ -2,6 +2,7 @@
 // wait for. Pure. Credentials never appear: of a collector's URL only origin and path are shown.
 import { escapeText } from '../audit/escape.ts'
 import type { Listening } from '../config/listening.ts'
+import { plural } from './plural.ts'
 
 /** The readable form, ending in a newline. */
 export function banner(listening: Listening, version: string): string {
@@ -15,7 +16,7 @@ export function banner(listening: Listening, version: string): string {
     ['export', exportLine(listening.otlp)],
   ]
   if (listening.feedNames > 0) {
-    rows.splice(4, 0, ['', `${listening.feedNames.toLocaleString('en')} names on denied lists`])
+    rows.splice(4, 0, ['', `${plural(listening.feedNames, 'name')} on denied lists`])
   }
   const table = rows.map(([name, value]) => `  ${name.padEnd(8)} ${escapeText(value)}`)
   const notes: string[] = []
@@ -39,9 +40,7 @@ export function banner(listening: Listening, version: string): string {
 }
 
 function policyLine({ policy, mode, ruleCount, policyFiles }: Listening): string {
-  const rules = ruleCount === 1 ? '1 rule' : `${ruleCount.toLocaleString('en')} rules`
-  const files = policyFiles.length === 1 ? '1 file' : `${policyFiles.length} files`
-  return `revision ${policy}, ${mode}, ${rules} from ${files}`
+  return `revision ${policy}, ${mode}, ${plural(ruleCount, 'rule')} from ${plural(policyFiles.length, 'file')}`
 }
 
 function exportLine(otlp: string | undefined): string {

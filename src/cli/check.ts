@@ -2,8 +2,9 @@
 // and opens no connection.
 import { parseArgs } from 'node:util'
 import type { Policy, Problem } from '../policy/compile.ts'
-import { compileFor, countOf, formatProblems, plural, problemJson, shownPath } from './policy-problems.ts'
+import { compileFor, countOf, formatProblems, problemJson, shownPath } from './policy-problems.ts'
 import type { CheckedPolicy } from './policy-problems.ts'
+import { plural } from './plural.ts'
 import { findPolicy, policyOptions, policyOptionsHelp } from './policy-settings.ts'
 import type { Command, CommandIo } from './run.ts'
 

@@ -61,7 +61,7 @@ async function anyOut<Target extends string | HostPort>(
   options: EscapeOptions,
 ): Promise<Finding> {
   if (targets.length === 0) {
-    return { name, group: 'escape', status: 'ok', detail: `${what}: there is nowhere to send it` }
+    return { name, group: 'escape', ...untried[name] ?? { status: 'skip', detail: `${what} was not tried: no such target was named` } }
   }
   const outcomes = await Promise.all(
     targets.map(async (target) => ({
@@ -76,13 +76,21 @@ async function anyOut<Target extends string | HostPort>(
       group: 'escape',
       status: options.leak,
       detail: `${what} gets out (${out.target})`,
-      remedy: remedies[name] ?? 'give the agent no network but the one to the proxy',
+      remedy: options.leak === 'warn' ? 'expected where the proxy runs; run `sallyport doctor --only escape` where the agent runs' : (remedies[name] ?? closeIt),
     }
   }
   const reasons = outcomes.map(({ target, outcome }) =>
     outcome.kind === 'blocked' ? `${target}: ${outcome.reason}` : target,
   )
   return { name, group: 'escape', status: 'ok', detail: `${what} does not get out (${reasons.join(', ')})` }
+}
+
+const closeIt = 'leave the proxy as the one way out: a user of its own behind a firewall, or a container on an internal network (docs/deployment.md, "The only way out")'
+
+/** Checks without a target that say more than that. */
+const untried: Readonly<Record<string, Pick<Finding, 'status' | 'detail'>>> = {
+  direct_name: { status: 'skip', detail: 'a direct TCP connection to the probe host was not tried: its name does not resolve here' },
+  dns_system: { status: 'ok', detail: 'this system has no name server to ask' },
 }
 
 const remedies: Readonly<Record<string, string>> = {
@@ -115,7 +123,7 @@ export async function proxyFindings(
   ]
   if (answer.status === 200) return finding('ok', `${shown} gets out to ${authority}`)
   if (answer.status === 403) return finding('ok', `${shown} answers, and its policy refuses ${authority}: ${said}`)
-  if (answer.status === 407) return finding('fail', `${shown} does not accept the credentials: ${said}`, 'use the URL that `sallyport` gave for this session')
+  if (answer.status === 407) return finding('fail', `${shown} does not accept the credentials: ${said}`, 'this version gives out no credentials: take user name and password out of the proxy URL')
   return finding('fail', `${shown} answers and does not get out to ${authority}: ${said}`, 'look at its log, its name servers and its own way out')
 }
 
@@ -126,7 +134,7 @@ export function variableFindings(env: Environment): Finding[] {
   const findings: Finding[] = []
   if (https === undefined || http === undefined) {
     const missing = https === undefined ? (http === undefined ? 'HTTPS_PROXY and HTTP_PROXY' : 'HTTPS_PROXY') : 'HTTP_PROXY'
-    findings.push({ name: 'proxy_variables', group, status: 'warn', detail: `${missing} not set: clients started from here do not ask for the proxy`, remedy: 'export HTTPS_PROXY and HTTP_PROXY, in both cases' })
+    findings.push({ name: 'proxy_variables', group, status: 'warn', detail: `${missing} not set: clients started from here do not ask for the proxy`, remedy: 'for a shell of an agent: export HTTPS_PROXY=http://HOST:PORT HTTP_PROXY=http://HOST:PORT, and both in lower case' })
   } else if (disagreeing.length > 0) {
     findings.push({ name: 'proxy_variables', group, status: 'warn', detail: `upper and lower case of ${disagreeing.join(', ')} differ: clients disagree on which they read`, remedy: 'set both to the same value' })
   } else {

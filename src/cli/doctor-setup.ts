@@ -9,9 +9,11 @@ import { journalDir, listSegments, readLines } from '../audit/segments.ts'
 import type { Clock } from '../clock.ts'
 import { type Environment, environmentDangers } from '../config/environment.ts'
 import { formatHostPort } from '../config/load-rules.ts'
+import { reservedDestinations } from '../config/own-places.ts'
 import type { HostPort, Settings } from '../config/settings.ts'
 import { createResolver } from '../egress/resolver.ts'
 import { ProxyError } from '../errors.ts'
+import { plural } from './plural.ts'
 import type { Finding } from './doctor-finding.ts'
 import type { Probes } from './doctor-probes.ts'
 
@@ -35,7 +37,7 @@ export function runtimeFindings(nodeVersion: string, env: Environment, execArgv:
   const major = Number(nodeVersion.replace(/^v/, '').split('.', 1)[0])
   const dangers = environmentDangers(env, execArgv)
   const node = major >= 26 ? ok(nodeVersion) : fail(`${nodeVersion} is too old`, 'run it as `npm start` or `npx sallyport`, which bring Node 26')
-  const environment = dangers.length === 0 ? ok('nothing in it weakens TLS') : fail(dangers.join('; '), 'the proxy refuses to start like this')
+  const environment = dangers.length === 0 ? ok('nothing in it weakens TLS') : fail(dangers.join('; '), 'unset them: the proxy refuses to start like this')
   return [named('node', node), named('environment', environment)]
 }
 
@@ -75,9 +77,9 @@ async function portOutcome(at: HostPort, path: string, opening: string, flag: st
 }
 
 async function policyOutcome({ settings, cwd }: SetupOptions): Promise<Outcome> {
-  const { compileFor, countOf, plural } = await import('./policy-problems.ts')
+  const { compileFor, countOf } = await import('./policy-problems.ts')
   const { policiesDir, requirementsFile } = settings
-  const { policy, problems } = await compileFor({ files: [], policiesDir, requirementsFile, cwd })
+  const { policy, problems } = await compileFor({ files: [], policiesDir, requirementsFile, cwd, reserved: reservedDestinations(settings) })
   const [first] = problems.filter(({ severity }) => severity === 'error')
   if (policy === undefined) {
     const where = first === undefined ? '' : `: ${first.file}:${first.line}: ${first.message}`
@@ -129,7 +131,7 @@ async function journalOutcome({ dataDir }: Settings): Promise<Outcome> {
     previous = record.hash
     count += 1
   }
-  return ok(`can be written; the chain of ${last.name} holds (${count} records)`)
+  return ok(`can be written; the chain of ${last.name} holds (${plural(count, 'record')})`)
 }
 
 async function clockOutcome({ dataDir }: Settings, clock: Clock): Promise<Outcome> {
@@ -181,7 +183,7 @@ async function caOutcome(certsDir: string, clock: Clock): Promise<Outcome> {
   }
   const leftDays = Math.floor((Date.parse(certificate.validTo) - clock.now()) / 86_400_000)
   if (leftDays < 0) return fail(`${root} has expired`, 'make a new root and distribute it')
-  return leftDays < 30 ? warn(`${root} expires in ${leftDays} days`, 'make a new root and distribute it') : ok(`${root}, ${leftDays} days left`)
+  return leftDays < 30 ? warn(`${root} expires in ${plural(leftDays, 'day')}`, 'make a new root and distribute it') : ok(`${root}, ${plural(leftDays, 'day')} left`)
 }
 
 async function statOf(path: string): Promise<Awaited<ReturnType<typeof stat>> & { readonly mtimeMs: number; readonly mode: number } | undefined> {

@@ -26,6 +26,13 @@ Checks the set-up on this machine and, from where it is run, that nothing gets o
 no direct connection, no DNS, no IPv6. Where the proxy runs on another machine or in another
 container, only what matters to an agent is checked, and any way out is a failure.
 
+It contacts: the proxy and ops listeners (one GET each); example.com:443 through the proxy (CONNECT);
+then, to see whether they can be reached without it, example.com:443, 1.1.1.1:443 and
+[2606:4700:4700::1111]:443 (a TCP connection each, nothing sent on it), 169.254.169.254:80 (the same),
+and 1.1.1.1, 8.8.8.8 and this system's name servers (one DNS question for example.com, UDP and TCP).
+The options below replace each of them; \`--only setup\` contacts the listeners and
+the name servers of the settings alone.
+
   --proxy URL             the proxy to ask; default HTTPS_PROXY, HTTP_PROXY, else the settings
   --data DIR              the data folder; default as for \`start\`
   --config FILE           sallyport.toml; default as for \`start\`
@@ -89,7 +96,7 @@ async function diagnose(asked: Asked, io: CommandIo, deps: Pick<RunDeps, 'env' |
   const { only } = asked
   if (only !== undefined && only !== 'setup' && only !== 'escape') throw new UsageError(`\`--only ${only}\` is neither setup nor escape`)
   const host = readTarget('--probe-host', asked['probe-host'])
-  const { settings, problems } = loadSettings({ flags: { data: asked.data, config: asked.config }, env: deps.env, cwd: io.cwd })
+  const { settings, problems, warnings } = loadSettings({ flags: { data: asked.data, config: asked.config }, env: deps.env, cwd: io.cwd, secrets: 'unused' })
   const proxy = findProxy(asked.proxy, deps, settings)
   const place = proxy === undefined || isHere(proxy) ? 'proxy' : 'agent'
 
@@ -97,6 +104,9 @@ async function diagnose(asked: Asked, io: CommandIo, deps: Pick<RunDeps, 'env' |
   if (only !== 'escape' && place === 'proxy') {
     for (const { where, message } of problems) {
       findings.push({ name: 'settings', group: 'setup', status: 'fail', detail: `${where}: ${message}`, remedy: 'docs/configuration.md has every setting' })
+    }
+    for (const detail of warnings) {
+      findings.push({ name: 'settings', group: 'setup', status: 'warn', detail, remedy: 'set it where the proxy is started, or take it out of the settings' })
     }
     if (settings !== undefined) findings.push(...(await setupFindings({ settings, probes, clock, cwd: io.cwd, probeName: host.host })))
   }
@@ -117,7 +127,7 @@ async function diagnose(asked: Asked, io: CommandIo, deps: Pick<RunDeps, 'env' |
     escapeFindings({ probes, targets, leak }, (name) => addressOf(name, dns, clock)),
   ])
   findings.push(...variableFindings(deps.env), ...through, ...past)
-  return { place, proxy: proxy?.url, enforced: past.every(({ status }) => status === 'ok'), findings }
+  return { place, proxy: proxy?.url, enforced: past.every(({ status }) => status === 'ok' || status === 'skip'), findings }
 }
 
 function readTarget(flag: string, text: string): HostPort {

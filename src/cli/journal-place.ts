@@ -19,7 +19,7 @@ export const journalOptionsHelp = `  --data DIR      the proxy's data folder (de
 /** The journal's folder; undefined when the settings are wrong: said on stderr, and the command ends with 1. */
 export function findJournal(flags: { readonly data?: string | undefined; readonly config?: string | undefined }, io: CommandIo): string | undefined {
   if (flags.data !== undefined) return journalDir(resolve(io.cwd, flags.data))
-  const loaded = loadSettings({ flags: { config: flags.config }, env: processEnvironment(), cwd: io.cwd })
+  const loaded = loadSettings({ flags: { config: flags.config }, env: processEnvironment(), cwd: io.cwd, secrets: 'unused' })
   if (loaded.settings === undefined) {
     for (const { where, message } of loaded.problems) io.err(`${where}: error: ${message}\n`)
     return undefined

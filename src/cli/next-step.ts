@@ -1,22 +1,27 @@
-// What a person can do about a refusal, by its code. Advice only: it never suggests a way around the
-// proxy, and for intended answers it names whose decision it is.
+// What a person can do about a refusal, by its code and what it was about. Advice only: it never suggests a
+// way around the proxy, and for intended answers it names whose decision it is.
 import type { ErrorCode } from '../errors.ts'
 import { errorTable } from '../errors.ts'
+import { classifyAddress, parseIp } from '../target/address.ts'
+
+/** What a refusal was about, as far as its record says; everything is safe to print. */
+export interface Refused {
+  /** without brackets */
+  readonly host?: string | undefined
+  readonly port?: string | undefined
+  readonly rule?: { readonly id: string; readonly file: string; readonly line: string } | undefined
+}
 
 const steps: Partial<Record<ErrorCode, string>> = {
   denied_by_rule: 'this is intended; if the rule is wrong, its file and line are above: change it, run `sallyport check`, and it is live within a second',
-  not_allowed: 'if the host should be reachable, add it to allowed_domains in a file under policies/, or ask the admin to; `sallyport explain URL` shows the nearest rules',
   request_not_allowed: 'the host is open for some requests and not for this one; `sallyport explain URL --method METHOD` shows which',
-  approval_unavailable: 'the policy wants a person to approve this; until approvals are open, an admin can allow the host in policies/',
-  intercept_required: 'rules of this host look inside requests, which needs TLS to end here; a host-level rule would allow an opaque tunnel',
   port_denied: 'a rule that names host and port opens it, if that is wanted',
-  ip_literal_denied: 'use the host name, or name the address in a rule',
   ip_denied: 'the name leads to a local or private address; a rule with `local` opens that on purpose',
   dns_mixed: 'the name has a forbidden address among its addresses; mend its DNS, or open the range with `local`',
   self: 'nothing: the proxy is no destination',
   name_budget_exceeded: 'many new names under one domain in a minute look like data leaving in DNS; wait, or list the names without a wildcard',
   network_disabled: 'the policy says enabled = false; an admin can change that',
-  policy_unavailable: 'no valid policy is loaded: run `sallyport check`',
+  policy_unavailable: 'the policy was lost while the proxy ran: run `sallyport check`, and look at the operator log',
   reserved_destination: 'agents may not reach what the proxy itself reports to; `agent_telemetry` opens exact endpoints',
   name_mismatch: 'the client asked for one host and greeted another; look at what it really connects to',
   credentials_invalid: 'check the user name and password in HTTPS_PROXY',
@@ -24,17 +29,83 @@ const steps: Partial<Record<ErrorCode, string>> = {
   audit_unavailable: 'the journal cannot be written, see the operator log and the disk; service resumes by itself',
 }
 
+/** The settings that answer where no rule does. */
+const settingIds: readonly string[] = ['unknown', 'ip_literals', 'managed_allowed_domains_only']
+/** What the ids of lists are; every other id is that of a rule. */
+const listIds: readonly string[] = ['allowed_domains', 'denied_domains', 'review_domains', 'domains']
+
 /** One sentence for a refusal with this code. */
-export function nextStep(code: string): string {
+export function nextStep(code: string, refused: Refused = {}): string {
   if (!isErrorCode(code)) return '`sallyport explain URL` shows how the policy answers now'
-  const step = steps[code]
+  const step = stepFor(code, refused) ?? steps[code]
   if (step !== undefined) return step
   const { status, retryable } = errorTable[code]
-  if (status === 502 || status === 504) return 'this is no policy: the destination or the way to it failed; try again, or look at the destination'
+  if (status === 502 || status === 504) return 'the policy allowed this; the destination failed: try again, or look at the destination'
   if (status === 400 || status === 405 || status === 414 || status === 421) return 'the request itself was not acceptable; look at what the client sends'
   return retryable ? 'try again in a while' : '`sallyport explain URL` shows how the policy answers now'
 }
 
-function isErrorCode(code: string): code is ErrorCode {
+/** The steps that name the host, the rule and the line to paste. */
+function stepFor(code: ErrorCode, refused: Refused): string | undefined {
+  switch (code) {
+    case 'not_allowed':
+    case 'approval_unavailable':
+      return openStep(refused)
+    case 'intercept_required':
+      return interceptStep(refused)
+    case 'ip_denied':
+      return addressOf(refused) === undefined ? undefined : addressStep(refused)
+    case 'ip_literal_denied':
+      return addressStep(refused)
+    default:
+      return undefined
+  }
+}
+
+function openStep(refused: Refused): string {
+  const { host = 'HOST', rule } = refused
+  if (addressOf(refused) !== undefined) return addressStep(refused)
+  if (rule?.id === 'managed_allowed_domains_only') return `only the managed file opens hosts: its owner can add \`"${pattern(refused)}"\` to its allowed_domains (${placeOf(rule)})`
+  if (rule?.id === 'review_domains') return `whatever allows it, ${host} is on the review list until its entry at ${placeOf(rule)} goes`
+  if (rule !== undefined && !settingIds.includes(rule.id)) return `rule ${rule.id} at ${placeOf(rule)} says ask or closes the host; if agents may reach it without asking, write \`allow\` there`
+  return `if agents may reach it, put the line \`network.allowed_domains = ["${pattern(refused)}"]\` into a new file ${newFile(rule)}, or the name into a list that is there; it is live within a second`
+}
+
+/** Beside the file that answered, unless that is not in a policy folder. */
+function newFile(rule: Refused['rule']): string {
+  const folder = rule === undefined || rule.line === '0' || rule.file.endsWith('requirements.toml') ? 'policies/' : rule.file.slice(0, rule.file.lastIndexOf('/') + 1)
+  return `${folder}50-allowed.toml`
+}
+
+function interceptStep({ rule }: Refused): string {
+  const helpless = 'a host-level allow beside it does not help'
+  if (rule === undefined) return `a rule of this host looks inside requests: without its methods and paths the tunnel is opaque; ${helpless}`
+  if (listIds.includes(rule.id)) return '`mode = "limited"` looks inside every request; without it the tunnel is opaque'
+  return `take methods, paths, upgrades and via out of rule ${rule.id} at ${placeOf(rule)}: then the tunnel is opaque, and every request in it is allowed; ${helpless}`
+}
+
+function addressStep(refused: Refused): string {
+  const ip = addressOf(refused)
+  if (ip !== undefined && classifyAddress(ip) === 'translated') return 'use the address that it stands for'
+  return `use the host name, or, if agents may reach the address itself, name it in a rule that allows it: \`hosts = ["${pattern(refused)}"]\``
+}
+
+function addressOf({ host = '' }: Refused) {
+  return parseIp(host)
+}
+
+/** A host pattern for host and port; the usual ports need not be written, except of an address. */
+function pattern(refused: Refused): string {
+  const { host = 'HOST', port } = refused
+  const isAddress = addressOf(refused) !== undefined
+  const shown = host.includes(':') ? `[${host}]` : host
+  return port === undefined || (!isAddress && (port === '443' || port === '80')) ? shown : `${shown}:${port}`
+}
+
+function placeOf({ file, line }: NonNullable<Refused['rule']>): string {
+  return line === '0' ? file : `${file}:${line}`
+}
+
+export function isErrorCode(code: string): code is ErrorCode {
   return Object.hasOwn(errorTable, code)
 }

@@ -4,6 +4,7 @@
 import { isAbsolute, relative, resolve } from 'node:path'
 import { compilePolicy } from '../policy/compile.ts'
 import type { CompileResult, Problem, SourceFile } from '../policy/compile.ts'
+import { warnOfRefusedTunnels } from '../policy/refused-tunnels.ts'
 import { managedDefault, readFiles, readPolicy } from '../config/policy-read.ts'
 import type { ReservedDestination } from '../config/policy-worker.ts'
 
@@ -38,7 +39,9 @@ export async function compileFor(request: PolicyRequest): Promise<CheckedPolicy>
   // whoever checks a managed file may be the one who writes it: that warning is for the running proxy
   const problems = [...reading.problems.filter((problem) => problem.severity === 'error'), ...compiled.problems]
   const valid = problems.every((problem) => problem.severity !== 'error')
-  return { policy: valid ? compiled.policy : undefined, problems, sources: reading.sources }
+  const policy = valid ? compiled.policy : undefined
+  if (policy !== undefined) problems.push(...warnOfRefusedTunnels(policy))
+  return { policy, problems, sources: reading.sources }
 }
 
 /** A path as an admin would type it: relative where it lies below the current folder. */
@@ -63,18 +66,13 @@ export function countOf(problems: readonly Problem[], severity: Problem['severit
   return problems.filter((problem) => problem.severity === severity).length
 }
 
-/** `1 error`, `2 errors` */
-export function plural(count: number, noun: string): string {
-  return `${count.toLocaleString('en')} ${noun}${count === 1 ? '' : 's'}`
-}
-
 /** Control characters would let a policy file rewrite the terminal of whoever checks it. */
 export function printable(text: string): string {
   return text.replaceAll(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (character) => (character === '\t' ? ' ' : '\u{fffd}'))
 }
 
 function formatProblem(problem: Problem, line: string | undefined, cwd: string): string {
-  const head = `${shownPath(problem.file, cwd)}:${problem.line}:${problem.column}: ${problem.severity}: ${problem.message}`
+  const head = `${shownPath(problem.file, cwd)}:${problem.line}:${problem.column}: ${problem.severity}: ${problem.message.replaceAll(`${cwd}/`, '')}`
   if (line === undefined) return `${printable(head)}\n`
   const gutter = String(problem.line)
   const from = Math.max(0, Math.min(problem.column - 1 - maxColumns / 2, line.length - maxColumns))

@@ -36,7 +36,7 @@ export function findPolicy(
   io: CommandIo,
 ): PolicyPlace | undefined {
   const { policies, requirements, config } = flags
-  const loaded = loadSettings({ flags: { policies, requirements, config }, env: processEnvironment(), cwd: io.cwd })
+  const loaded = loadSettings({ flags: { policies, requirements, config }, env: processEnvironment(), cwd: io.cwd, secrets: 'unused' })
   if (loaded.settings === undefined) {
     for (const { where, message } of loaded.problems) io.err(`${where}: error: ${message}\n`)
     return undefined

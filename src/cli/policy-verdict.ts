@@ -69,7 +69,7 @@ function notesOf({ kind, facts, inner }: ExplainTarget, { obligations }: Decisio
     notes.push(obligations.raw === 'ssh' ? 'the tunnel has to start with SSH-' : 'the tunnel may hold anything')
   }
   if (verdict === 'allow' && facts.host.kind === 'name') {
-    const ranges = obligations.local.map(({ text }) => text).join(', ')
+    const ranges = [...new Set(obligations.local.map(({ text }) => text))].join(', ')
     notes.push(ranges === '' ? 'the name is resolved then, and its addresses are judged' : `the name may resolve to ${ranges}, and to public addresses`)
   }
   return notes

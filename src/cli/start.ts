@@ -3,7 +3,7 @@
 import { parseArgs, type ParseArgsOptionDescriptor } from 'node:util'
 import { pino } from 'pino'
 import { environmentDangers } from '../config/environment.ts'
-import type { App, Listening, OperatorLog } from '../config/listening.ts'
+import type { App, Listening, OperatorLog, ReloadOutcome } from '../config/listening.ts'
 import { loadSettings, type SettingsProblem } from '../config/load.ts'
 import { formatHostPort } from '../config/load-rules.ts'
 import { nearestWord } from '../policy/suggestion.ts'
@@ -39,12 +39,18 @@ async function start(argv: readonly string[], io: CommandIo, deps: RunDeps): Pro
   if (app === undefined) return 1
   deps.signals.onReload(() => {
     app.reload().then(
-      () => log.info({}, 'reloaded on request'),
+      (outcome) => log[outcome === 'rejected' ? 'error' : 'info']({ outcome }, reloadTexts[outcome]),
       (error: unknown) => log.error({ error: messageOf(error) }, 'the reload failed'),
     )
   })
   return untilStopped(app, log, io, deps)
 }
+
+const reloadTexts = {
+  reloaded: 'read the policies again on request: a new policy is in force',
+  unchanged: 'read the policies again on request: they are unchanged',
+  rejected: 'read the policies again on request: they are not valid, and the last good policy stays; run `sallyport check`',
+} as const satisfies Record<ReloadOutcome, string>
 
 function isUsage({ where }: SettingsProblem): boolean {
   return where.startsWith('--')

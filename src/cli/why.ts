@@ -3,9 +3,10 @@
 import { parseArgs, styleText } from 'node:util'
 import micromatch from 'micromatch'
 import { escapeText } from '../audit/escape.ts'
+import { errorTable } from '../errors.ts'
 import { findRecords } from '../audit/journal-query.ts'
 import type { JournalRecord } from '../audit/record.ts'
-import { nextStep } from './next-step.ts'
+import { isErrorCode, nextStep } from './next-step.ts'
 import { findJournal, journalOptions, journalOptionsHelp, missingJournal, readCount } from './journal-place.ts'
 import { attributeText } from './record-line.ts'
 import { type Command, type CommandIo, UsageError } from './run.ts'
@@ -98,27 +99,60 @@ function bareHost(text: string): string {
 function refusalText(record: JournalRecord, isTty: boolean): string {
   const text = (name: string): string | undefined => attributeText(record, name)
   const bold = (words: string): string => (isTty ? styleText('bold', words, { validateStream: false }) : words)
-  const file = text('security_rule.ruleset.name')
-  const rule = text('security_rule.name')
+  const rule = ruleOf(record)
   const method = text('http.request.method')
-  const path = text('url.path') ?? ''
+  const asked = method === undefined || method === 'none' ? '' : `  ${[method, text('url.path')].filter((part) => part !== undefined && part !== '').join(' ')}`
   const lines = [
-    bold(`${text('server.address') ?? '-'}:${text('server.port') ?? '-'}`) + (method === undefined || method === 'none' ? '' : `  ${method} ${path}`),
+    bold(`${text('server.address') ?? '-'}:${text('server.port') ?? '-'}`) + asked,
     `  when     ${escapeText(record.time, 32)}`,
-    `  why      ${text('sallyport.reason') ?? escapeText(record.body)} (${text('sallyport.code') ?? '-'})`,
-    monitoredLine(record),
-    rule === undefined ? undefined : `  rule     ${rule}${text('sallyport.rule.line') === '0' ? '' : ` at ${file ?? '-'}:${text('sallyport.rule.line') ?? '-'}`}, pattern ${text('sallyport.rule.pattern') ?? '-'}`,
+    `  why      ${whyText(record)}`,
+    rule === undefined ? undefined : `  rule     ${rule.id}${rule.line === '0' ? '' : ` at ${rule.file}:${rule.line}`}${rule.pattern === undefined ? '' : `, pattern ${rule.pattern}`}`,
     `  who      session ${text('session.id') ?? '-'}, agent ${text('gen_ai.agent.name') ?? '-'}, from ${text('client.address') ?? '-'}`,
     `  request  ${text('sallyport.request.id') ?? '-'}`,
-    `  next     ${nextStep(String(refusalCode(record)))}`,
+    `  next     ${nextOf(record)}`,
   ]
   return `${lines.filter((line) => line !== undefined).join('\n')}\n`
 }
 
-function monitoredLine(record: JournalRecord): string | undefined {
-  const verdict = attributeText(record, 'sallyport.monitored.verdict')
-  if (verdict === undefined) return undefined
-  return `  monitor  it went through; enforce mode says ${verdict}: ${attributeText(record, 'sallyport.monitored.reason') ?? '-'} (${attributeText(record, 'sallyport.monitored.code') ?? '-'})`
+/** The sentence that the client was given, and its code. */
+function whyText(record: JournalRecord): string {
+  const monitored = attributeText(record, 'sallyport.monitored.verdict')
+  if (monitored !== undefined) {
+    return `it went through; enforce mode says ${monitored}: ${attributeText(record, 'sallyport.monitored.reason') ?? '-'} (${attributeText(record, 'sallyport.monitored.code') ?? '-'})`
+  }
+  return `${escapeText(reasonOf(record))} (${attributeText(record, 'sallyport.code') ?? '-'})`
+}
+
+/** The end of an exchange has a code alone, whose sentence is that of the refusal. */
+function reasonOf({ attributes, body }: JournalRecord): string {
+  const { 'sallyport.reason': reason, 'sallyport.code': code } = attributes
+  if (typeof reason === 'string') return reason
+  return typeof code === 'string' && isErrorCode(code) ? errorTable[code].text : body
+}
+
+interface ShownRule {
+  readonly id: string
+  readonly file: string
+  readonly line: string
+  readonly pattern: string | undefined
+}
+
+/** The rule that refused, or would have: in monitor mode another one may have let it through. */
+function ruleOf(record: JournalRecord): ShownRule | undefined {
+  const text = (name: string): string | undefined => attributeText(record, name)
+  const would = text('sallyport.monitored.rule.name')
+  if (would !== undefined) {
+    const pattern = text('security_rule.name') === would ? text('sallyport.rule.pattern') : undefined
+    return { id: would, file: text('sallyport.monitored.rule.file') ?? '-', line: text('sallyport.monitored.rule.line') ?? '-', pattern }
+  }
+  const id = text('security_rule.name')
+  if (id === undefined || text('sallyport.monitored.verdict') !== undefined) return undefined
+  return { id, file: text('security_rule.ruleset.name') ?? '-', line: text('sallyport.rule.line') ?? '-', pattern: text('sallyport.rule.pattern') }
+}
+
+function nextOf(record: JournalRecord): string {
+  const host = attributeText(record, 'server.address')?.replace(/^\[|\]$/g, '')
+  return nextStep(String(refusalCode(record)), { host, port: attributeText(record, 'server.port'), rule: ruleOf(record) })
 }
 
 function refusalCode({ attributes }: JournalRecord): unknown {
@@ -126,7 +160,7 @@ function refusalCode({ attributes }: JournalRecord): unknown {
 }
 
 function refusalJson(record: JournalRecord): object {
-  const { attributes, time, seq, body } = record
+  const { attributes, time, seq } = record
   const value = (name: string) => attributes[name] ?? null
   return {
     time,
@@ -138,13 +172,13 @@ function refusalJson(record: JournalRecord): object {
     verdict: attributes['network.policy.decision'] ?? 'failed',
     stage: value('sallyport.stage'),
     code: value('sallyport.code'),
-    reason: attributes['sallyport.reason'] ?? body,
+    reason: reasonOf(record),
     rule: attributes['security_rule.name'] === undefined ? null : { id: value('security_rule.name'), pattern: value('sallyport.rule.pattern'), file: value('security_rule.ruleset.name'), line: value('sallyport.rule.line') },
     monitored: attributes['sallyport.monitored.verdict'] === undefined ? null : { verdict: value('sallyport.monitored.verdict'), code: value('sallyport.monitored.code'), reason: value('sallyport.monitored.reason') },
     session: value('session.id'),
     agent: value('gen_ai.agent.name'),
     client: value('client.address'),
     request_id: value('sallyport.request.id'),
-    next: nextStep(String(refusalCode(record))),
+    next: nextOf(record),
   }
 }

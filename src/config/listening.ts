@@ -28,12 +28,15 @@ export interface Listening {
   readonly warnings: readonly string[]
 }
 
+/** `unchanged`: the files say what is in force already; `rejected`: the last good policy stays in force */
+export type ReloadOutcome = 'reloaded' | 'unchanged' | 'rejected'
+
 export interface App {
   start(): Promise<Listening>
   /** graceful: what is in flight may finish, up to `limits.drain`; else everything is cut at once */
   stop(graceful: boolean): Promise<void>
   /** reads policies again; a policy that does not compile leaves the last good one in force */
-  reload(): Promise<void>
+  reload(): Promise<ReloadOutcome>
 }
 
 /** Fields are a closed list of plain values: never a header object, never a credential. */

@@ -97,7 +97,7 @@ function expand(value: string, values: Values): string {
   return value.replaceAll(/\$\{([A-Za-z_][A-Za-z0-9_]*)\}/g, (_, name: string) => {
     const found = values.env[name]
     if (found === undefined || found === '') {
-      values.problem('otelHeaders', `names the variable ${name}, which is not set`)
+      values.missingSecret('otelHeaders', `names the variable ${name}, which is not set`)
     }
     return found ?? ''
   })
@@ -169,7 +169,7 @@ function passwordFromVariable(values: Values): string | undefined {
   const name = values.get('upstreamPasswordEnv') ?? ''
   const found = values.env[name]
   if (found === undefined || found === '') {
-    values.problem('upstreamPasswordEnv', `names the variable ${name}, which is not set`)
+    values.missingSecret('upstreamPasswordEnv', `names the variable ${name}, which is not set`)
   }
   return found
 }
@@ -181,7 +181,7 @@ function passwordFromFile(values: Values): string | undefined {
     return password
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error)
-    values.problem('upstreamPasswordFile', `cannot be read: ${reason}`)
+    values.missingSecret('upstreamPasswordFile', `cannot be read: ${reason}`)
     return undefined
   }
 }

@@ -17,6 +17,8 @@ export interface LoadInput {
   readonly flags: Readonly<Record<string, string | boolean | undefined>>
   readonly env: Environment
   readonly cwd: string
+  /** `unused`: a secret that cannot be found is a warning, for commands that only read; default `needed` */
+  readonly secrets?: 'needed' | 'unused'
 }
 
 export interface LoadedSettings {
@@ -32,10 +34,12 @@ export class Values {
   readonly warnings: string[] = []
   readonly env: Environment
   readonly #given: ReadonlyMap<SettingName, Given>
+  readonly #needsSecrets: boolean
 
-  constructor(given: ReadonlyMap<SettingName, Given>, env: Environment) {
+  constructor(given: ReadonlyMap<SettingName, Given>, env: Environment, needsSecrets: boolean) {
     this.#given = given
     this.env = env
+    this.#needsSecrets = needsSecrets
   }
 
   get<Name extends SettingName>(name: Name): SettingValue<Name> {
@@ -50,9 +54,20 @@ export class Values {
   }
 
   problem(name: SettingName, message: string): void {
+    this.problems.push(this.#told(name, message))
+  }
+
+  /** A secret that only the running proxy has to find. */
+  missingSecret(name: SettingName, message: string): void {
+    if (this.#needsSecrets) return this.problem(name, message)
+    const told = this.#told(name, message)
+    this.warnings.push(`${told.where}: ${told.message}; the proxy does not start without it`)
+  }
+
+  #told(name: SettingName, message: string): SettingsProblem {
     const { key } = settingList.find((setting) => setting.name === name) ?? { key: name }
     const colon = message.startsWith('`') ? ':' : ''
-    this.problems.push({ where: this.where(name) ?? key, message: `\`${key}\`${colon} ${message}` })
+    return { where: this.where(name) ?? key, message: `\`${key}\`${colon} ${message}` }
   }
 }
 
@@ -85,7 +100,7 @@ export function loadSettings(input: LoadInput): LoadedSettings {
     const absolute = setting.kind.isPath && typeof value === 'string' ? resolve(input.cwd, value) : value
     given.set(setting.name, { value: absolute, where: 'default' })
   }
-  const values = new Values(given, input.env)
+  const values = new Values(given, input.env, input.secrets !== 'unused')
   const settings = build(values, file?.path)
   judgeSettings(settings, values)
   problems.push(...values.problems)

@@ -126,6 +126,8 @@ export class ClientConnections {
 
   #forget(socket: Socket, address: string): void {
     if (!this.#open.delete(socket)) return
+    // a closed handle keeps its socket until the next full collection; what served it need not wait with it
+    queueMicrotask(() => socket.removeAllListeners())
     const count = (this.#perClient.get(address) ?? 1) - 1
     if (count > 0) this.#perClient.set(address, count)
     else this.#perClient.delete(address)

@@ -195,6 +195,8 @@ async function join(context: IngressContext, admitted: Admitted, joined: Joined)
   })
   const result = await handle.done
   remove()
+  // a closed handle keeps its socket until the next full collection; the tunnel need not wait with it
+  joined.origin.removeAllListeners()
   context.gate.ended(admitted.exchange, { ...endingOf(result, closedBy), peerAddress: address?.text })
 }
 

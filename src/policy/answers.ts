@@ -10,6 +10,9 @@ import type { Policy, SettingRef } from './policy.ts'
 /** A decision before mode and revision are put to it. */
 export type Answer = Pick<Decision, 'verdict' | 'code' | 'reason' | 'rule' | 'obligations' | 'wildcard'>
 
+/** The end of every `ask`: as long as approvals are not open, it is a refusal. */
+export const needsApproval = 'so it needs an approval, and approvals are not open in this version'
+
 export const noObligations: Obligations = { inspect: 'none', raw: undefined, local: [] }
 
 export function deny(code: ErrorCode, reason: string, rule: RuleRef | undefined): Answer {
@@ -37,13 +40,13 @@ export function hostText(facts: Facts): string {
 export function deniedReason(facts: Facts, hit: Hit): string {
   const { rule } = hit
   if (rule.kind === 'list') return `${hostText(facts)} is on the denied list`
-  if (rule.kind === 'feed') return `${hostText(facts)} is on the denied list ${rule.file}`
+  if (rule.kind === 'feed') return `${hostText(facts)} is on the denied list ${baseName(rule.file)}`
   return `${hostText(facts)} is denied by rule ${rule.id}${because(hit)}`
 }
 
 export function askReason(facts: Facts, hit: Hit): string {
-  if (hit.rule.kind === 'list') return `${hostText(facts)} is on the review list, so it needs an approval`
-  return `rule ${hit.rule.id} asks for an approval of ${hostText(facts)}${because(hit)}`
+  if (hit.rule.kind === 'list') return `${hostText(facts)} is on the review list, ${needsApproval}`
+  return `rule ${hit.rule.id} asks for an approval of ${hostText(facts)}, and approvals are not open in this version${because(hit)}`
 }
 
 export function allowedReason(facts: Facts, hit: Hit): string {
@@ -59,7 +62,7 @@ export function unknownAnswer(policy: Policy, facts: Facts, verdict: Verdict, na
   const final = policy.managedOnly
   const rule = final ? settingRef('managed_allowed_domains_only', policy.settings.managedOnly) : settingRef('unknown', policy.settings.unknown)
   if (verdict === 'deny') return deny('not_allowed', what, rule)
-  if (verdict === 'ask') return ask(`${what}, so it needs an approval`, rule, noObligations)
+  if (verdict === 'ask') return ask(`${what}, ${needsApproval}`, rule, noObligations)
   return allow(`no rule names ${host}, and unknown hosts are allowed`, rule, noObligations, true)
 }
 
@@ -72,8 +75,13 @@ export function otherwiseAnswer(facts: Facts, hit: Hit, obligations: Obligations
   if (rule.otherwise === 'allow') {
     return allow(`rule ${rule.id} allows the other requests to ${hostText(facts)}`, ref, obligations, hit.wildcard)
   }
-  if (rule.otherwise === 'ask') return ask(`${reason}, so it needs an approval`, ref, obligations)
+  if (rule.otherwise === 'ask') return ask(`${reason}, ${needsApproval}`, ref, obligations)
   return deny(facts.upgrade === undefined ? 'request_not_allowed' : 'upgrade_not_allowed', reason, ref)
+}
+
+/** Clients are told no folders of this machine; the rule's `file` has the whole path. */
+function baseName(path: string): string {
+  return path.slice(path.lastIndexOf('/') + 1)
 }
 
 function because({ rule }: Hit): string {

@@ -2,7 +2,7 @@
 // the same policy. A single error anywhere means no policy at all; everything wrong is told at once.
 import { checkClashes } from './clashes.ts'
 import { runCases } from './cases.ts'
-import { checkBelowManaged, mayAllow, mergeSettings } from './layers.ts'
+import { checkBelowManaged, mayAllow, mergeSettings, warnOfOverruled } from './layers.ts'
 import { parsePolicyToml } from './policy-toml.ts'
 import { Positions } from './positions.ts'
 import type { Policy } from './policy.ts'
@@ -45,6 +45,7 @@ export function compilePolicy(
   const problems = new Problems(sources.map(({ path }) => path))
   const drafts = sources.flatMap((source) => readSource(source, problems) ?? [])
   checkIds(drafts)
+  warnOfOverruled(drafts)
   const belowManaged = checkBelowManaged(drafts)
   const builder = new RuleBookBuilder(drafts)
   for (const draft of drafts) {
@@ -83,13 +84,23 @@ function checkIds(drafts: readonly Draft[]): void {
   }
 }
 
+/**
+ * The revision is that of the files: by name, layer and content, so that the same files have the same one
+ * wherever they lie. What the settings reserve is left out: it cannot change while a proxy runs.
+ */
 function policyOf(sources: readonly SourceFile[], drafts: readonly Draft[], book: RuleBook, { reserved = [] }: CompileOptions): Policy {
   const fingerprint = new Fingerprint()
-  for (const { path, layer, text } of sources) for (const part of [path, layer, text]) fingerprint.addText(part)
+  for (const { path, layer, text } of sources) for (const part of [nameOf(path), layer, text]) fingerprint.addText(part)
   for (const { table } of book.feeds) fingerprint.addBytes(table.blob)
+  // the addresses of feeds stand in the index, and in no table of names
+  fingerprint.addText(book.index.patterns.filter(({ rule }) => book.rules[rule]?.kind === 'feed').map(({ text }) => text).join('\n'))
   const names = reserved.map(({ host, port }) => `${host.toLowerCase()}:${port ?? '*'}`)
-  for (const name of names) fingerprint.addText(name)
   return { revision: fingerprint.digest(), ...mergeSettings(drafts), ...book, reserved: new Set(names) }
+}
+
+/** A file within its folder; policy folders have no subfolders. */
+function nameOf(path: string): string {
+  return path.slice(path.lastIndexOf('/') + 1)
 }
 
 function checkCases(policy: Policy, problems: Problems): void {

@@ -3,7 +3,7 @@
 import { classifyAddress, cidrContains, parseCidr } from '../target/address.ts'
 import type { AddressClass, Cidr, IpAddress } from '../target/address.ts'
 import { allow, allowedReason, ask, askReason, deniedReason, deny, hostText } from './answers.ts'
-import { noObligations, otherwiseAnswer, settingRef, unknownAnswer } from './answers.ts'
+import { needsApproval, noObligations, otherwiseAnswer, settingRef, unknownAnswer } from './answers.ts'
 import type { Answer } from './answers.ts'
 import type { Obligations, Verdict } from './decision.ts'
 import type { Facts } from './facts.ts'
@@ -187,7 +187,7 @@ function unnamedAddress(policy: Policy, facts: Facts, ip: IpAddress, elsewhere: 
   if (closed) return deny('ip_denied', reason, rule)
   const final = policy.ipLiterals === 'deny' || (elsewhere !== undefined && policy.unknown === 'deny')
   if (final) return deny('ip_literal_denied', reason, rule)
-  return ask(`${reason}, so it needs an approval`, rule, noObligations)
+  return ask(`${reason}, ${needsApproval}`, rule, noObligations)
 }
 
 /** Local names and addresses are refused before anybody is asked or anything is resolved. */

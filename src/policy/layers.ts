@@ -49,8 +49,38 @@ export function mergeSettings(drafts: readonly Draft[]): Settings {
 
 /** One file that enforces is enough, and a managed file does unless it says monitor itself. */
 function mergeMode(drafts: readonly Draft[]): Policy['mode'] {
-  const enforcing = drafts.some(({ mode, file }) => mode === 'enforce' || (file.source.layer === 'managed' && mode !== 'monitor'))
-  return !enforcing && drafts.some(({ mode }) => mode === 'monitor') ? 'monitor' : 'enforce'
+  return !drafts.some(isEnforcing) && drafts.some(({ mode }) => mode === 'monitor') ? 'monitor' : 'enforce'
+}
+
+function isEnforcing({ mode, file }: Draft): boolean {
+  return mode === 'enforce' || (file.source.layer === 'managed' && mode !== 'monitor')
+}
+
+/** Warns of every `mode` and `unknown` that has no effect because another file is stricter. */
+export function warnOfOverruled(drafts: readonly Draft[]): void {
+  const enforcing = mergeMode(drafts) === 'enforce' ? drafts.find(isEnforcing) : undefined
+  const managedOnly = drafts.find((draft) => draft.managedOnly === true)
+  const strictest = strictestOf(drafts, (draft) => draft.unknown, strictness)
+  for (const draft of drafts) {
+    if (draft.mode === 'monitor' && enforcing !== undefined) {
+      warnOfIdle(draft, 'mode', 'monitor', enforcing.mode === 'enforce' ? `${placeOf(enforcing, 'mode')} says enforce` : `the managed file \`${enforcing.file.source.path}\` does not say monitor`)
+    }
+    if (draft.unknown === undefined) continue
+    if (managedOnly !== undefined && draft.unknown !== 'deny') {
+      warnOfIdle(draft, 'unknown', draft.unknown, `\`managed_allowed_domains_only\` at ${placeOf(managedOnly, 'managed_allowed_domains_only')} denies them`)
+    } else if (strictest !== undefined && draft.unknown !== strictest.value) {
+      warnOfIdle(draft, 'unknown', draft.unknown, `${placeOf(strictest.draft, 'unknown')} says ${strictest.value}`)
+    }
+  }
+}
+
+function warnOfIdle({ file, tablePath }: Draft, key: string, value: string, why: string): void {
+  file.warning([...tablePath, key], `\`${key} = "${value}"\` has no effect: ${why}`)
+}
+
+function placeOf(draft: Draft, key: string): string {
+  const { file, line } = refOf(draft, key)
+  return `${file}:${line}`
 }
 
 /**

@@ -6,7 +6,8 @@ import type { Verdict } from './decision.ts'
 import { parseFeed } from './feed.ts'
 import { feedKey } from './feed-paths.ts'
 import { LongList } from './long-lists.ts'
-import { coversBelow, coversName, NameTableBuilder } from './name-table.ts'
+import { ruleAt } from './hits.ts'
+import { coversBelow, coversName, entriesAround, entryAt, NameTableBuilder } from './name-table.ts'
 import { parseHostPattern } from './pattern.ts'
 import type { HostPattern } from './pattern.ts'
 import { PatternIndexBuilder } from './pattern-index.ts'
@@ -49,6 +50,16 @@ interface ListBuilder {
   readonly segments: { start: number; rule: number }[]
 }
 
+/** An entry that says what another one says. */
+interface Repeat {
+  readonly draft: Draft
+  readonly at: Path
+  readonly entry: string
+  readonly verdict: Verdict
+  readonly name: string
+  readonly flags: number
+}
+
 /** A pattern of a list that is no plain name. */
 interface Listed {
   readonly pattern: HostPattern
@@ -67,6 +78,7 @@ export class RuleBookBuilder {
   readonly #feeds: Feed[] = []
   readonly #cases: PolicyCase[] = []
   readonly #lists: Record<Verdict, ListBuilder>
+  readonly #repeats: Repeat[] = []
   #count = 0
   #feedNames = 0
 
@@ -107,16 +119,29 @@ export class RuleBookBuilder {
       const { names, segments } = this.#lists[verdict]
       return { table: names.finish(), segments }
     }
+    const lists = { deny: list('deny'), ask: list('ask'), allow: list('allow') }
+    for (const repeat of this.#repeats) this.#warnOfRepeat(repeat, lists[repeat.verdict])
     return {
       rules: this.#rules,
       index: this.#index.finish(),
-      lists: { deny: list('deny'), ask: list('ask'), allow: list('allow') },
+      lists,
       feeds: this.#feeds,
       neverIntercept: this.#never.finish(),
       cases: this.#cases,
       ruleCount: this.#count,
       feedNames: this.#feedNames,
     }
+  }
+
+  /** Where the other entry stands is known once the table is whole. */
+  #warnOfRepeat({ draft, at, entry, name, flags }: Repeat, list: NameList): void {
+    const first = entriesAround(list.table, name).find((offset) => {
+      const other = entryAt(list.table, offset)
+      return other.name === name && other.flags === flags
+    })
+    const rule = first === undefined ? undefined : this.#rules[ruleAt(list, first)]
+    if (first === undefined || rule === undefined) return
+    draft.file.warning(at, `\`${entry}\` is on \`${rule.id}\` at ${rule.file}:${entryAt(list.table, first).line} already`)
   }
 
   #push(rule: Rule): number {
@@ -149,7 +174,7 @@ export class RuleBookBuilder {
         const added = names.addPlainText(entry, nameStart, flags, lineOf(i))
         if (added === 'added') this.#count++
         else if (added === 'repeated' && repeated++ < maxRepeated) {
-          file.warning([...at, i], `\`${entry}\` is in a \`${key}\` already`)
+          this.#repeats.push({ draft, at: [...at, i], entry, verdict, name: entry.slice(nameStart).toLowerCase(), flags })
         }
         if (added !== 'odd') continue
       }
@@ -199,7 +224,7 @@ export class RuleBookBuilder {
     if (isName && (verdict !== 'allow' || effectivePorts === 'default')) {
       const flags = scope.kind === 'exact' ? coversName : scope.kind === 'below' ? coversBelow : coversName | coversBelow
       if (!this.#lists[verdict].names.addName(scope.name, flags, line)) {
-        file.warning(at, `\`${text}\` is in such a list already`)
+        this.#repeats.push({ draft, at, entry: text, verdict, name: scope.name, flags })
       }
     } else this.#index.add(scope, { rule, text, line, ports: effectivePorts })
     // beside all ports, the written one is named, which opens even a port of the never-list

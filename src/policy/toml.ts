@@ -23,8 +23,10 @@ export function parseToml(text: string): { readonly table: TomlTable } | { reado
   } catch (error) {
     if (!(error instanceof TomlError)) throw error
     const [first = ''] = error.message.split('\n', 1)
-    const message = `not valid TOML: ${first.replace(/^Invalid TOML document: /, '')}`
     const line = text.split('\n', error.line)[error.line - 1] ?? ''
+    // a string without its closing quote runs into the end of the line, which is a control character
+    const open = /control characters/.test(first) && error.column > line.trimEnd().length ? ' (is the string closed?)' : ''
+    const message = `not valid TOML: ${first.replace(/^Invalid TOML document: /, '')}${open}`
     return { fault: { line: error.line, column: error.column, message, text: line.trim().slice(0, 100) } }
   }
 }

@@ -94,7 +94,7 @@ t.test('verify says that the journal is intact, and where it ends', async (t) =>
   const dir = await journaled(t)
   const { code, text } = await run(dir, 'verify')
   t.equal(code, 0)
-  t.match(text, /the journal is intact: records 1 to 3, 3 in 1 segments\nhash of record 3: [0-9a-f]{64}\n/)
+  t.match(text, /the journal is intact: records 1 to 3, 3 in 1 segment\nhash of record 3: [0-9a-f]{64}\n/)
   t.match(JSON.parse((await run(dir, 'verify', '--json')).text), { ok: true, records: 3, first_seq: 1, last_seq: 3, fault: null })
 })
 
@@ -116,7 +116,7 @@ t.test('tail counts lines that are no valid records', async (t) => {
   writeFileSync(path, readFileSync(path, 'latin1').replace('pastebin.com', 'pastebin.org'))
   const { text, errors } = await run(dir, 'tail')
   t.strictSame(requestIds(text), ['r-1', 'r-3'])
-  t.match(errors, /1 lines are no valid records/)
+  t.match(errors, /1 line is no valid record/)
 })
 
 t.test('a folder without a journal is said, and ends with 1', async (t) => {
@@ -126,7 +126,7 @@ t.test('a folder without a journal is said, and ends with 1', async (t) => {
     t.equal(code, 1)
     t.match(errors, /there is no journal in/)
   }
-  t.match(JSON.parse((await run(dir, 'verify', '--json')).text), { ok: false, records: 0 })
+  t.match(JSON.parse((await run(dir, 'verify', '--json')).text), { ok: false, records: 0, fault: { file: join(dir, 'journal'), what: 'there is no journal here' } })
 })
 
 t.test('a wrong command line is a usage error', async (t) => {

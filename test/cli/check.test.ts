@@ -105,6 +105,51 @@ t.test('allow_local_binding is warned about where a listener is not on loopback'
   t.match(out, 'policies/10-a.toml:2:1: warning: `allow_local_binding` opens nothing')
 })
 
+t.test('a rule that looks inside https is warned of once, and one for plain http is not', async (t) => {
+  const rule = (id: string, hosts: string, more = 'methods = ["GET"]') => `[[network.rules]]\nid = "${id}"\nhosts = ${hosts}\n${more}\nverdict = "allow"\n`
+  const { run } = await policyFolder(t, checkCommand, {
+    'policies/10-a.toml': rule('both', '["a.example", "b.example"]') + rule('plain', '["c.example:80"]') + rule('open', '["d.example"]', ''),
+  })
+  const { code, out } = await run()
+  t.equal(code, 0)
+  t.match(out, /policies\/10-a\.toml:1:1: warning: https to `a\.example` and 1 more is refused with intercept_required in this version, because rule `both`/)
+  t.match(out, /; 1 warning\n$/)
+})
+
+t.test('a mode or unknown that a stricter file overrules is told, with the place of that one', async (t) => {
+  const { run } = await policyFolder(t, checkCommand, {
+    'policies/10-a.toml': '[network]\nmode = "enforce"\nunknown = "deny"\n',
+    'policies/20-b.toml': '[network]\nmode = "monitor"\nunknown = "ask"\n',
+  })
+  const { out } = await run()
+  t.match(out, /policies\/20-b\.toml:2:\d+: warning: `mode = "monitor"` has no effect: \S*policies\/10-a\.toml:2 says enforce/)
+  t.match(out, /policies\/20-b\.toml:3:\d+: warning: `unknown = "ask"` has no effect: \S*policies\/10-a\.toml:3 says deny/)
+  t.match(out, /; 2 warnings\n$/)
+})
+
+t.test('a repeated entry is told with the place of the other one', async (t) => {
+  const { run } = await policyFolder(t, checkCommand, {
+    'policies/10-a.toml': 'network.allowed_domains = [\n"a.example",\n"*.b.example",\n]\n',
+    'policies/20-b.toml': 'network.allowed_domains = ["*.b.example", "a.example"]\n',
+  })
+  const { out } = await run()
+  t.match(out, /20-b\.toml:1:\d+: warning: `a\.example` is on `allowed_domains` at \S*10-a\.toml:2 already/)
+  t.match(out, /20-b\.toml:1:\d+: warning: `\*\.b\.example` is on `allowed_domains` at \S*10-a\.toml:3 already/)
+})
+
+t.test('a string that is not closed is asked about', async (t) => {
+  const { run } = await policyFolder(t, checkCommand, { 'policies/10-a.toml': 'network.unknown = "deny\n' })
+  t.match((await run()).err, /10-a\.toml:1:\d+: error: not valid TOML: .*\(is the string closed\?\)/)
+})
+
+t.test('a header variable that is not set here is no matter', async (t) => {
+  const { run } = await policyFolder(t, checkCommand, {
+    'policies/10-a.toml': 'network.unknown = "deny"\n',
+    'sallyport.toml': '[otel.exporter.otlp-http]\nendpoint = "http://127.0.0.1:4318/v1/logs"\nprotocol = "json"\nheaders = { a = "${SALLYPORT_TEST_NOWHERE_SET}" }\n',
+  })
+  t.match(await run(), { code: 0, err: '' })
+})
+
 t.test('wrong settings are an error, and the help has examples', async (t) => {
   const { run } = await policyFolder(t, checkCommand, { 'policies/10-a.toml': '', 'sallyport.toml': 'lisen = "x"\n' })
   t.match(await run(), { code: 1, err: /sallyport\.toml:1:1: error: / })

@@ -21,7 +21,7 @@ const judged = (check: string, env: Record<string, string>): Finding | undefined
 t.test('where nothing gets out every check is ok and says what was tried', async (t) => {
   const findings = await escapes({})
   t.same(findings.map(({ name }) => name), ['direct_tcp', 'direct_name', 'direct_ipv6', 'dns_udp', 'dns_tcp', 'dns_system', 'cloud_metadata'])
-  for (const { name, status, remedy } of findings) t.same([status, remedy], ['ok', undefined], name)
+  for (const { name, status, remedy } of findings) t.same([status, remedy], [name === 'direct_name' ? 'skip' : 'ok', undefined], name)
   t.match(findings[0]?.detail, /does not get out \(192\.0\.2\.1:443: no answer\)/)
 })
 
@@ -35,7 +35,7 @@ t.test('each way out fails its own check alone, and says how to close it', async
     ['cloud_metadata', { tcp: ['169.254.169.254:80'] }],
   ]
   for (const [name, network] of ways) {
-    const open = (await escapes(network)).filter(({ status }) => status !== 'ok')
+    const open = (await escapes(network)).filter(({ status }) => status === 'warn' || status === 'fail')
     t.same(open.map((finding) => [finding.name, finding.status]), [[name, 'fail']])
     t.match(open[0]?.detail, /gets out/)
     t.ok(open[0]?.remedy)
@@ -49,7 +49,7 @@ t.test('a name that resolves here is tried at its address', async (t) => {
 
 t.test('where the proxy itself must get out, a way out is a warning', async (t) => {
   const findings = await escapes({ tcp: ['192.0.2.1:443'] }, undefined, 'warn')
-  t.equal(findings[0]?.status, 'warn')
+  t.match(findings[0], { status: 'warn', remedy: /expected where the proxy runs/ })
 })
 
 t.test('the answer of the proxy says whether it gets out', async (t) => {

@@ -101,6 +101,15 @@ t.test('settings that are wrong are findings, not a crash', async (t) => {
   t.match(found.checks.find(({ name }) => name === 'settings'), { status: 'fail', detail: /sallyport\.toml:1:1: there is no setting `lissten`/ })
 })
 
+t.test('a variable of a header that is not set here is a warning, and the other checks are made', async (t) => {
+  const cwd = t.testdir({ 'sallyport.toml': '[dns]\nresolv_conf = "resolv.conf"\nhosts = "hosts"\n[otel.exporter.otlp-http]\nendpoint = "http://127.0.0.1:4318/v1/logs"\nprotocol = "json"\nheaders = { a = "${NOPE}" }\n', 'resolv.conf': '', hosts: '' })
+  const io = fakeIo(cwd)
+  await doctorCommand({ env: {}, execArgv: [] }, { probes: fakeProbes() }).run(['--only', 'setup', '--json'], io)
+  const found: Report = JSON.parse(io.stdout())
+  t.match(found.checks.find(({ name }) => name === 'settings'), { status: 'warn', detail: /NOPE, which is not set/ })
+  t.ok(found.checks.some(({ name }) => name === 'data_folder'))
+})
+
 t.test('a dangerous environment and an old Node are failures', async (t) => {
   const { report: found } = await report(t, ['--only', 'setup'], { NODE_TLS_REJECT_UNAUTHORIZED: '0' }, {})
   t.match(found.checks.find(({ name }) => name === 'environment'), { status: 'fail', detail: /NODE_TLS_REJECT_UNAUTHORIZED/ })

@@ -82,7 +82,7 @@ export function fakeProcess(options: FakeProcessOptions = {}): FakeProcess {
         },
         reload: async () => {
           calls.push('reload')
-          await options.app?.reload?.()
+          return (await options.app?.reload?.()) ?? 'unchanged'
         },
       }
     },

@@ -83,6 +83,14 @@ t.test('an unknown option of any command ends with 2 and points at its help', as
   }
 })
 
+t.test('a misspelt option of any command is named, with the one that was meant', async (t) => {
+  for (const argv of [['why', '--jsn'], ['explain', '--metod', 'GET', 'a.test'], ['audit', 'tail', '--folow'], ['check', '--polices', 'x'], ['doctor', '--poxy', 'x']]) {
+    const io = fakeIo(t.testdir({}))
+    t.equal(await runCli(argv, io, fakeProcess()), 2)
+    t.match(io.stderr(), /there is no option `--\w+`, did you mean `--(?:json|method|follow|policies|proxy)`\?/, argv.join(' '))
+  }
+})
+
 t.test('the process hands over argv and gives back the exit code', async (t) => {
   const run = (...argv: string[]) => spawnSync(process.execPath, [join(root, 'bin/sallyport.js'), ...argv], { encoding: 'utf8' })
   t.match(run('--version'), { status: 0, stdout: `sallyport ${version()}\n`, stderr: '' })

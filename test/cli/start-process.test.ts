@@ -64,6 +64,16 @@ t.test('SIGINT ends it with 0 as well, and the banner is for people', async (t) 
   t.equal(await running.ended, 0)
 })
 
+t.test('a signal that arrives twice at once is one: it drains, and ends with 0', async (t) => {
+  const running = start(t, ['--json'])
+  await opened(running)
+  running.child.kill('SIGINT')
+  running.child.kill('SIGTERM')
+  t.equal(await running.ended, 0)
+  t.match(running.stderr(), /what is in flight may finish/)
+  t.notMatch(running.stderr(), /stopping at once/)
+})
+
 t.test('a port that is taken ends it with 1 and says which and what to do', async (t) => {
   const other = createServer()
   other.listen(0, '127.0.0.1')

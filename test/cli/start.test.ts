@@ -135,6 +135,30 @@ t.test('a reload is asked of the app, and a failing one leaves the process runni
   t.same(deps.calls, ['start', 'reload', 'drain'])
 })
 
+t.test('what a reload came to is logged, a rejected one as an error', async (t) => {
+  for (const [outcome, level] of [['reloaded', 'info'], ['unchanged', 'info'], ['rejected', 'error']] as const) {
+    const stop = new AbortController()
+    const opened = Promise.withResolvers<void>()
+    const app = {
+      start: async () => {
+        queueMicrotask(opened.resolve)
+        return listening
+      },
+      reload: async () => outcome,
+    }
+    const deps = fakeProcess({ app })
+    const io = fakeIo(t.testdir({}), { signal: stop.signal })
+    const running = runCli(['start'], io, deps)
+    await opened.promise
+    await new Promise(setImmediate)
+    deps.reload()
+    await new Promise(setImmediate)
+    t.match(JSON.parse(io.stderr().trim()), { level, outcome, msg: /policies again on request: / })
+    stop.abort('SIGTERM')
+    await running
+  }
+})
+
 t.test('what cannot be opened is closed again, and ends with 1 and what to do', async (t) => {
   const io = fakeIo(t.testdir({}))
   const deps = fakeProcess({ app: { start: () => Promise.reject(systemError('EADDRINUSE', 3128)) } })

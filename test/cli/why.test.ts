@@ -6,6 +6,9 @@ import { nextStep } from '../../src/cli/next-step.ts'
 import type { CommandIo } from '../../src/cli/run.ts'
 import { whyCommand } from '../../src/cli/why.ts'
 import { errorTable } from '../../src/errors.ts'
+import { parseCase } from '../../src/policy/cases.ts'
+import { compilePolicy } from '../../src/policy/compile.ts'
+import { evaluate } from '../../src/policy/evaluate.ts'
 import { allowed, denied, folder, openTestJournal, redaction, subject } from '../audit/fixture.ts'
 
 async function run(dir: string, ...argv: string[]): Promise<{ code: number; text: string; errors: string }> {
@@ -55,7 +58,7 @@ t.test('a host may be given as a URL, with port, dot or capitals, or as a patter
 })
 
 t.test('a failure that was no verdict is not called policy', async (t) => {
-  t.match((await run(await journaled(t), 'down.example.com')).text, /this is no policy: the destination or the way to it failed/)
+  t.match((await run(await journaled(t), 'down.example.com')).text, /why {6}the destination refused the connection \(connection_refused\)\n[^]*next {5}the policy allowed this; the destination failed/)
 })
 
 t.test('monitor mode says that it went through and what enforce mode would say', async (t) => {
@@ -79,6 +82,38 @@ t.test('without a journal why ends with 1, and with two hosts it is a usage erro
   const dir = folder(t)
   t.equal((await run(dir)).code, 1)
   await t.rejects(run(dir, 'a.test', 'b.test'), { name: 'UsageError' })
+})
+
+t.test('the next step names the host, the rule and the line to paste', async (t) => {
+  const unknown = { id: 'unknown', file: 'policies/10-default.toml', line: '9' }
+  t.match(nextStep('not_allowed', { host: 'new.test', port: '443', rule: unknown }), '`network.allowed_domains = ["new.test"]` into a new file policies/50-allowed.toml')
+  t.match(nextStep('approval_unavailable', { host: 'new.test', port: '8443', rule: unknown }), '["new.test:8443"]')
+  t.match(nextStep('approval_unavailable', { host: 'r.test', rule: { ...unknown, id: 'review_domains' } }), 'until its entry at policies/10-default.toml:9 goes')
+  t.match(nextStep('approval_unavailable', { host: 'r.test', rule: { ...unknown, id: 'mine' } }), 'rule mine at policies/10-default.toml:9')
+  t.match(nextStep('intercept_required', { host: 'api.test', rule: { ...unknown, id: 'api' } }), /out of rule api at policies\/10-default\.toml:9: then the tunnel is opaque.*does not help/)
+  t.match(nextStep('ip_denied', { host: '127.0.0.1', port: '8081' }), '`hosts = ["127.0.0.1:8081"]`')
+  t.match(nextStep('ip_literal_denied', { host: '2001:db8::7', port: '443' }), '`hosts = ["[2001:db8::7]:443"]`')
+  t.match(nextStep('ip_denied', { host: 'intranet.test', port: '443' }), '`local`')
+})
+
+t.test('what is pasted as the next step says is a policy that opens the host', async (t) => {
+  for (const [host, port, line] of [['new.test', '443', 0], ['127.0.0.1', '8081', 1]] as const) {
+    const [, pasted = ''] = /`((?:network\.|hosts)[^`]*)`/.exec(nextStep('not_allowed', { host, port })) ?? []
+    const text = line === 0 ? `${pasted}\n` : `[[network.rules]]\nid = "x"\n${pasted}\nverdict = "allow"\n`
+    const { policy, problems } = compilePolicy([{ path: 'p.toml', text, layer: 'policy' }], new Map())
+    t.same(problems, [])
+    if (policy === undefined) return
+    const facts = parseCase(`CONNECT ${host}:${port}`)
+    t.ok(!('wrong' in facts) && evaluate(policy, facts, 0).verdict === 'allow', pasted)
+  }
+})
+
+t.test('a request without a known path leaves no space at the end of its line', async (t) => {
+  const dir = folder(t)
+  const journal = await openTestJournal(t, dir)
+  await journal.append(decisionEvent({ ...subject, protocol: 'http', method: 'GET', path: undefined }, denied, 'policy', redaction))
+  await journal.close()
+  t.match((await run(dir)).text, /^\S+ {2}GET\n/)
 })
 
 t.test('there is a next step for every code', async (t) => {

@@ -13,6 +13,15 @@ function load(t: Test, file: string, env: Record<string, string> = {}): LoadedSe
 const otlp = (lines: string): string => `[otel.exporter.otlp-http]\n${lines}\n`
 const messages = ({ problems }: LoadedSettings): string[] => problems.map(({ message }) => message)
 
+t.test('a secret that only the proxy needs is a warning for commands that read', async (t) => {
+  const cwd = t.testdir({ 'sallyport.toml': '[otel.exporter.otlp-http]\nendpoint = "http://127.0.0.1/v1/logs"\nprotocol = "json"\nheaders = { a = "${NOPE}" }\n[upstream_proxy]\nurl = "http://proxy.example:3128"\nusername = "u"\npassword_env = "PW"\n' })
+  const { settings, problems, warnings } = loadSettings({ flags: {}, env: {}, cwd, secrets: 'unused' })
+  t.same(problems, [])
+  t.ok(settings)
+  t.match(warnings, [/^sallyport\.toml:4:\d+: .*NOPE, which is not set; the proxy does not start without it/, /PW, which is not set/])
+  t.equal(loadSettings({ flags: {}, env: {}, cwd }).problems.length, 2)
+})
+
 t.test("[otel] reads as in Codex's configuration", async (t) => {
   const file = '[otel]\nenvironment = "staging"\nlog_user_prompt = true\n[otel.exporter.otlp-http]\nendpoint = "https://otel.example/v1/logs"\nprotocol = "json"\nheaders = { "X-Key" = "${KEY}-1" }\n'
   const { settings, warnings } = load(t, file, { KEY: 'secret' })

@@ -99,6 +99,8 @@ t.test('a file that is not valid keeps the last good policy, fails readiness and
     writeFileSync(proxy.policyFile, text)
     await seen(proxy, 'sallyport.policy.rejected', before + 1)
     t.equal(await ready(), 503)
+    t.match(await (await fetch(`${proxy.ops}/readyz`)).text(), /10-test\.toml:\d+\)/, 'it says where')
+    t.match(proxy.log.at(-1), /10-test\.toml:\d+:\d+: .*the last good policy, revision [\da-f]{12}, stays; run `sallyport check`/)
     const client = await WireClient.open(proxy.port)
     client.send(request(origin.port, '/', 'Connection: close\r\n'))
     t.match(await client.closed(), /^HTTP\/1\.1 200 /, 'what was allowed still is')

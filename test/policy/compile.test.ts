@@ -39,8 +39,15 @@ t.test('the revision is 12 hexadecimal digits and changes with anything that was
   const first = revision(base, 'a.example\n')
   t.match(first, /^[0-9a-f]{12}$/)
   t.equal(revision(base, 'a.example\n'), first)
-  const others = [revision(`${base}\n`, 'a.example\n'), revision(base.replace('deny', 'ask'), 'a.example\n'), revision(base, 'b.example\n'), revision(base, 'a.example\n', 'managed'), revision(base, 'a.example\n', 'policy', [{ host: 'x', port: 1 }])]
-  t.equal(new Set([first, ...others]).size, 6)
+  const others = [revision(`${base}\n`, 'a.example\n'), revision(base.replace('deny', 'ask'), 'a.example\n'), revision(base, 'b.example\n'), revision(base, 'a.example\n', 'managed'), revision(base, 'a.example\n192.0.2.7\n'), revision(base, 'a.example\n192.0.2.8\n')]
+  t.equal(new Set([first, ...others]).size, 7)
+  t.equal(revision(base, 'a.example\n', 'policy', [{ host: 'x', port: 1 }]), first, 'what the settings reserve is no part of the policy')
+})
+
+t.test('the same files have the same revision wherever they lie, and another one by another name', async (t) => {
+  const revision = (path: string): string => compilePolicy([source('network.unknown = "deny"\n', path)], new Map()).policy?.revision ?? ''
+  t.equal(revision('/etc/sallyport/policies/10-a.toml'), revision('policies/10-a.toml'))
+  t.not(revision('policies/10-b.toml'), revision('policies/10-a.toml'))
 })
 
 t.test('every key of the Codex table is known, typed, and handled as it says', async (t) => {

@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict'
 import * as fc from 'fast-check'
 import t from 'tap'
+import { evaluate } from '../../src/policy/evaluate.ts'
+import { parseCase } from '../../src/policy/cases.ts'
+import { compilePolicy } from '../../src/policy/compile.ts'
 import { parseFeed } from '../../src/policy/feed.ts'
 import { entryAt, entryOffsets } from '../../src/policy/name-table.ts'
 
@@ -32,4 +35,13 @@ t.test('a feed that is larger than the sample of its lines holds them all', asyn
   t.equal(table.count, 40_300)
   t.equal(faultCount, 0)
   t.equal(entryAt(table, [...entryOffsets(table)].at(-1) ?? 0).line, 40_300)
+})
+
+t.test('a denial by a feed is told with the name of its file alone, and its rule with the whole path', async (t) => {
+  const path = '/etc/sallyport/policies/10-a.toml'
+  const sources = [{ path, layer: 'policy', text: '[network]\ndenied_domains_files = [{ path = "feeds/bad.txt" }]\n' }] as const
+  const { policy } = compilePolicy(sources, new Map([['/etc/sallyport/policies/feeds/bad.txt', new TextEncoder().encode('bad.example\n')]]))
+  const facts = parseCase('CONNECT bad.example:443')
+  if (policy === undefined || 'wrong' in facts) throw new Error('the case is wrong')
+  t.match(evaluate(policy, facts, 0), { reason: 'bad.example is on the denied list bad.txt', rule: { file: '/etc/sallyport/policies/feeds/bad.txt' } })
 })
