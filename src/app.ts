@@ -70,6 +70,7 @@ class ProxyApp implements App {
   readonly #tally = new Tally()
   readonly #startedMs: number
   #exporter: Exporter | undefined
+  #reservedTimer: NodeJS.Timeout | undefined
   #revision: string | undefined
   #isDraining = false
   #stopping: Promise<void> | undefined
@@ -95,6 +96,7 @@ class ProxyApp implements App {
       clock,
       surroundings: () => this.#places.surroundings(),
       nameBudget: new NameBudget(clock, settings.limits.newNamesPerMinute),
+      usesParent: settings.upstreamProxy !== undefined,
       parentResolves: settings.upstreamProxy?.resolve === 'parent',
       onFault,
       onVerdict: (verdict, code) => this.#tally.count(verdict, code),
@@ -129,6 +131,7 @@ class ProxyApp implements App {
       const lines = errors.map((problem) => `  ${problem.file}:${problem.line}:${problem.column}: ${problem.message}`)
       throw new Error(`the policy is not valid, and nothing is started without one\n${lines.join('\n')}\nrun \`sallyport check\` for the lines themselves`)
     }
+    await this.#followReserved()
     this.#startExporter()
     const { listen } = this.#settings
     const opened = await this.#front.listen(listen.host, listen.port)
@@ -172,6 +175,7 @@ class ProxyApp implements App {
     } else {
       await this.#front.idle()
     }
+    clearInterval(this.#reservedTimer)
     await this.#policies.close()
     this.#forwarder.close()
     this.#resolver.close()
@@ -211,6 +215,18 @@ class ProxyApp implements App {
       if (this.#revision !== undefined) this.#deps.log.error({ revision: this.#revision }, rejectedText(problems, this.#revision))
       void this.#append(policyRejectedEvent({ revision: this.#revision, problems: problems.filter((problem) => problem.severity === 'error') }))
     })
+  }
+
+  /** The names of the collector and the parent proxy may move; agents reach them by no name. */
+  async #followReserved(): Promise<void> {
+    const reserved = reservedDestinations(this.#settings)
+    if (reserved.length === 0) return
+    try {
+      await this.#places.follow(reserved, async (name) => (await this.#resolver.resolve(name)).addresses)
+    } catch (error) {
+      this.#deps.log.warn({ error: error instanceof Error ? error.message : String(error) }, 'the name of the collector or the parent proxy does not resolve; agents are kept from it by that name alone')
+    }
+    this.#reservedTimer ??= setInterval(() => void this.#followReserved(), reservedEveryMs).unref()
   }
 
   #startExporter(): void {
@@ -281,3 +297,4 @@ class ProxyApp implements App {
 }
 
 const exporterDrainMs = 5_000
+const reservedEveryMs = 30_000

@@ -30,6 +30,7 @@ export const errorTable = {
   reserved_destination: { status: 403, proxyStatus: 'http_request_denied', xProxyError: 'blocked-by-policy', text: 'the proxy itself reports to this destination, so agents may not reach it', retryable: false },
   policy_unavailable: { status: 403, proxyStatus: 'proxy_configuration_error', xProxyError: 'blocked-by-policy', text: 'no valid policy is loaded, so nothing is allowed', retryable: true },
   obligation_conflict: { status: 403, proxyStatus: 'proxy_configuration_error', xProxyError: 'blocked-by-policy', text: 'the rules of this host ask for things that exclude each other', retryable: false },
+  parent_forbidden: { status: 403, proxyStatus: 'proxy_configuration_error', xProxyError: 'blocked-by-policy', text: 'the policy forbids the parent proxy that process settings name, so nothing is allowed', retryable: false },
   // addresses: what a name turned out to be
   ip_denied: { status: 403, proxyStatus: 'destination_ip_prohibited', xProxyError: 'blocked-by-allowlist', text: 'the address is local, private, reserved or denied', retryable: false },
   dns_mixed: { status: 403, proxyStatus: 'destination_ip_prohibited', xProxyError: 'blocked-by-allowlist', text: 'the name answers with a forbidden address among others', retryable: false },

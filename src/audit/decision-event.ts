@@ -4,11 +4,10 @@ import { errorTable, type ErrorCode } from '../errors.ts'
 import type { Decision, RuleRef, Verdict } from '../policy/decision.ts'
 import type { AuditEvent, Severity } from './event.ts'
 import type { EventSubject } from './event-subject.ts'
-import { requestJson, shownHost, subjectJson } from './event-subject.ts'
+import { requestJson, shownHost, shownReason, subjectJson } from './event-subject.ts'
 import { cappedJson, inOnePiece, isPlain, jsonNumber, jsonText } from './json-text.ts'
 import { PreparedEvent } from './prepared-event.ts'
 import type { Redaction } from './redaction.ts'
-import { scrubText } from './redaction.ts'
 
 export type { EventSubject } from './event-subject.ts'
 
@@ -50,7 +49,6 @@ const stageJson = {
   address: ',"sallyport.stage":"address"',
   tls: ',"sallyport.stage":"tls"',
 } as const
-const maxReason = 1024
 const maxRuleField = 1024
 
 type Answer = Pick<Decision, 'verdict' | 'code' | 'reason' | 'rule' | 'revision' | 'monitored'>
@@ -60,9 +58,9 @@ export function decisionEvent(subject: EventSubject, decision: Answer, stage: De
   const { verdict, code, rule, monitored } = decision
   const host = shownHost(subject)
   const hostJson = jsonText(host)
-  const reason = scrubText(decision.reason, maxReason)
+  const reason = shownReason(decision.reason, subject, redaction)
   const reasonJson = jsonText(reason)
-  const said = monitored === undefined ? reason : scrubText(monitored.reason, maxReason)
+  const said = monitored === undefined ? reason : shownReason(monitored.reason, subject, redaction)
   const saidJson = monitored === undefined ? reasonJson : jsonText(said)
   const where = place(monitored === undefined ? rule : monitored.rule)
   const attributes = subjectJson(subject, hostJson) + requestJson(subject, redaction)

@@ -1,6 +1,7 @@
 // Who asked for what: the attributes that events of an exchange share, as JSON text. Pure. Fields are cut
 // to the caps of docs/events.md; nothing here may hold a credential, a cookie or a query value.
 import type { Principal } from '../policy/facts.ts'
+import { authorityOnly } from '../target/quoted.ts'
 import type { Redaction } from './redaction.ts'
 import { cappedJson, inOnePiece, jsonNumber, jsonText } from './json-text.ts'
 import { redactUrl, scrubText } from './redaction.ts'
@@ -28,6 +29,9 @@ export interface EventSubject {
 const maxHost = 253
 const maxUserAgent = 512
 const maxLabel = 256
+const maxReason = 1024
+// what came from a request stands in backticks in a refusal's reason, and holds none itself
+const quotation = /`([^`]*)`/g
 const maxMethod = 64
 
 /** JSON members that every event about the subject carries; `hostJson` is its `shownHost`. */
@@ -75,12 +79,25 @@ export function requestJson(subject: EventSubject, redaction: Redaction): string
     if (path !== undefined) json += `,"url.path":"${jsonText(path)}"`
     if (query !== undefined) json += `,"url.query":"${jsonText(query)}"`
   }
-  return userAgent === undefined ? json : `${json},"user_agent.original":"${cappedJson(userAgent, maxUserAgent)}"`
+  return userAgent === undefined ? json : `${json},"user_agent.original":"${jsonText(scrubText(userAgent, maxUserAgent))}"`
 }
 
-/** The host as it may be shown: the one that was matched, or, where none could be parsed, what may be said
- * of a target that may be a whole URL with credentials in it. */
+/** The host as it may be shown: the one that was matched, or, where none could be parsed, the authority of a
+ * target that may be a whole URL with credentials in it. */
 export function shownHost({ host, port }: EventSubject): string {
-  if (port === 0) return scrubText(host, maxHost)
+  if (port === 0) return scrubText(authorityOnly(host), maxHost)
   return host.length <= maxHost ? host : host.slice(0, maxHost)
+}
+
+/** Why, in a sentence that may repeat what was asked for: of that it keeps what the event may say elsewhere. */
+export function shownReason(reason: string, subject: EventSubject, redaction: Redaction): string {
+  const { host, port, path } = subject
+  let shown = reason
+  if (port === 0) {
+    const isTorn = authorityOnly(host).endsWith('***')
+    shown = reason.replace(quotation, (_, text: string) => (isTorn ? '`***`' : `\`${authorityOnly(text)}\``))
+  } else if (path !== undefined && path.length > 1 && reason.includes(path)) {
+    shown = reason.replaceAll(path, () => redactUrl(path, undefined, redaction).path ?? '/...')
+  }
+  return scrubText(shown, maxReason)
 }

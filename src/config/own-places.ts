@@ -8,10 +8,16 @@ import { parseAuthority } from '../target/authority.ts'
 
 const interfacesMaxAgeMs = 5_000
 
+export interface ReservedDestination {
+  readonly host: string
+  readonly port: number
+}
+
 export class OwnPlaces {
   readonly #clock: Clock
   readonly #ports: number[] = []
   #onlyLoopback = true
+  #reserved: readonly { readonly address: IpAddress; readonly port: number }[] = []
   #surroundings: Surroundings | undefined
   #readMs = 0
 
@@ -27,10 +33,22 @@ export class OwnPlaces {
     this.#surroundings = undefined
   }
 
+  /** Where the names of what the proxy itself connects to lead now; a name that does not resolve keeps
+   * what it led to before. */
+  async follow(reserved: readonly ReservedDestination[], resolve: (name: string) => Promise<readonly IpAddress[]>): Promise<void> {
+    const found = await Promise.all(reserved.map(async ({ host, port }) => {
+      const ip = parseIp(host)
+      const addresses = ip === undefined ? await resolve(host) : [ip]
+      return addresses.map((address) => ({ address, port }))
+    }))
+    this.#reserved = found.flat()
+    this.#surroundings = undefined
+  }
+
   surroundings(): Surroundings {
     const now = this.#clock.monotonic()
     if (this.#surroundings === undefined || now - this.#readMs > interfacesMaxAgeMs) {
-      this.#surroundings = { ownPorts: [...this.#ports], ownAddresses: ownAddresses(), onlyLoopback: this.#onlyLoopback }
+      this.#surroundings = { ownPorts: [...this.#ports], ownAddresses: ownAddresses(), onlyLoopback: this.#onlyLoopback, reserved: this.#reserved }
       this.#readMs = now
     }
     return this.#surroundings
@@ -43,7 +61,7 @@ function ownAddresses(): readonly IpAddress[] {
 }
 
 /** The collector and the parent proxy: what the proxy itself connects to. */
-export function reservedDestinations(settings: Settings): readonly { readonly host: string; readonly port: number }[] {
+export function reservedDestinations(settings: Settings): readonly ReservedDestination[] {
   const urls = [settings.otel.exporter?.endpoint, settings.upstreamProxy?.url].filter((url) => url !== undefined)
   return urls.map((text) => {
     // settings were checked when they were loaded: this is a URL of http or https

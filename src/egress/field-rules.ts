@@ -2,6 +2,7 @@
 // ours, everything else keeps its case, order and duplicates. Framing is read and never copied: what
 // goes out is framed anew by whoever writes it. Pure; must never let a client strip identity or framing.
 import { ProxyError } from '../errors.ts'
+import { quoted } from '../target/quoted.ts'
 
 // RFC 9110 section 7.6.1, RFC 9112, and what RFC 7235 era software still sends; Expect is answered here
 const hopByHop: ReadonlySet<string> = new Set([
@@ -25,6 +26,8 @@ const neverTrailers: ReadonlySet<string> = new Set([
 const responseLengths = lengthsOf([...hopByHop, 'content-length'])
 const requestLengths = lengthsOf([...hopByHop, ...requestOnly, 'max-forwards'])
 const token = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/
+// a client names a few; thousands are there to cost something
+const maxConnectionOptions = 64
 const digits = /^[0-9]{1,15}$/
 
 /** How a message's body is delimited, as RFC 9112 section 6.3 reads its fields. */
@@ -39,8 +42,8 @@ export interface FilteredFields extends Framing {
 }
 
 /** The options of every Connection (and Proxy-Connection) field, lower case; undefined when none name a field. */
-function connectionOptions(rawHeaders: readonly string[]): string[] | undefined {
-  let options: string[] | undefined
+function connectionOptions(rawHeaders: readonly string[]): Set<string> | undefined {
+  let options: Set<string> | undefined
   for (let i = 0; i + 1 < rawHeaders.length; i += 2) {
     const name = rawHeaders[i] ?? ''
     // only names of these lengths can be Connection or Proxy-Connection
@@ -49,10 +52,10 @@ function connectionOptions(rawHeaders: readonly string[]): string[] | undefined 
     if (lower !== 'connection' && lower !== 'proxy-connection') continue
     const value = (rawHeaders[i + 1] ?? '').toLowerCase()
     if (value === 'keep-alive' || value === 'close') continue
-    options ??= []
+    options ??= new Set()
     for (const part of value.split(',')) {
       const option = part.trim()
-      if (option !== '') options.push(option)
+      if (option !== '') options.add(option)
     }
   }
   return options
@@ -60,17 +63,20 @@ function connectionOptions(rawHeaders: readonly string[]): string[] | undefined 
 
 /**
  * Refuses a Connection field that would strip framing, routing or identity from the message, or that is
- * not a list of tokens (RFC 9110 section 7.6.1). Codes `framing`, `field_syntax`. `added` names further
+ * not a list of at most 64 tokens (RFC 9110 section 7.6.1). Codes `framing`, `field_syntax`. `added` names further
  * fields, in lower case, that rules set and that a client may not take away.
  */
 export function checkConnectionField(rawHeaders: readonly string[], added?: ReadonlySet<string>): ProxyError | undefined {
-  for (const option of connectionOptions(rawHeaders) ?? []) {
-    if (!token.test(option)) return new ProxyError('field_syntax', `the Connection option \`${option}\` is not a token`)
+  const options = connectionOptions(rawHeaders)
+  if (options === undefined) return undefined
+  if (options.size > maxConnectionOptions) return new ProxyError('field_syntax', `Connection has ${options.size} options`)
+  for (const option of options) {
+    if (!token.test(option)) return new ProxyError('field_syntax', `the Connection option ${quoted(option)} is not a token`)
     if (option === 'content-length' || option === 'transfer-encoding') {
       return new ProxyError('framing', `Connection names \`${option}\``)
     }
     if (protectedNames.has(option) || added?.has(option) === true) {
-      return new ProxyError('field_syntax', `Connection names \`${option}\``)
+      return new ProxyError('field_syntax', `Connection names ${quoted(option)}`)
     }
   }
   return undefined
@@ -83,7 +89,7 @@ export function checkLoop(rawHeaders: readonly string[], pseudonym: string): Pro
     const name = rawHeaders[i] ?? ''
     if (name.length !== 3 || name.toLowerCase() !== 'via') continue
     for (const hop of (rawHeaders[i + 1] ?? '').split(',')) {
-      const receivedBy = hop.trim().split(/[ \t]+/)[1]
+      const receivedBy = hop.trim().split(/[ \t]+/, 2)[1]
       if (receivedBy?.toLowerCase() === own) return new ProxyError('loop_detected', 'Via holds this proxy')
     }
   }
@@ -100,7 +106,7 @@ export function maxForwards(method: string, rawHeaders: readonly string[]): numb
   for (let i = 0; i + 1 < rawHeaders.length; i += 2) {
     if ((rawHeaders[i] ?? '').toLowerCase() !== 'max-forwards') continue
     const value = rawHeaders[i + 1] ?? ''
-    if (found !== undefined || !digits.test(value)) throw new ProxyError('field_syntax', `Max-Forwards is \`${value}\``)
+    if (found !== undefined || !digits.test(value)) throw new ProxyError('field_syntax', `Max-Forwards is ${quoted(value)}`)
     found = Number(value)
   }
   return found
@@ -128,11 +134,11 @@ export function requestFields(method: string, rawHeaders: readonly string[], aut
     if (lower === 'content-length') {
       contentLength = readContentLength(contentLength, value)
     } else if (lower === 'transfer-encoding') {
-      if (chunked || value.toLowerCase() !== 'chunked') throw new ProxyError('framing', `Transfer-Encoding is \`${value}\``)
+      if (chunked || value.toLowerCase() !== 'chunked') throw new ProxyError('framing', `Transfer-Encoding is ${quoted(value)}`)
       chunked = true
     } else if (lower === 'max-forwards' && forwards !== undefined) {
       fields.push(name, String(Math.max(0, forwards - 1)))
-    } else if (!hopByHop.has(lower) && !requestOnly.has(lower) && named?.includes(lower) !== true) {
+    } else if (!hopByHop.has(lower) && !requestOnly.has(lower) && named?.has(lower) !== true) {
       fields.push(name, value)
     }
   }
@@ -161,16 +167,16 @@ export function responseFields(status: number, rawHeaders: readonly string[], vi
     const lower = name.toLowerCase()
     if (lower === 'content-length') {
       if (contentLength !== undefined) throw new ProxyError('origin_protocol_error', 'Content-Length is repeated')
-      if (!digits.test(value)) throw new ProxyError('origin_protocol_error', `Content-Length is \`${value}\``)
+      if (!digits.test(value)) throw new ProxyError('origin_protocol_error', `Content-Length is ${quoted(value)}`)
       contentLength = Number(value)
       // RFC 9110 section 8.6: never in 204
       if (status !== 204) fields.push(name, value)
     } else if (lower === 'transfer-encoding') {
       if (chunked || value.toLowerCase() !== 'chunked') {
-        throw new ProxyError('origin_protocol_error', `Transfer-Encoding is \`${value}\``)
+        throw new ProxyError('origin_protocol_error', `Transfer-Encoding is ${quoted(value)}`)
       }
       chunked = true
-    } else if (!hopByHop.has(lower) && named?.includes(lower) !== true) {
+    } else if (!hopByHop.has(lower) && named?.has(lower) !== true) {
       fields.push(name, value)
     }
   }
@@ -195,7 +201,7 @@ export function passableTrailers(rawTrailers: readonly string[]): [string, strin
 
 function readContentLength(before: number | undefined, value: string): number {
   if (before !== undefined) throw new ProxyError('framing', 'Content-Length is repeated')
-  if (!digits.test(value)) throw new ProxyError('framing', `Content-Length is \`${value}\``)
+  if (!digits.test(value)) throw new ProxyError('framing', `Content-Length is ${quoted(value)}`)
   return Number(value)
 }
 

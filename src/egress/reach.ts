@@ -43,12 +43,12 @@ export class Reach {
   /** Resolves the name and has the answer judged. Throws ProxyError dns_*. */
   async destination(admitted: Admitted): Promise<Destination | Refusal> {
     const { gate, resolver, parent } = this.#options
-    const { host } = admitted.exchange.facts
+    const { client, facts: { host, principal } } = admitted.exchange
     if (parent?.resolve === 'parent') {
       const target = gate.admitParent(admitted)
       if (target !== undefined) return target
     }
-    const addresses = host.kind === 'ip' ? [host.ip] : (await resolver.resolve(host.text)).addresses
+    const addresses = host.kind === 'ip' ? [host.ip] : (await resolver.resolve(host.text, { owner: `${principal.session} ${client.address}` })).addresses
     return gate.admitAddresses(admitted, addresses)
   }
 

@@ -29,9 +29,10 @@ export interface Resolution {
 export interface Resolver {
   /**
    * The addresses of an absolute name; callers of one name share one lookup. With `fresh`, only an answer
-   * that arrives after the call counts. Throws ProxyError dns_not_found, dns_no_address, dns_failed, dns_timeout.
+   * that arrives after the call counts. Lookups count for the `owner` whose call began them; one that has 200 on
+   * the way gets dns_failed. Throws ProxyError dns_not_found, dns_no_address, dns_failed, dns_timeout.
    */
-  resolve(name: string, options?: { readonly fresh?: boolean }): Promise<Resolution>
+  resolve(name: string, options?: { readonly fresh?: boolean; readonly owner?: string | undefined }): Promise<Resolution>
   /** ends what is outstanding, as dns_failed, and leaves no socket */
   close(): void
 }
@@ -53,7 +54,9 @@ interface Held {
 }
 
 const maxHeldNames = 10_000
-const maxOutstandingNames = 1000
+const maxOutstandingNames = 10_000
+// one agent that asks for names which nobody answers must not leave the others without any
+const maxOutstandingPerOwner = 200
 const maxTtlMs = 60_000
 const maxNegativeTtlMs = 5000
 const faultTtlMs = 1000
@@ -66,6 +69,7 @@ export function createResolver(options: ResolverOptions): Resolver {
   const client = createDnsClient({ clock, timeoutMs, closed: closing.signal })
   const held = new LRUCache<string, Held>({ max: maxHeldNames })
   const outstanding = new Map<string, Promise<Held>>()
+  const shares = new OwnerShares()
   const hosts = watchFile(options.hostsPath, clock, parseHostsFile)
   const fixed: ResolvConf = { ...resolvConfDefaults, servers: options.servers.map(configuredServer) }
   const resolvConf = watchFile(options.resolvConfPath, clock, parseResolvConf)
@@ -102,29 +106,33 @@ export function createResolver(options: ResolverOptions): Resolver {
     return { expiresAtMs: now + Math.min(result.ttlMs ?? faultTtlMs, maxNegativeTtlMs), fault }
   }
 
-  function share(name: string): Promise<Held> {
+  function share(name: string, owner: string | undefined): Promise<Held> {
     const running = outstanding.get(name)
     if (running !== undefined) return running
     if (outstanding.size >= maxOutstandingNames) {
       throw new ProxyError('dns_failed', `${outstanding.size} names are being looked up already`)
     }
+    const giveBack = shares.take(owner)
     const lookup = ask(name).then((answer) => {
       if (answer.expiresAtMs > clock.monotonic()) held.set(name, answer)
       else held.delete(name)
       return answer
-    }).finally(() => outstanding.delete(name))
+    }).finally(() => {
+      outstanding.delete(name)
+      giveBack()
+    })
     outstanding.set(name, lookup)
     return lookup
   }
 
   return {
-    async resolve(name, { fresh = false } = {}) {
+    async resolve(name, { fresh = false, owner } = {}) {
       if (closing.signal.aborted) throw new ProxyError('dns_failed', 'the resolver is closed')
       const key = name.toLowerCase()
       const known = local(key)
       if (known !== undefined) return { addresses: known, expiresAtMs: clock.monotonic() + checkEveryMs, chain: [] }
       const cached = fresh ? undefined : held.get(key)
-      const answer = cached !== undefined && cached.expiresAtMs > clock.monotonic() ? cached : await share(key)
+      const answer = cached !== undefined && cached.expiresAtMs > clock.monotonic() ? cached : await share(key, owner)
       if (answer.resolution !== undefined) return answer.resolution
       throw new ProxyError(answer.fault?.code ?? 'dns_failed', answer.fault?.detail ?? 'no answer')
     },
@@ -132,6 +140,24 @@ export function createResolver(options: ResolverOptions): Resolver {
       closing.abort()
       held.clear()
     },
+  }
+}
+
+/** How many lookups each owner has on the way. */
+class OwnerShares {
+  readonly #taken = new Map<string, number>()
+
+  /** Throws ProxyError dns_failed when the owner has its share; what is returned gives one back. */
+  take(owner: string | undefined): () => void {
+    if (owner === undefined) return () => undefined
+    const taken = this.#taken.get(owner) ?? 0
+    if (taken >= maxOutstandingPerOwner) throw new ProxyError('dns_failed', 'too many names of this session are being resolved')
+    this.#taken.set(owner, taken + 1)
+    return () => {
+      const left = (this.#taken.get(owner) ?? 1) - 1
+      if (left > 0) this.#taken.set(owner, left)
+      else this.#taken.delete(owner)
+    }
   }
 }
 

@@ -24,6 +24,8 @@ export interface Exchange {
 export interface Malformed {
   readonly id: string
   readonly client: Client
+  /** its address may not use this listener: what it sends counts against nobody's quota but its own */
+  readonly isOutsider?: boolean
   readonly protocol: 'http' | 'https_connect'
   /** the target as received, shortened and escaped by the event builder */
   readonly rawTarget: string

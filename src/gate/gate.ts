@@ -28,6 +28,8 @@ export interface GateOptions {
   readonly clock: Clock
   readonly surroundings: () => Surroundings
   readonly nameBudget: NameBudget
+  /** process settings send everything through a parent proxy */
+  readonly usesParent: boolean
   /** process settings say that the parent proxy resolves names */
   readonly parentResolves: boolean
   /** for the operator log: a fault of our own, never a denial */
@@ -40,12 +42,14 @@ type Answer = Pick<Decision, 'verdict' | 'code' | 'reason' | 'rule' | 'revision'
 
 export class Gate {
   readonly #options: GateOptions
+  /** what was refused because its decision could not be recorded: its end is not recorded either */
+  readonly #unrecorded = new WeakSet<Exchange | Malformed>()
   readonly live: LiveExchanges
 
   constructor(options: GateOptions) {
     this.#options = options
     this.live = new LiveExchanges({
-      stillAllowed: (admitted, address) => this.#stillAllowed(admitted, address),
+      stillAllowed: (admitted, addresses) => this.#stillAllowed(admitted, addresses),
       isCurrent: (admitted) => admitted.policy === options.policy(),
     })
   }
@@ -123,6 +127,7 @@ export class Gate {
 
   /** The outcome of an exchange. Never delays anybody: a journal that fails reports through onFault. */
   ended(subject: Exchange | Malformed, ending: Omit<Ending, 'durationMs'>): void {
+    if (this.#unrecorded.has(subject)) return
     const durationMs = this.#options.clock.monotonic() - subject.startedMs
     const about = subjectOf(subject, this.#options.policy()?.mode ?? 'enforce')
     void this.#append(endedEvent(about, { ...ending, durationMs }))
@@ -144,6 +149,9 @@ export class Gate {
   #withinMeans(policy: Policy, exchange: Exchange, decision: Decision): Decision {
     const { facts } = exchange
     const plainInside = facts.port === 80
+    if (this.#options.usesParent && !policy.allowUpstreamProxy) {
+      return { ...decision, verdict: 'deny', code: 'parent_forbidden', reason: errorEntry('parent_forbidden').text, monitored: undefined }
+    }
     let code: ErrorCode | undefined
     let reason = ''
     if (facts.stage === 'connect' && decision.obligations.inspect !== 'none' && !plainInside) {
@@ -163,7 +171,7 @@ export class Gate {
   }
 
   /** Judged again at a policy change: the same evaluation, on the address that is connected. */
-  #stillAllowed(admitted: Admitted, address: IpAddress | undefined): boolean {
+  #stillAllowed(admitted: Admitted, addresses: readonly IpAddress[] | undefined): boolean {
     const policy = this.#options.policy()
     if (policy === undefined) return false
     const { facts } = admitted.exchange
@@ -171,7 +179,7 @@ export class Gate {
       const decision = evaluate(policy, facts, this.#options.clock.now())
       if (decision.verdict !== 'allow') return false
       if (facts.stage === 'connect' && decision.obligations.inspect !== 'none' && facts.port !== 80 && policy.mode === 'enforce') return false
-      return address === undefined || judgeAddresses(policy, facts, decision, [address], this.#options.surroundings()).ok
+      return addresses === undefined || judgeAddresses(policy, facts, decision, addresses, this.#options.surroundings()).ok
     } catch (error) {
       this.#options.onFault(error)
       return false
@@ -188,6 +196,7 @@ export class Gate {
       onVerdict(answer.verdict, answer.code)
       return undefined
     }
+    if (stage === 'policy') this.#unrecorded.add(about)
     const code = 'audit_unavailable'
     onVerdict('deny', code)
     return { kind: 'refusal', code, reason: errorEntry(code).text, host: subject.host, rule: undefined, requestId: about.id }

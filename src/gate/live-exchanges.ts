@@ -1,44 +1,93 @@
-// Tunnels and streams that are open: each is judged again when the policy changes, and closed when it
-// is no longer allowed. Works in slices so that ten thousand tunnels do not stall the loop.
+// Exchanges that are open, from their admission to their end: each is judged again when the policy
+// changes, and closed when it is no longer allowed. Works in slices so that ten thousand tunnels do not
+// stall the loop.
 import type { IpAddress } from '../target/address.ts'
 import type { Admitted } from './admitted.ts'
 
 /** why an open exchange is closed from our side */
 export type LiveEnd = 'policy_changed' | 'draining'
 
-export interface LiveExchange {
-  readonly admitted: Admitted
-  /** the address that is connected, when one is */
-  readonly address: IpAddress | undefined
-  /** closes both sides; the exchange then ends with this code */
-  readonly close: (code: LiveEnd) => void
+export interface LiveJudge {
+  readonly stillAllowed: (admitted: Admitted, addresses: readonly IpAddress[] | undefined) => boolean
+  /** whether the policy that decided it is the one in force */
+  readonly isCurrent: (admitted: Admitted) => boolean
 }
 
 const sliceSize = 500
 
+/** One open exchange. Once `closedBy` is set nothing more of it may be relayed. */
+export class LiveExchange {
+  readonly admitted: Admitted
+  readonly #judge: LiveJudge
+  readonly #open: Set<LiveExchange>
+  #addresses: readonly IpAddress[] | undefined
+  #close: () => void
+  #closedBy: LiveEnd | undefined
+
+  constructor(admitted: Admitted, judge: LiveJudge, open: Set<LiveExchange>, close: () => void) {
+    this.admitted = admitted
+    this.#judge = judge
+    this.#open = open
+    this.#close = close
+    open.add(this)
+    this.#judgeIfReplaced()
+  }
+
+  get closedBy(): LiveEnd | undefined {
+    return this.#closedBy
+  }
+
+  /** The addresses it is or may be connected to: from now on they are judged with it. Undefined where
+   * a parent proxy is the far end, which policy does not judge. */
+  reached(addresses: readonly IpAddress[] | undefined): void {
+    this.#addresses = addresses
+    this.#judgeIfReplaced()
+  }
+
+  /** What closes it from now on; called at once when it is closed already. */
+  onClose(close: () => void): void {
+    this.#close = close
+    if (this.#closedBy !== undefined) close()
+  }
+
+  close(by: LiveEnd): void {
+    if (this.#closedBy !== undefined) return
+    this.#closedBy = by
+    this.#close()
+  }
+
+  /** It has ended; nobody judges it any more. */
+  done(): void {
+    this.#open.delete(this)
+  }
+
+  judgeAgain(): boolean {
+    if (this.#judge.stillAllowed(this.admitted, this.#addresses)) return true
+    this.close('policy_changed')
+    return false
+  }
+
+  /** A change of policy between two steps of the exchange is not noticed by `judgeAgain` of the whole. */
+  #judgeIfReplaced(): void {
+    if (!this.#judge.isCurrent(this.admitted)) this.judgeAgain()
+  }
+}
+
 export class LiveExchanges {
   readonly #open = new Set<LiveExchange>()
-  readonly #stillAllowed: (admitted: Admitted, address: IpAddress | undefined) => boolean
-  readonly #isCurrent: (admitted: Admitted) => boolean
+  readonly #judge: LiveJudge
 
-  constructor(judge: {
-    readonly stillAllowed: (admitted: Admitted, address: IpAddress | undefined) => boolean
-    readonly isCurrent: (admitted: Admitted) => boolean
-  }) {
-    this.#stillAllowed = judge.stillAllowed
-    this.#isCurrent = judge.isCurrent
+  constructor(judge: LiveJudge) {
+    this.#judge = judge
   }
 
   get size(): number {
     return this.#open.size
   }
 
-  /** Registers an open exchange; the answer takes it out again. One that was decided by a policy which
-   * has been replaced in the meantime is judged at once. */
-  add(live: LiveExchange): () => void {
-    this.#open.add(live)
-    if (!this.#isCurrent(live.admitted) && !this.#stillAllowed(live.admitted, live.address)) live.close('policy_changed')
-    return () => this.#open.delete(live)
+  /** Registers an exchange that was admitted; `close` ends it, with whatever it has opened by then. */
+  open(admitted: Admitted, close: () => void): LiveExchange {
+    return new LiveExchange(admitted, this.#judge, this.#open, close)
   }
 
   /** Judges every open exchange by the policy that is now in force. Resolves with the number closed. */
@@ -46,10 +95,7 @@ export class LiveExchanges {
     let closed = 0
     let seen = 0
     for (const live of [...this.#open]) {
-      if (this.#open.has(live) && !this.#stillAllowed(live.admitted, live.address)) {
-        live.close('policy_changed')
-        closed += 1
-      }
+      if (this.#open.has(live) && !live.judgeAgain()) closed += 1
       seen += 1
       if (seen % sliceSize === 0) await new Promise((resolve) => setImmediate(resolve))
     }

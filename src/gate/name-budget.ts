@@ -1,8 +1,9 @@
-// DNS as a channel: under a wildcard allow, an agent could spell data into names. Per session and
-// registrable domain, names never asked for before are budgeted per minute.
+// DNS as a channel: under a wildcard allow, an agent could spell data into names. Per session and domain
+// as ICANN's suffixes bound it, names never asked for before are budgeted per minute. Below a private suffix
+// (`github.io`) every label is somebody's own domain: a budget for each of them would be none.
 import { LRUCache } from 'lru-cache'
 import type { Clock } from '../clock.ts'
-import { registrableDomain } from '../target/registrable-domain.ts'
+import { icannDomain } from '../target/registrable-domain.ts'
 
 const minuteMs = 60_000
 const rememberedNames = 50_000
@@ -23,7 +24,7 @@ export class NameBudget {
   spend(session: string, name: string): boolean {
     const key = `${session} ${name}`
     if (this.#known.get(key) === true) return true
-    const domain = `${session} ${registrableDomain(name) ?? name}`
+    const domain = `${session} ${icannDomain(name) ?? name}`
     const minute = Math.floor(this.#clock.monotonic() / minuteMs)
     const spent = this.#spent.get(domain)
     if (spent === undefined || spent.minute !== minute) {

@@ -3,6 +3,7 @@ import type { EventSubject } from '../audit/decision-event.ts'
 import type { Exchange, Malformed } from './exchange.ts'
 
 const nobody = { session: 'anonymous', agent: 'unknown', team: undefined, owner: undefined }
+const outsider = { ...nobody, session: 'outsider' }
 
 export function subjectOf(about: Exchange | Malformed, mode: 'enforce' | 'monitor'): EventSubject {
   const common = {
@@ -16,7 +17,7 @@ export function subjectOf(about: Exchange | Malformed, mode: 'enforce' | 'monito
   if (!('facts' in about)) {
     const scheme = about.protocol === 'http' ? 'http' : 'https'
     const host = about.authority?.host.text ?? about.rawTarget
-    return { ...common, principal: nobody, host, port: about.authority?.port ?? 0, method: about.method, scheme, path: undefined, query: undefined }
+    return { ...common, principal: about.isOutsider === true ? outsider : nobody, host, port: about.authority?.port ?? 0, method: about.method, scheme, path: undefined, query: undefined }
   }
   const { principal, host, port, method, scheme, path, query } = about.facts
   return { ...common, principal, host: host.text, port, method, scheme, path, query }

@@ -17,7 +17,11 @@ export class ClientConnection {
    * (RFC 9112 section 9.6), least of all where the framing was in doubt */
   isClosing = false
 
+  /** requests that were read behind it */
+  ignored = 0
+
   readonly #owed = new Set<ServerResponse>()
+  readonly #turns = new Map<ServerResponse, () => void>()
   #waiting: (() => void)[] = []
 
   constructor(client: Client) {
@@ -40,12 +44,27 @@ export class ClientConnection {
     return [...this.#owed].at(-1)?.req.complete === false
   }
 
-  owe(response: ServerResponse): void {
+  /** `settled` is called when the answer is out or never will be. */
+  owe(response: ServerResponse, settled: () => void): void {
     this.#owed.add(response)
-    response.once('close', () => {
+    response.on('close', () => {
       this.#owed.delete(response)
-      if (this.#owed.size === 0) for (const resolve of this.#waiting.splice(0)) resolve()
+      if (this.#turns.size > 0) this.#wakeNext(response)
+      if (this.#owed.size === 0 && this.#waiting.length > 0) for (const resolve of this.#waiting.splice(0)) resolve()
+      settled()
     })
+  }
+
+  #wakeNext(finished: ServerResponse): void {
+    this.#turns.delete(finished)
+    const [next] = this.#owed
+    if (next !== undefined) this.#turns.get(next)?.()
+  }
+
+  /** Resolves when every answer before this one is out. */
+  turnOf(response: ServerResponse): Promise<void> {
+    const [first] = this.#owed
+    return first === response || response.destroyed ? Promise.resolve() : new Promise((resolve) => this.#turns.set(response, resolve))
   }
 
   /** What is owed goes out first: a refusal must not overtake it. */

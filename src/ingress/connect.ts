@@ -11,7 +11,7 @@ import { ReadPump } from '../egress/read-pump.ts'
 import { relay, type TunnelResult } from '../egress/tunnel.ts'
 import { Admitted, Vetted } from '../gate/admitted.ts'
 import type { Exchange, Malformed } from '../gate/exchange.ts'
-import type { LiveEnd } from '../gate/live-exchanges.ts'
+import type { LiveEnd, LiveExchange } from '../gate/live-exchanges.ts'
 import type { Refusal } from '../gate/refusal.ts'
 import type { Facts } from '../policy/facts.ts'
 import { parseIp, type IpAddress } from '../target/address.ts'
@@ -102,26 +102,19 @@ function connectFacts({ host, port }: Authority): Facts {
  * dialled; each request inside comes back through the front as an exchange of its own. */
 function enterPlain({ socket, head, connection, enter }: ConnectArrival, context: IngressContext, admitted: Admitted): void {
   connection.bound = admitted
-  let closedBy: LiveEnd | undefined
-  const remove = context.gate.live.add({
-    admitted,
-    address: undefined,
-    close: (code) => {
-      closedBy = code
-      socket.destroy()
-    },
-  })
-  const closed = (): void => {
-    remove()
-    const outcome = closedBy === undefined ? 'completed' : 'expired'
-    context.gate.ended(admitted.exchange, { outcome, code: closedBy, status: 200, bytesFromClient: socket.bytesRead, bytesFromOrigin: 0 })
+  const live = context.gate.live.open(admitted, () => socket.destroy())
+  const end = (): void => {
+    live.done()
+    const sizes = { status: 200, bytesFromClient: socket.bytesRead, bytesFromOrigin: 0 }
+    const { closedBy } = live
+    context.gate.ended(admitted.exchange, closedBy === undefined ? { outcome: 'completed', ...sizes } : { outcome: 'expired', code: closedBy, ...sizes })
   }
   if (socket.closed) {
-    // it left while the decision was written, and will not say so again
-    closed()
+    end()
     return
   }
-  socket.once('close', closed)
+  socket.once('close', end)
+  if (live.closedBy !== undefined) return
   socket.write(established)
   if (head.length > 0) socket.unshift(head)
   enter()
@@ -138,6 +131,10 @@ async function tunnel(arrival: ConnectArrival, context: IngressContext, admitted
     onLeft: () => gone.abandon(),
   })
   opening.early(head)
+  const live = context.gate.live.open(admitted, () => {
+    gone.abandon()
+    socket.destroy()
+  })
   try {
     const destination = await context.reach.destination(admitted)
     if (isRefusal(destination)) {
@@ -145,31 +142,65 @@ async function tunnel(arrival: ConnectArrival, context: IngressContext, admitted
       refuse(arrival, context, exchange, destination)
       return
     }
+    live.reached(destination instanceof Vetted && !context.reach.isThroughParent ? destination.addresses : undefined)
     const pump = new ReadPump(context.buffers)
     const origin = await context.reach.connect(destination, { abandonment: gone, onread: () => pump.onread })
-    socket.write(established)
-    const finding = await opening.judged(context.limits.helloTimeoutMs)
-    const refusal = finding.ok || opening.isLeft ? undefined : await context.gate.judgeTunnel(admitted, finding.code, finding.reason)
-    if (opening.isLeft || refusal !== undefined) {
-      origin.destroy()
-      closeTunnel(arrival, context, exchange, opening.release(), refusal)
-      return
-    }
-    await join(context, admitted, { client: socket, origin, destination, pump, firstBytes: opening.release() })
+    await open(arrival, context, { live, opening, origin, destination, pump })
   } catch (error) {
     if (!(error instanceof ProxyError)) throw error
     opening.release()
-    if (opening.isLeft) socket.destroy()
-    else refuseSocket(socket, context.gate.failure(exchange, error))
-    context.gate.ended(exchange, { outcome: 'failed', code: error.code, bytesFromClient: 0, bytesFromOrigin: 0 })
+    fail(arrival, context, { exchange, error, isLeft: opening.isLeft, closedBy: live.closedBy })
+  } finally {
+    live.done()
   }
 }
 
-interface Joined {
-  readonly client: Socket
+interface Dialled {
+  readonly live: LiveExchange
+  readonly opening: TunnelOpening
   readonly origin: Socket
   readonly destination: Destination
   readonly pump: ReadPump
+}
+
+/** The origin is connected: says so, judges what the client begins with, and relays. */
+async function open(arrival: ConnectArrival, context: IngressContext, dialled: Dialled): Promise<void> {
+  const { socket } = arrival
+  const { live, opening, origin } = dialled
+  const { admitted } = live
+  socket.write(established)
+  const finding = await opening.judged(context.limits.helloTimeoutMs)
+  const isOver = (): boolean => opening.isLeft || live.closedBy !== undefined
+  const refusal = finding.ok || isOver() ? undefined : await context.gate.judgeTunnel(admitted, finding.code, finding.reason)
+  if (isOver() || refusal !== undefined) {
+    origin.destroy()
+    closeTunnel(arrival, context, live, opening.release(), refusal)
+    return
+  }
+  await join(context, { client: socket, firstBytes: opening.release(), ...dialled })
+}
+
+interface Failure {
+  readonly exchange: Exchange
+  readonly error: ProxyError
+  readonly isLeft: boolean
+  readonly closedBy: LiveEnd | undefined
+}
+
+function fail({ socket }: ConnectArrival, context: IngressContext, { exchange, error, isLeft, closedBy }: Failure): void {
+  const none = { bytesFromClient: 0, bytesFromOrigin: 0 }
+  if (isLeft || closedBy !== undefined) {
+    socket.destroy()
+    context.gate.ended(exchange, closedBy === undefined ? { outcome: 'failed', code: error.code, ...none } : { outcome: 'expired', code: closedBy, ...none })
+    return
+  }
+  const refusal = context.gate.failure(exchange, error)
+  refuseSocket(socket, refusal)
+  context.gate.ended(exchange, { outcome: 'failed', code: error.code, status: errorEntry(refusal.code).status, ...none })
+}
+
+interface Joined extends Dialled {
+  readonly client: Socket
   readonly firstBytes: Uint8Array
 }
 
@@ -180,24 +211,15 @@ function addressOf({ origin, destination }: Joined): IpAddress | undefined {
 }
 
 /** Relays until both sides have ended, or until a change of policy closes the tunnel. */
-async function join(context: IngressContext, admitted: Admitted, joined: Joined): Promise<void> {
+async function join(context: IngressContext, joined: Joined): Promise<void> {
+  const { live, client, origin, pump, firstBytes } = joined
   const address = addressOf(joined)
-  const handle = relay({ ...joined, idleTimeoutMs: context.limits.tunnelIdleMs, buffers: context.buffers })
-  let closedBy: LiveEnd | undefined
-  const remove = context.gate.live.add({
-    admitted,
-    // through a parent the far end of the socket is the parent, which policy does not judge
-    address: context.reach.isThroughParent ? undefined : address,
-    close: (code) => {
-      closedBy = code
-      handle.abort()
-    },
-  })
+  const handle = relay({ client, origin, pump, firstBytes, idleTimeoutMs: context.limits.tunnelIdleMs, buffers: context.buffers })
+  live.onClose(() => handle.abort())
   const result = await handle.done
-  remove()
   // a closed handle keeps its socket until the next full collection; the tunnel need not wait with it
-  joined.origin.removeAllListeners()
-  context.gate.ended(admitted.exchange, { ...endingOf(result, closedBy), peerAddress: address?.text })
+  origin.removeAllListeners()
+  context.gate.ended(live.admitted.exchange, { ...endingOf(result, live.closedBy), peerAddress: address?.text })
 }
 
 function endingOf(result: TunnelResult, closedBy: LiveEnd | undefined) {
@@ -208,11 +230,14 @@ function endingOf(result: TunnelResult, closedBy: LiveEnd | undefined) {
 }
 
 /** The 200 is out, so the refusal speaks the tunnel's own language: an alert for TLS, an answer for HTTP. */
-function closeTunnel(arrival: ConnectArrival, context: IngressContext, exchange: Exchange, firstBytes: Uint8Array, refusal: Refusal | undefined): void {
+function closeTunnel(arrival: ConnectArrival, context: IngressContext, live: LiveExchange, firstBytes: Uint8Array, refusal: Refusal | undefined): void {
   const { socket } = arrival
+  const { exchange } = live.admitted
   if (refusal === undefined) {
+    const { closedBy } = live
+    const sizes = { status: 200, bytesFromClient: firstBytes.length, bytesFromOrigin: 0 }
     socket.destroy()
-    context.gate.ended(exchange, { outcome: 'completed', status: 200, bytesFromClient: firstBytes.length, bytesFromOrigin: 0 })
+    context.gate.ended(exchange, closedBy === undefined ? { outcome: 'completed', ...sizes } : { outcome: 'expired', code: closedBy, ...sizes })
     return
   }
   context.gate.ended(exchange, { outcome: 'refused', code: refusal.code, status: 200, bytesFromClient: firstBytes.length, bytesFromOrigin: 0 })

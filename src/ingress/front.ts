@@ -120,16 +120,20 @@ class Doors {
 
   request(request: IncomingMessage, response: ServerResponse, expectation: Continue): void {
     const served = this.#served(request.socket)
-    if (served === undefined || served.connection.isClosing) return
+    if (served === undefined) return
     const { socket, connection } = served
+    if (connection.isClosing) {
+      // node reads on while an answer is owed, and holds what it reads until then
+      connection.ignored += 1
+      if (connection.ignored > maxOwed) socket.destroy()
+      return
+    }
     const isFlood = connection.owed >= maxOwed
-    connection.owe(response)
-    // a client that keeps its connection alive must not keep a process that is stopping
-    response.once('close', () => {
+    connection.owe(response, () => {
+      // a client that keeps its connection alive must not keep a process that is stopping
       if (this.#context.isDraining() && connection.owed === 0) socket.destroySoon()
     })
-    this.#bodies.watch(request)
-    this.#run(socket, servePlain({ request, response, connection, expectation, isFlood }, this.#context))
+    this.#run(socket, servePlain({ request, response, connection, expectation, isFlood, bodies: this.#bodies }, this.#context))
   }
 
   connect(request: IncomingMessage, duplex: Duplex, head: Buffer): void {
@@ -175,7 +179,7 @@ class Doors {
   async #refuseBroken(socket: Socket, connection: ClientConnection, code: ErrorCode, rawPacket: Uint8Array | undefined): Promise<void> {
     if (!connection.isReceiving) await connection.nothingOwed()
     if (socket.destroyed) return
-    const malformed = malformedOf(this.#context, connection.client, rawPacket)
+    const malformed = malformedOf(this.#context, connection.client, connection.isReceiving ? undefined : rawPacket)
     const refusal = await this.#context.gate.refuseMalformed(malformed, code, '')
     refuseSocket(socket, refusal)
     this.#context.gate.ended(malformed, { outcome: 'refused', code: refusal.code, bytesFromClient: 0, bytesFromOrigin: 0 })
@@ -186,7 +190,7 @@ class Doors {
     this.#turnedAway.add(socket)
     socket.on('error', () => socket.destroy())
     const client = { address: socket.remoteAddress ?? '', port: socket.remotePort ?? 0, advisory: true }
-    const malformed = malformedOf(this.#context, client, undefined)
+    const malformed = { ...malformedOf(this.#context, client, undefined), isOutsider: true }
     const refusal = await this.#context.gate.refuseMalformed(malformed, code, '')
     refuseSocket(socket, refusal)
     this.#context.gate.ended(malformed, { outcome: 'refused', code: refusal.code, bytesFromClient: 0, bytesFromOrigin: 0 })

@@ -1,21 +1,41 @@
-// What can be said of bytes that are no request: enough for the event of their refusal.
+// What can be said of bytes that are no request: enough for the event of their refusal. It must never take
+// a field, a body or a part of either for a request line.
+import { METHODS } from 'node:http'
 import type { Client, Malformed } from '../gate/exchange.ts'
 import type { IngressContext } from './context.ts'
 
-const shownBytes = 300
+const maxLineBytes = 16_384
+const requestLine = /^([A-Za-z-]{1,20}) (\S+)(?: |$)/
+const version = / HTTP\/\d(?:\.\d)?$/
+const methods: ReadonlySet<string> = new Set(METHODS)
 
-/** `rawPacket` is what the parser choked on; its first line, if it has one, is the best name it has. */
-export function malformedOf(context: IngressContext, client: Client, rawPacket: Uint8Array | undefined): Malformed {
-  const text = rawPacket === undefined ? '' : Buffer.from(rawPacket.buffer, rawPacket.byteOffset, Math.min(rawPacket.byteLength, shownBytes)).toString('latin1')
-  const [firstLine = ''] = text.split('\r\n', 1)
-  const [method, target] = firstLine.split(' ', 2)
+/** `rawPacket` is what the parser choked on; only a whole first line that is a request's names anything. */
+export function malformedOf(context: Pick<IngressContext, 'ids' | 'clock'>, client: Client, rawPacket: Uint8Array | undefined): Malformed {
+  const { method, target } = readLine(rawPacket)
   return {
     id: context.ids.next(),
     client,
     protocol: method === 'CONNECT' ? 'https_connect' : 'http',
-    rawTarget: target ?? '',
-    method: target === undefined ? undefined : method,
+    rawTarget: target,
+    method,
     userAgent: undefined,
     startedMs: context.clock.monotonic(),
   }
+}
+
+function readLine(rawPacket: Uint8Array | undefined): { readonly method: string | undefined; readonly target: string } {
+  const nothing = { method: undefined, target: '' }
+  if (rawPacket === undefined) return nothing
+  const text = Buffer.from(rawPacket.buffer, rawPacket.byteOffset, Math.min(rawPacket.byteLength, maxLineBytes)).toString('latin1')
+  const lineFeed = text.indexOf('\n')
+  // a target that ends with the segment may lack the `@` that makes its beginning a password
+  if (lineFeed === -1) return nothing
+  const line = text.slice(0, text[lineFeed - 1] === '\r' ? lineFeed - 1 : lineFeed)
+  const method = requestLine.exec(line)?.[1]
+  if (method === undefined) return nothing
+  const end = version.exec(line)?.index
+  // two words of a body or of a field's value look like a request line without its version
+  if (end === undefined && !methods.has(method)) return nothing
+  // with the spaces that no target has: what is before one is not known to be all of the authority
+  return { method, target: line.slice(method.length + 1, end) }
 }

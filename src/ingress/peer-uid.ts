@@ -2,15 +2,28 @@
 // that table costs by the number of sockets on the machine, so it is read on a budget of one part in a
 // hundred of the time; a client that was not looked up counts as unproven.
 import { readFile } from 'node:fs/promises'
+import { endianness } from 'node:os'
 import type { Clock } from '../clock.ts'
+import { parseIp } from '../target/address.ts'
 
+/** Of our socket: remote is the client. */
 export interface SocketEnds {
+  readonly remoteAddress?: string | undefined
   readonly remotePort?: number | undefined
+  readonly localAddress?: string | undefined
   readonly localPort?: number | undefined
 }
 
+/** An end of a connection as the table writes it, as IPv4 (or not at all) and as IPv6. */
+interface TableEnd {
+  readonly tcp: string | undefined
+  readonly tcp6: string
+}
+
 const budgetFactor = 100
-const tables = ['/proc/net/tcp', '/proc/net/tcp6']
+const tables = [{ path: '/proc/net/tcp', family: 'tcp' }, { path: '/proc/net/tcp6', family: 'tcp6' }] as const
+const mappedPrefix = 0xffffn
+const timeWait = '06'
 
 export class PeerUids {
   readonly #clock: Clock
@@ -26,17 +39,20 @@ export class PeerUids {
   lookUp(socket: SocketEnds): Promise<number | undefined> | undefined {
     const startedMs = this.#clock.monotonic()
     if (startedMs < this.#nextMs) return undefined
-    const { remotePort, localPort } = socket
-    if (remotePort === undefined || localPort === undefined) return undefined
+    const peer = tableEnd(socket.remoteAddress, socket.remotePort)
+    const ours = tableEnd(socket.localAddress, socket.localPort)
+    if (peer === undefined || ours === undefined) return undefined
     this.#nextMs = Number.POSITIVE_INFINITY
-    return this.#scan(remotePort, localPort).finally(() => {
+    return this.#scan(peer, ours).finally(() => {
       const now = this.#clock.monotonic()
       this.#nextMs = now + (now - startedMs) * budgetFactor
     })
   }
 
-  async #scan(peerPort: number, ourPort: number): Promise<number | undefined> {
-    for (const path of tables) {
+  async #scan(peer: TableEnd, ours: TableEnd): Promise<number | undefined> {
+    for (const { path, family } of tables) {
+      const [from, to] = [peer[family], ours[family]]
+      if (from === undefined || to === undefined) continue
       let table: string
       try {
         table = await this.#read(path)
@@ -45,20 +61,43 @@ export class PeerUids {
         if (error instanceof Error && 'code' in error && error.code === 'ENOENT') continue
         return undefined
       }
-      const uid = uidIn(table, peerPort, ourPort)
+      const uid = uidIn(table, from, to)
       if (uid !== undefined) return uid
     }
     return undefined
   }
 }
 
-/** The uid of the socket whose own port is `peerPort` and whose far end is `ourPort`. */
-export function uidIn(table: string, peerPort: number, ourPort: number): number | undefined {
-  const ends = new RegExp(`^ *\\d+: [0-9A-F]+:${hex(peerPort)} [0-9A-F]+:${hex(ourPort)} \\S+ \\S+ \\S+ \\S+ +(\\d+) `, 'm')
-  const found = ends.exec(table)?.[1]
-  return found === undefined ? undefined : Number(found)
+/**
+ * The uid of the socket whose own end is `from` and whose far end is `to`, both as the table writes them.
+ * Rows that belong to no process any more say uid 0 whoever it was: they tell nothing.
+ */
+export function uidIn(table: string, from: string, to: string): number | undefined {
+  const ends = `: ${from} ${to} `
+  for (let at = table.indexOf(ends); at !== -1; at = table.indexOf(ends, at + 1)) {
+    const lineEnd = table.indexOf('\n', at)
+    const row = table.slice(at + ends.length, lineEnd === -1 ? undefined : lineEnd).trim()
+    const [state, , , , uid, , inode] = row.split(/ +/, 7)
+    if (state === timeWait || inode === undefined || inode === '0') continue
+    if (uid !== undefined && /^\d{1,10}$/.test(uid)) return Number(uid)
+  }
+  return undefined
 }
 
-function hex(port: number): string {
-  return port.toString(16).toUpperCase().padStart(4, '0')
+function tableEnd(address: string | undefined, port: number | undefined): TableEnd | undefined {
+  const ip = address === undefined || port === undefined ? undefined : parseIp(address)
+  if (ip === undefined || port === undefined) return undefined
+  const isMapped = ip.family === 6 && ip.bits >> 32n === mappedPrefix
+  const four = ip.family === 4 || isMapped ? BigInt.asUintN(32, ip.bits) : undefined
+  // a client may reach our IPv4 address from an IPv6 socket: its row is in the other table
+  const six = four === undefined ? ip.bits : (mappedPrefix << 32n) | four
+  const suffix = `:${port.toString(16).toUpperCase().padStart(4, '0')}`
+  return { tcp: four === undefined ? undefined : words(four, 1) + suffix, tcp6: words(six, 4) + suffix }
+}
+
+/** The kernel prints an address as words of 32 bits in the byte order of the machine. */
+function words(bits: bigint, count: number): string {
+  const bytes = Buffer.from(bits.toString(16).padStart(count * 8, '0'), 'hex')
+  if (endianness() === 'LE') bytes.swap32()
+  return bytes.toString('hex').toUpperCase()
 }

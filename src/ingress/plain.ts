@@ -16,6 +16,7 @@ import type { ClientConnection } from './client-connections.ts'
 import type { IngressContext } from './context.ts'
 import { readRequest, type ReadExchange } from './read-request.ts'
 import { refuseResponse } from './refuse.ts'
+import type { StalledBodies } from './stalled-bodies.ts'
 
 /** what Expect says: nothing, 100-continue, or something unknown */
 export type Continue = 'none' | 'expected' | 'unknown'
@@ -27,6 +28,7 @@ export interface PlainArrival {
   readonly expectation: Continue
   /** too many requests of its connection were unanswered when it came */
   readonly isFlood: boolean
+  readonly bodies: StalledBodies
 }
 
 const httpPort = 80
@@ -35,7 +37,7 @@ export async function servePlain(arrival: PlainArrival, context: IngressContext)
   const { request, response, connection, expectation } = arrival
   if (connection.lookup !== undefined) await connection.lookup
   if (connection.isClosing) return
-  if (connection.bound === undefined && isAboutPage(request)) {
+  if (connection.bound === undefined && !arrival.isFlood && isAboutPage(request)) {
     showAboutPage(request, response)
     return
   }
@@ -47,6 +49,7 @@ export async function servePlain(arrival: PlainArrival, context: IngressContext)
     return
   }
   const { exchange } = read
+  if (read.head.hasBody) arrival.bodies.watch(request)
   const admitted = await context.gate.admit(exchange)
   if (!(admitted instanceof Admitted)) {
     refuse(arrival, context, exchange, admitted, false)
@@ -66,38 +69,44 @@ export async function servePlain(arrival: PlainArrival, context: IngressContext)
 }
 
 async function forward(arrival: PlainArrival, context: IngressContext, read: ReadExchange, admitted: Admitted): Promise<void> {
-  const { request, response, expectation } = arrival
-  const { exchange, target } = read
-  const destination = await context.reach.destination(admitted)
-  if (isRefusal(destination)) {
-    refuse(arrival, context, exchange, destination, false)
-    return
+  const { request, response, connection } = arrival
+  const { exchange } = read
+  const live = context.gate.live.open(admitted, () => request.socket.destroy())
+  try {
+    // pipelined answers go out in order; the ones behind would only be held in memory meanwhile
+    if (connection.owed > 1) await connection.turnOf(response)
+    const destination = await context.reach.destination(admitted)
+    if (isRefusal(destination)) {
+      refuse(arrival, context, exchange, destination, false)
+      return
+    }
+    live.reached(destination instanceof Vetted && !context.reach.isThroughParent ? destination.addresses : undefined)
+    if (live.closedBy !== undefined || response.destroyed) {
+      end(arrival, context, exchange, nothingForwarded, live.closedBy)
+      return
+    }
+    const result = await forwardTo(arrival, context, read, { admitted, destination })
+    end(arrival, context, exchange, result, live.closedBy)
+  } finally {
+    live.done()
   }
-  if (response.destroyed) {
-    context.gate.ended(exchange, { outcome: 'failed', bytesFromClient: 0, bytesFromOrigin: 0 })
-    return
-  }
-  const { principal, host, port } = exchange.facts
-  let closedBy: LiveEnd | undefined
-  const remove = context.gate.live.add({
-    admitted,
-    // kept-alive connections of another revision are never reused, so the address was judged by this one
-    address: undefined,
-    close: (code) => {
-      closedBy = code
-      request.socket.destroy()
-    },
-  })
+}
+
+const nothingForwarded: ForwardResult = {
+  outcome: 'client_closed', status: undefined, headSent: false, error: undefined, bytesFromClient: 0, bytesFromOrigin: 0, peerAddress: undefined,
+}
+
+function forwardTo({ request, response, expectation }: PlainArrival, context: IngressContext, { exchange, target }: ReadExchange, way: { readonly admitted: Admitted; readonly destination: Destination }): Promise<ForwardResult> {
+  const { principal, host, port, method } = exchange.facts
+  const { admitted, destination } = way
   if (expectation === 'expected') response.writeContinue()
-  const result = await context.forwarder.forward(request, response, {
-    method: exchange.facts.method ?? '',
+  return context.forwarder.forward(request, response, {
+    method: method ?? '',
     path: formatTarget(target),
     authority: formatAuthority(target.authority, httpPort),
     pool: { session: principal.session, host: host.text, port, addresses: addressTexts(destination), revision: admitted.decision.revision },
     connect: () => context.reach.connect(destination),
   })
-  remove()
-  end(arrival, context, exchange, result, closedBy)
 }
 
 function end(arrival: PlainArrival, context: IngressContext, exchange: Exchange, result: ForwardResult, closedBy: LiveEnd | undefined): void {

@@ -32,7 +32,9 @@ export function refuseSocket(socket: Socket, refusal: Refusal): void {
 export function endSocket(socket: Socket, last: string | Uint8Array): void {
   // a socket without a listener for it would end the process with its error
   if (socket.listenerCount('error') === 0) socket.on('error', () => socket.destroy())
-  socket.setTimeout(lingerMs, () => socket.destroy())
+  // by the clock and not by silence: a client that drips bytes would stay for ever
+  const timer = setTimeout(() => socket.destroy(), lingerMs).unref()
+  socket.once('close', () => clearTimeout(timer))
   socket.resume()
   if (typeof last === 'string') socket.end(last, 'utf8')
   else socket.end(last)

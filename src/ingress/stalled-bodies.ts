@@ -18,9 +18,9 @@ export class StalledBodies {
     this.#limitMs = limitMs
   }
 
+  /** From now on; only for a request that has a body. */
   watch(request: IncomingMessage): void {
-    const { 'content-length': length, 'transfer-encoding': coding } = request.headers
-    if (coding === undefined && (length === undefined || length === '0')) return
+    if (request.complete) return
     this.#bodies.set(request, { bytes: request.socket.bytesRead, quietMs: 0 })
     const forget = (): void => {
       this.#bodies.delete(request)

@@ -5,11 +5,10 @@ import type { Socket } from 'node:net'
 import { errorEntry, ProxyError } from '../errors.ts'
 import { isRefusal, type Destination } from '../egress/reach.ts'
 import { upgrade, type UpgradeResult } from '../egress/upgrade.ts'
-import { Admitted } from '../gate/admitted.ts'
+import { Admitted, Vetted } from '../gate/admitted.ts'
 import type { Exchange, Malformed } from '../gate/exchange.ts'
-import type { LiveEnd } from '../gate/live-exchanges.ts'
+import type { LiveExchange } from '../gate/live-exchanges.ts'
 import type { Refusal } from '../gate/refusal.ts'
-import { parseIp } from '../target/address.ts'
 import { formatAuthority } from '../target/authority.ts'
 import { formatTarget } from '../target/target-uri.ts'
 import type { ClientConnection } from './client-connections.ts'
@@ -45,14 +44,35 @@ export async function serveUpgrade(arrival: UpgradeArrival, context: IngressCont
     refuse(socket, context, exchange, admitted)
     return
   }
-  const destination = await reach(arrival, context, admitted)
-  if (destination === undefined) return
+  const live = context.gate.live.open(admitted, () => socket.destroy())
+  try {
+    const destination = await reach(arrival, context, admitted)
+    if (destination === undefined) return
+    live.reached(destination instanceof Vetted && !context.reach.isThroughParent ? destination.addresses : undefined)
+    if (live.closedBy !== undefined) {
+      context.gate.ended(exchange, { outcome: 'expired', code: live.closedBy, bytesFromClient: 0, bytesFromOrigin: 0 })
+      return
+    }
+    await shakeHands(arrival, context, read, { live, destination })
+  } finally {
+    live.done()
+  }
+}
+
+interface Way {
+  readonly live: LiveExchange
+  readonly destination: Destination
+}
+
+/** Until the origin's 101 a change of policy closes the client; from then on, both sides. */
+async function shakeHands(arrival: UpgradeArrival, context: IngressContext, { exchange, target }: ReadExchange, { live, destination }: Way): Promise<void> {
+  const { request, socket, head } = arrival
   const result = await upgrade({
     request,
     client: socket,
-    head: arrival.head,
-    path: formatTarget(read.target),
-    authority: formatAuthority(read.target.authority, httpPort),
+    head,
+    path: formatTarget(target),
+    authority: formatAuthority(target.authority, httpPort),
     connect: () => context.reach.connect(destination),
     pseudonym: context.pseudonym,
     originTimeoutMs: context.limits.originTimeoutMs,
@@ -60,8 +80,13 @@ export async function serveUpgrade(arrival: UpgradeArrival, context: IngressCont
     idleTimeoutMs: context.limits.tunnelIdleMs,
     buffers: context.buffers,
   })
-  if (result.kind === 'tunnel') await relayed(context, admitted, result)
-  else end(socket, context, read, result)
+  if (result.kind === 'tunnel') {
+    await relayed(context, live, result)
+  } else if (live.closedBy === undefined) {
+    end(socket, context, exchange, result)
+  } else {
+    context.gate.ended(exchange, { outcome: 'expired', code: live.closedBy, bytesFromClient: 0, bytesFromOrigin: 0 })
+  }
 }
 
 /** Where to dial, or undefined when the refusal or failure has been sent. */
@@ -78,23 +103,15 @@ async function reach({ socket }: UpgradeArrival, context: IngressContext, admitt
   return undefined
 }
 
-async function relayed(context: IngressContext, admitted: Admitted, { handle, peerAddress }: TunnelResult): Promise<void> {
-  let closedBy: LiveEnd | undefined
-  const remove = context.gate.live.add({
-    admitted,
-    address: context.reach.isThroughParent ? undefined : parseIp(peerAddress ?? ''),
-    close: (code) => {
-      closedBy = code
-      handle.abort()
-    },
-  })
+async function relayed(context: IngressContext, live: LiveExchange, { handle, peerAddress }: TunnelResult): Promise<void> {
+  live.onClose(() => handle.abort())
   const { end: how, bytesFromClient, bytesFromOrigin } = await handle.done
-  remove()
+  const { closedBy } = live
   const outcome = closedBy === undefined && how !== 'idle' ? 'completed' : 'expired'
-  context.gate.ended(admitted.exchange, { outcome, code: closedBy, status: 101, bytesFromClient, bytesFromOrigin, peerAddress })
+  context.gate.ended(live.admitted.exchange, { outcome, code: closedBy, status: 101, bytesFromClient, bytesFromOrigin, peerAddress })
 }
 
-function end(socket: Socket, context: IngressContext, { exchange }: ReadExchange, result: Exclude<UpgradeResult, TunnelResult>): void {
+function end(socket: Socket, context: IngressContext, exchange: Exchange, result: Exclude<UpgradeResult, TunnelResult>): void {
   if (result.kind === 'failed') {
     fail(socket, context, exchange, result.error)
   } else if (result.kind === 'answered') {

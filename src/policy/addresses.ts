@@ -16,6 +16,8 @@ export interface Surroundings {
   readonly ownAddresses: readonly IpAddress[]
   /** every listener is on loopback */
   readonly onlyLoopback: boolean
+  /** where the names of the collector and the parent proxy lead: closed by any other name too */
+  readonly reserved?: readonly { readonly address: IpAddress; readonly port: number }[]
 }
 
 export type AddressVerdict =
@@ -78,7 +80,7 @@ function faultOf(policy: Policy, facts: Facts, decision: Decision, ip: IpAddress
   if (isOwn(kind, ip, facts.port, surroundings)) {
     return { self: true, reason: `${subject} is the proxy itself with port ${facts.port}`, rule: undefined }
   }
-  if (decision.rule?.id !== 'agent_telemetry' && isReserved(policy, { kind: 'ip', text: ip.text, ip }, facts.port)) {
+  if (decision.rule?.id !== 'agent_telemetry' && (isReserved(policy, { kind: 'ip', text: ip.text, ip }, facts.port) || leadsToReserved(ip, facts.port, surroundings))) {
     return { self: false, reason: `${subject} is where the proxy itself reports to`, rule: undefined }
   }
   const denied = addressDeny(policy, ip, facts.principal)
@@ -91,6 +93,10 @@ function faultOf(policy: Policy, facts: Facts, decision: Decision, ip: IpAddress
 function isOwn(kind: AddressClass, ip: IpAddress, port: number, { ownPorts, ownAddresses }: Surroundings): boolean {
   if (!ownPorts.includes(port)) return false
   return kind !== 'public' || ownAddresses.some((own) => own.family === ip.family && own.bits === ip.bits)
+}
+
+function leadsToReserved(ip: IpAddress, port: number, { reserved = [] }: Surroundings): boolean {
+  return reserved.some(({ address, port: own }) => own === port && address.family === ip.family && address.bits === ip.bits)
 }
 
 function isOpened(policy: Policy, decision: Decision, ip: IpAddress, kind: AddressClass, surroundings: Surroundings): boolean {

@@ -9,6 +9,7 @@ const options = {
   validateHostname: false,
   detectIp: true,
 } as const
+const icannOnly = { ...options, allowPrivateDomains: false } as const
 
 // RFC 6761, RFC 6762 and ICANN's `internal`: nobody can register below them, so they are nobody's suffix
 const specialUse: ReadonlySet<string> = new Set(['localhost', 'local', 'internal', 'test', 'example', 'invalid'])
@@ -16,6 +17,14 @@ const specialUse: ReadonlySet<string> = new Set(['localhost', 'local', 'internal
 /** The public suffix of a canonical name and one label more; undefined for a suffix, a single label or an address. */
 export function registrableDomain(name: string): string | undefined {
   return getDomain(name, options) ?? undefined
+}
+
+/**
+ * As `registrableDomain`, by the ICANN section alone: whoever runs the name servers of `github.io` sees every
+ * name below it, however many tenants it has. Undefined for a suffix, a single label or an address.
+ */
+export function icannDomain(name: string): string | undefined {
+  return getDomain(name, icannOnly) ?? undefined
 }
 
 /**

@@ -1,8 +1,11 @@
 import * as fc from 'fast-check'
 import t from 'tap'
 import { decisionEvent } from '../../src/audit/decision-event.ts'
+import { endedEvent } from '../../src/audit/ended-event.ts'
 import { encodeEvent, parseLine, sealLine, zeroHash } from '../../src/audit/record.ts'
+import { scrubText } from '../../src/audit/redaction.ts'
 import { errorTable, type ErrorCode } from '../../src/errors.ts'
+import { quoted } from '../../src/target/quoted.ts'
 import { allowed, anyText, denied, redaction, subject } from './fixture.ts'
 
 t.test('an allow carries who, what, which rule and the words of Codex', async (t) => {
@@ -97,6 +100,49 @@ t.test('a target that could not be parsed shows neither credentials nor query va
   t.notMatch(encodeEvent(event), /hunter2/)
 })
 
+t.test('a target that could not be parsed shows nothing of its path, whatever audit.url says', async (t) => {
+  const secret = 'abcdEFGH1234ijklMNOP5678'
+  for (const url of ['host', 'path', 'full'] as const) {
+    for (const [host, shown] of [
+      [`https://hooks.test/services/T01ABCDEF/${secret}`, 'https://hooks.test'], [`/services/${secret}`, ''], [`a.test?${secret}`, 'a.test'],
+      [`http://bob:${secret}'x@a.test/`, 'http://***@a.test'], [`http://bob:${secret.repeat(30)}@a.test/`, 'http://***@a.test'],
+      [`http://bob:x/${secret}@a.test/`, 'http://***'], [`bob:${secret.repeat(12)}@a.test:443`, '***@a.test:443'],
+    ] as const) {
+      const reason = `the request-target is not valid: character that no target has: ${quoted(host)}`
+      const about = { ...subject, host, port: 0, path: undefined }
+      const event = decisionEvent(about, { ...denied, code: 'target_syntax', reason, rule: undefined }, 'policy', { ...redaction, url })
+      t.notMatch(encodeEvent(event), /services|abcdEFGH/, host.slice(0, 40))
+      t.equal(event.attributes['server.address'], shown)
+      t.notMatch(encodeEvent(endedEvent(about, { outcome: 'refused', bytesFromClient: 0, bytesFromOrigin: 0, durationMs: 0 })), /services|abcdEFGH/)
+    }
+  }
+})
+
+t.test('half of a password that the parser took for a port is not repeated as the reason', async (t) => {
+  const event = decisionEvent({ ...subject, host: 'http://bob:hunter2/x@a.test/', port: 0 }, { ...denied, code: 'authority_syntax', reason: 'the authority is not host:port: bad port: `bob:hunter2`' }, 'policy', redaction)
+  t.equal(event.attributes['sallyport.reason'], 'the authority is not host:port: bad port: `***`')
+})
+
+t.test('a reason that repeats the path keeps of it what url.path keeps', async (t) => {
+  const path = '/services/abcdEFGH1234ijklMNOP5678'
+  const about = { ...subject, protocol: 'http', scheme: 'http', method: 'POST', path } as const
+  const reason = `no rule of hooks.test allows POST ${path}`
+  const monitored = { verdict: 'deny', code: 'request_not_allowed', reason, rule: undefined } as const
+  const answer = { ...denied, reason, monitored }
+  for (const url of ['host', 'path'] as const) t.notMatch(encodeEvent(decisionEvent(about, answer, 'policy', { ...redaction, url })), /abcdEFGH1234/, url)
+  t.equal(decisionEvent(about, answer, 'policy', { ...redaction, url: 'host' }).attributes['sallyport.reason'], 'no rule of hooks.test allows POST /...')
+  t.equal(decisionEvent(about, answer, 'policy', { ...redaction, url: 'full' }).attributes['sallyport.reason'], reason)
+})
+
+t.test('credentials in a User-Agent are blotted out', async (t) => {
+  // in two parts, so that secret scanners leave this file alone
+  const token = ['ghp', 'abcdefghijklmnopqrstuvwxyz0123456789'].join('_')
+  const userAgent = `tool (${token}; key=topSecret; http://bob:topSecret@a.test)`
+  const event = decisionEvent({ ...subject, userAgent }, allowed, 'policy', redaction)
+  t.notMatch(encodeEvent(event), /ghp_|topSecret/)
+  t.match(event.attributes['user_agent.original'], /^tool \(/)
+})
+
 t.test('log injection in every field stays inside one record and out of the terminal', async (t) => {
   const evil = 'a\r\n{"seq":1}\u001b[2J\u202e\u0000\u2028"\\'
   const event = decisionEvent(
@@ -126,7 +172,7 @@ t.test('any text in any field is read back from the line as it was, beside a bod
       const { record } = parseLine(line.slice(0, -1))
       const expected = {
         'sallyport.request.id': who, 'session.id': who, 'gen_ai.agent.name': where, 'user.name': who, 'sallyport.team': why, 'client.address': `a${who}`,
-        'server.address': where, 'http.request.method': who.slice(0, 64), 'user_agent.original': where,
+        'server.address': where, 'http.request.method': who.slice(0, 64), 'user_agent.original': scrubText(where, 512),
         'security_rule.name': who, 'security_rule.ruleset.name': why, 'sallyport.rule.pattern': where, 'sallyport.monitored.rule.name': where, 'sallyport.monitored.rule.file': who,
       }
       return record !== undefined && record.body === event.body && !/\p{Cc}/u.test(record.body) && Object.entries(expected).every(([name, value]) => record.attributes[name] === value)

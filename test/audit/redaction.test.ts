@@ -77,11 +77,17 @@ t.test('host mode keeps nothing of the URL, full mode keeps it as received', asy
   t.strictSame(redactUrl('/a', 'b=c', { ...redaction, url: 'full' }), { path: '/a', query: 'b=c' })
 })
 
-t.test('a path beyond 2 KiB is cut and ends in the hash of the whole', async (t) => {
+t.test('a path beyond 2 KiB is cut between segments and ends in the hash of the whole', async (t) => {
   const path = `/${'ab/'.repeat(2000)}`
-  const kept = redactUrl(path, undefined, redaction).path ?? ''
-  t.equal(kept.slice(0, 2048), path.slice(0, 2048))
-  t.equal(kept.slice(2048), keyedHash(path, redaction.key))
+  t.equal(redactUrl(path, undefined, redaction).path, path.slice(0, 2047) + keyedHash(path, redaction.key))
+  const straddling = `/${'ab/'.repeat(680)}${secrets[0]}/x`
+  t.equal(redactUrl(straddling, undefined, redaction).path, `/${'ab/'.repeat(680)}${keyedHash(straddling, redaction.key)}`, 'no half of a secret')
+  const oneSegment = `/${'ordinary'.repeat(1000)}`
+  t.equal(redactUrl(oneSegment, undefined, redaction).path, `/${keyedHash(oneSegment, redaction.key)}`)
+  const many = '/token=ab'.repeat(1000)
+  t.ok((redactUrl(many, undefined, redaction).path ?? '').length < 2048 + 64)
+  const query = 'ab'.repeat(2000)
+  t.equal(redactUrl(`/${query}`, query, { ...redaction, url: 'full' }).query, query.slice(0, 2048) + keyedHash(query, redaction.key))
 })
 
 t.test('equal secrets have equal hashes, and another key gives others', async (t) => {
@@ -99,6 +105,37 @@ t.test('credentials, query values and tokens are blotted out of foreign text', a
   t.equal(scrubText('task-management-board.example.com is not allowed', 300), 'task-management-board.example.com is not allowed')
   t.equal(scrubText('pastebin.com is on the denied list', 300), 'pastebin.com is on the denied list')
   t.equal(scrubText('abcdef', 3), 'abc')
+})
+
+t.test('credentials are blotted out before foreign text is cut, and whatever they hold', async (t) => {
+  t.equal(scrubText(`http://bob:${'LongPassword'.repeat(30)}@a.test/`, 30), 'http://***@a.test/')
+  t.equal(scrubText(`x ?token=${'Long'.repeat(30)} y`, 20), 'x ?token=*** y')
+  t.equal(scrubText(`${'a'.repeat(15)} ${secrets[0]}`, 24), `${'a'.repeat(15)} ***`)
+  for (const password of ["hunter2'x", 'hunter2"x', 'x/hunter2', 'x@hunter2', 'x@/hunter2', 'x?hunter2', 'x://hunter2']) {
+    for (const scheme of ['', 'http://', 'https://']) t.notMatch(scrubText(`bad target: ${scheme}bob:${password}@a.test/x`, 300), /hunter2|bob/, `${scheme}${password}`)
+  }
+  t.notMatch(scrubText(`http://a.test/?token=hun'ter2"hunter2&b=hunter2`, 300), /ter2/)
+  t.notMatch(scrubText('bob:hunter2@x,http://a.test/', 300), /hunter2/)
+  t.equal(scrubText('tool/1.0 (key=hunter2; api_token=hunter2; build=7)', 300), 'tool/1.0 (key=***; api_token=***; build=7)')
+  t.equal(scrubText('see https://wiki.test/@team/page', 300), 'see https://wiki.test/***@team/page')
+})
+
+t.test('text that a client made to be slow to look through is looked through all the same', async (t) => {
+  const units = [
+    ':', '/:', ':@', '@', '/@', 'a:', '%3a', ' ', '`', '=', '?', '&', '?=', '?a=', ';', 'token', 'token=', 'secret_', 'ghp_', 'ghp_a', 'sk-', '-sk-', '%3Dsk-', 'eyJ', 'eyJa.', 'AKIA', 'xoxb-', '-bot1', '-bot111111', 'bot',
+    '0', 'a', 'A', 'aA', 'a1', 'a0-', 'deadbeef', '.', '-', '_', '%', '\u202e', '\ud800', '/', '//', '://', 'http://', 'http://a:', 'http://a@', "'", '"', '\\', '{', '20261120T2304',
+  ]
+  for (const bytes of [8192, 16_384, 65_536]) {
+    for (const unit of units) {
+      for (const end of ['', '!', '@', '=', ':']) {
+        const text = unit.repeat(Math.ceil(bytes / unit.length)) + end
+        const { path, query } = redactUrl(`/${text}`, text, redaction)
+        if (bytes < 65_536) looksSecret(text)
+        t.ok((path ?? '').length <= 2048 + 64 && (query ?? '').length <= 65 * 129, `${bytes} of ${unit}`)
+        t.ok(scrubText(text, 512).length <= 512)
+      }
+    }
+  }
 })
 
 t.test('any path can be redacted', async () => {

@@ -71,7 +71,7 @@ t.test('a client that leaves with several answers owed leaves nothing open behin
   const proxy = await startPlain(t, origin.port)
   const client = await WireClient.open(proxy.port)
   client.send(request(origin.port, '/1') + request(origin.port, '/2') + request(origin.port, '/3'))
-  while (origin.requests.length < 3) await new Promise((resolve) => setTimeout(resolve, 5))
+  while (origin.requests.length < 1) await new Promise((resolve) => setTimeout(resolve, 5))
   client.socket.resetAndDestroy()
   const ids = new Set(proxy.decisions().map((record) => record.attributes['sallyport.request.id']))
   t.equal(ids.size, 3)
@@ -81,14 +81,14 @@ t.test('a client that leaves with several answers owed leaves nothing open behin
   }
 })
 
-t.test('a flood of pipelined requests is cut at 64 that are unanswered, and reaches the origin no more often', async (t) => {
+t.test('a flood of pipelined requests is cut at 64 that are unanswered, and the origin sees one at a time', async (t) => {
   const origin = await strictOrigin(t, () => undefined)
   const proxy = await startPlain(t, origin.port)
   const client = await WireClient.open(proxy.port)
   client.send(Array.from({ length: 100 }, (_, index) => request(origin.port, `/${index}`)).join(''))
   await proxy.recorded((record) => record.attributes['sallyport.code'] === 'pipelined')
-  while (origin.requests.length < 64) await new Promise((resolve) => setTimeout(resolve, 5))
-  t.equal(origin.requests.length, 64)
+  while (origin.requests.length < 1) await new Promise((resolve) => setTimeout(resolve, 5))
+  t.equal(origin.requests.length, 1)
   t.equal(proxy.decisions().length, 65)
   client.socket.destroy()
 })

@@ -1,5 +1,6 @@
 import { array, assert, constantFrom, property, tuple } from 'fast-check'
 import t from 'tap'
+import { ProxyError } from '../../src/errors.ts'
 import { checkConnectionField, checkLoop, maxForwards, passableTrailers, requestFields, responseFields, safeReason } from '../../src/egress/field-rules.ts'
 
 const via = '1.1 sally-test'
@@ -39,6 +40,46 @@ t.test('a Connection field that strips framing or identity is refused', async (t
   for (const name of ['close', 'Keep-Alive', 'TE, close', 'Upgrade, HTTP2-Settings', 'x-foo,,bar,', '']) {
     t.equal(checkConnectionField(['Connection', name]), undefined, name)
   }
+})
+
+function thrownBy(call: () => unknown): ProxyError {
+  try {
+    call()
+  } catch (error) {
+    if (error instanceof ProxyError) return error
+  }
+  throw new Error('no ProxyError')
+}
+
+t.test('a refusal repeats little of a field, and that in one visible line', async (t) => {
+  const long = `a b${'\u00e9'.repeat(16_000)}`
+  for (const error of [checkConnectionField(['Connection', long]), checkConnectionField(['Connection', `x${'y'.repeat(16_000)} z`])]) {
+    t.equal(error?.code, 'field_syntax')
+    t.match(error?.detail, /^[\x20-\x7e]{1,600}$/)
+  }
+  for (const call of [
+    () => maxForwards('TRACE', ['Max-Forwards', long]), () => requestFields('GET', ['Content-Length', long], 'o', via), () => requestFields('GET', ['Transfer-Encoding', long], 'o', via),
+    () => responseFields(200, ['Content-Length', long], via), () => responseFields(200, ['Transfer-Encoding', long], via),
+  ]) {
+    const detail = thrownBy(call).detail
+    t.match(detail, /^[\x20-\x7e]{1,600}$/)
+  }
+})
+
+t.test('a Connection field has 64 options at most; an origin that names thousands costs one pass', async (t) => {
+  const options = (count: number) => Array.from({ length: count }, (_, i) => `x${i}`)
+  t.equal(checkConnectionField(['Connection', options(64).join()]), undefined)
+  t.match(checkConnectionField(['Connection', options(65).join()]), { code: 'field_syntax', detail: 'Connection has 65 options' })
+  t.match(checkConnectionField(options(65).flatMap((option) => ['Connection', option])), { code: 'field_syntax' })
+  t.equal(checkConnectionField(['Connection', 'x,'.repeat(8000)]), undefined)
+  const many = options(4000)
+  t.same(responseFields(200, ['Connection', many.join(), ...many.flatMap((name) => [name, '1']), 'X-Kept', '1'], via).fields, ['X-Kept', '1', 'Via', via])
+})
+
+t.test('our own pseudonym is found behind any number of hops', async (t) => {
+  const hops = '1.1 other (a comment), '.repeat(700)
+  t.match(checkLoop(['Via', `${hops}1.1 sally-test`], 'sally-test'), { code: 'loop_detected' })
+  t.equal(checkLoop(['Via', `${hops}${' \t'.repeat(4000)}`, 'Via', ','.repeat(16_000)], 'sally-test'), undefined)
 })
 
 t.test('our own pseudonym in Via is a loop, another that holds it as a part is not', async (t) => {

@@ -231,6 +231,21 @@ t.test('100 names that their name server never answers do not hold up another na
   for (const result of await all) t.match(result, { status: 'rejected', reason: { code: 'dns_timeout' } })
 })
 
+t.test('a session that asks for names which nobody answers leaves the others theirs', async (t) => {
+  const server = await startDnsServer(t, { 'healthy.test': { addresses: ['192.0.2.1'] } })
+  for (let i = 0; i < 200; i++) server.set(`dead-${i}.test`, { silent: true })
+  const resolver = resolverFor(t, { servers: [server.text], timeoutMs: 500 })
+  const all = Promise.allSettled(Array.from({ length: 200 }, (_, i) => resolver.resolve(`dead-${i}.test`, { owner: 's-1' })))
+  const refused = { code: 'dns_failed', detail: 'too many names of this session are being resolved' }
+  await t.rejects(resolver.resolve('healthy.test', { owner: 's-1' }), refused)
+  t.same((await resolver.resolve('healthy.test', { owner: 's-2' })).addresses.map((ip) => ip.text), ['192.0.2.1'])
+  t.same((await resolver.resolve('healthy.test', { owner: 's-1' })).addresses.map((ip) => ip.text), ['192.0.2.1'], 'what is known costs no lookup')
+  const joined = resolver.resolve('dead-0.test', { owner: 's-1' }).catch((error: unknown) => error)
+  for (const result of await all) t.match(result, { status: 'rejected', reason: { code: 'dns_timeout' } })
+  t.match(await joined, { code: 'dns_timeout' }, 'a lookup that runs already is shared')
+  t.same((await resolver.resolve('healthy.test', { owner: 's-1', fresh: true })).addresses.map((ip) => ip.text), ['192.0.2.1'], 'its share is free again')
+})
+
 t.test('a slow name does not make its server count as silent', async (t) => {
   const server = await startDnsServer(t, { 'slow.test': { silent: true }, 'quick.test': { addresses: ['192.0.2.1'] }, 'later.test': { addresses: ['192.0.2.2'] } })
   const second = await startDnsServer(t, { 'slow.test': { silent: true } })

@@ -41,6 +41,7 @@ function gateWith(change: Partial<GateOptions> = {}) {
     clock,
     surroundings: () => ({ ownPorts: [3128], ownAddresses: [], onlyLoopback: true }),
     nameBudget: new NameBudget(clock, 2),
+    usesParent: false,
     parentResolves: false,
     onFault: (error) => faults.push(error),
     onVerdict: () => {},
@@ -118,6 +119,12 @@ t.test('in monitor mode the tunnel goes on and the event says what enforce would
   t.match(JSON.stringify(events[1]), /name_mismatch/)
 })
 
+t.test('a policy that forbids the parent proxy denies everything while settings name one', async (t) => {
+  const policy = policyOf('[network]\nallowed_domains = ["allowed.test"]\nallow_upstream_proxy = false\n')
+  t.equal(codeOf(await gateWith({ policy: () => policy, usesParent: true }).gate.admit(exchangeOf())), 'parent_forbidden')
+  t.equal(codeOf(await gateWith({ policy: () => policy }).gate.admit(exchangeOf())), 'admitted')
+})
+
 t.test('new names below a wildcard are budgeted, names that a rule spells out are not', async (t) => {
   const { gate } = gateWith()
   const codes: string[] = []
@@ -132,8 +139,10 @@ t.test('a tunnel decided by a policy that was replaced meanwhile is judged again
   if (!(admitted instanceof Admitted)) throw new Error('not admitted')
   policy = policyOf('[network]\ndenied_domains = ["allowed.test"]\n')
   const closed: string[] = []
-  gate.live.add({ admitted, address: undefined, close: (code) => closed.push(code) })
-  t.strictSame(closed, ['policy_changed'])
+  const live = gate.live.open(admitted, () => closed.push('closed'))
+  t.equal(live.closedBy, 'policy_changed')
+  live.onClose(() => closed.push('again'))
+  t.strictSame(closed, ['closed', 'again'], 'whatever is opened afterwards is closed too')
 })
 
 t.test('a change of policy closes what it no longer allows and nothing else', async (t) => {
@@ -143,11 +152,31 @@ t.test('a change of policy closes what it no longer allows and nothing else', as
   for (const name of ['allowed.test', 'x.wide.test']) {
     const admitted = await gate.admit(exchangeOf({ host: parseHost(name) }))
     if (!(admitted instanceof Admitted)) throw new Error('not admitted')
-    gate.live.add({ admitted, address: undefined, close: () => closed.push(name) })
+    gate.live.open(admitted, () => closed.push(name))
   }
   policy = policyOf('[network]\nunknown = "deny"\nallowed_domains = ["allowed.test"]\n')
   t.equal(await gate.live.judgeAgain(), 1)
   t.strictSame(closed, ['x.wide.test'])
+})
+
+t.test('an address that a new policy denies closes what is connected to it', async (t) => {
+  let policy = allowing
+  const { gate } = gateWith({ policy: () => policy })
+  const admitted = await gate.admit(exchangeOf())
+  if (!(admitted instanceof Admitted)) throw new Error('not admitted')
+  const live = gate.live.open(admitted, () => {})
+  live.reached([address('93.184.215.14')])
+  policy = policyOf('[network]\nallowed_domains = ["allowed.test"]\ndenied_domains = ["93.184.215.0/24"]\n')
+  t.equal(await gate.live.judgeAgain(), 1)
+  t.equal(live.closedBy, 'policy_changed')
+})
+
+t.test('what could not be recorded has no end on record either', async (t) => {
+  const { gate, events } = gateWith({ audit: { append: async (event) => void events.push(event), overQuota: () => true } })
+  const exchange = exchangeOf()
+  t.equal(codeOf(await gate.admit(exchange)), 'audit_unavailable')
+  gate.ended(exchange, { outcome: 'refused', bytesFromClient: 0, bytesFromOrigin: 0 })
+  t.equal(events.length, 0)
 })
 
 t.test('look-alikes of what the gate makes are no such thing', async (t) => {

@@ -2,6 +2,15 @@ import t from 'tap'
 import type { Clock } from '../../src/clock.ts'
 import { NameBudget } from '../../src/gate/name-budget.ts'
 
+t.test('all names below a private public suffix share one budget', async (t) => {
+  const budget = new NameBudget({ now: () => 0, monotonic: () => 0 }, 2)
+  t.ok(budget.spend('s1', 'c2VjcmV0.github.io'))
+  t.ok(budget.spend('s1', 'a.ZGF0YQ.github.io'))
+  t.notOk(budget.spend('s1', 'b3RoZXI.github.io'), 'another tenant, the same name servers')
+  t.ok(budget.spend('s1', 'a.example.co.uk'))
+  t.ok(budget.spend('s1', 'a.other.co.uk'), 'a suffix of ICANN is shared by strangers')
+})
+
 t.test('new names below one domain are budgeted per session and minute', async (t) => {
   let nowMs = 0
   const clock: Clock = { now: () => nowMs, monotonic: () => nowMs }

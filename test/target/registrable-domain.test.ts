@@ -1,5 +1,5 @@
 import t from 'tap'
-import { isPublicSuffix, registrableDomain } from '../../src/target/registrable-domain.ts'
+import { icannDomain, isPublicSuffix, registrableDomain } from '../../src/target/registrable-domain.ts'
 
 t.test('the registrable domain is the suffix and one label more, private section included', async (t) => {
   for (const [name, domain] of [
@@ -17,6 +17,11 @@ t.test('the registrable domain is the suffix and one label more, private section
     t.equal(registrableDomain(name), domain, name)
   }
   for (const name of ['com', 'co.uk', 'github.io', 'localhost', '127.0.0.1', '']) t.equal(registrableDomain(name), undefined, name)
+})
+
+t.test('by the ICANN section alone, names of many tenants have one domain', async (t) => {
+  for (const [name, domain] of [['x.me.github.io', 'github.io'], ['bucket.s3.amazonaws.com', 'amazonaws.com'], ['github.io', 'github.io'], ['a.b.example.co.uk', 'example.co.uk']] as const) t.equal(icannDomain(name), domain, name)
+  for (const name of ['com', 'co.uk', 'localhost', '127.0.0.1', '']) t.equal(icannDomain(name), undefined, name)
 })
 
 t.test('a public suffix is a name below which anybody may register', async (t) => {

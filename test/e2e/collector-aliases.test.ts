@@ -1,0 +1,19 @@
+// The collector is out of reach by every name that leads to it, or events could be forged.
+import t from 'tap'
+import { startProxy } from '../support/proxy.ts'
+import { rawExchange } from '../support/raw-client.ts'
+import { ok, strictOrigin } from '../support/strict-origin.ts'
+t.test('the collector is closed by another name and by its address', async (t) => {
+  const collector = await strictOrigin(t, () => ok('{}'))
+  const p = collector.port
+  const proxy = await startProxy(t, {
+    policy: `[network]\nallow_local_binding = true\nallowed_domains = ["localhost:${p}", "127.0.0.1:${p}", "alias.test:${p}"]\n`,
+    hosts: { 'collector.test': '127.0.0.1', 'alias.test': '127.0.0.1' },
+    change: (s) => ({ ...s, otel: { ...s.otel, exporter: { endpoint: `http://collector.test:${p}/v1/logs`, protocol: 'json', headers: {} } } }),
+  })
+  for (const host of ['alias.test', '127.0.0.1', 'localhost']) {
+    const got = await rawExchange(proxy.port, `POST http://${host}:${p}/v1/logs HTTP/1.1\r\nHost: ${host}:${p}\r\nContent-Length: 6\r\nConnection: close\r\n\r\nforged`)
+    t.notMatch(got, /^HTTP\/1.1 200/, host)
+  }
+  t.notOk(collector.requests.some(({ body }) => body === 'forged'), 'forged record at the collector')
+})
