@@ -88,15 +88,15 @@ export class ClientHelloReader {
       if (this.#filled < payload) return this.#waitFor(payload)
       const length = uint16(this.#buffer, this.#record + 3)
       const end = payload + length
+      // known from the record's header, so said before anything that needs more of it
+      if (end > this.#maxBytes) return this.#tooLarge()
       const message = this.#readMessageLength(payload, Math.min(end, this.#filled))
       if (message !== undefined) {
         if (this.#header >>> 24 !== clientHello) return malformed('the first handshake message is no hello')
         // the hello's own bytes and one record header are the least it can take
         if (message + recordHeader > this.#maxBytes) return this.#tooLarge()
         if (this.#before + length > message) return malformed('more than the hello in its record')
-        if (this.#before + length === message && this.#filled >= end) {
-          return end > this.#maxBytes ? this.#tooLarge() : parseHello(this.#assemble(end, message))
-        }
+        if (this.#before + length === message && this.#filled >= end) return parseHello(this.#assemble(end, message))
       }
       if (this.#filled < end) return this.#waitFor(end)
       this.#before += length
