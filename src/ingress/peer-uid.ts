@@ -21,6 +21,9 @@ interface TableEnd {
 }
 
 const budgetFactor = 100
+// a table of more sockets than these costs more than the mark is worth; sockstat tells how many there are
+const maxSockets = 2_000
+const counts = '/proc/net/sockstat'
 const tables = [{ path: '/proc/net/tcp', family: 'tcp' }, { path: '/proc/net/tcp6', family: 'tcp6' }] as const
 const mappedPrefix = 0xffffn
 const timeWait = '06'
@@ -50,22 +53,32 @@ export class PeerUids {
   }
 
   async #scan(peer: TableEnd, ours: TableEnd): Promise<number | undefined> {
+    if (socketsIn((await this.#readIfThere(counts)) ?? '') > maxSockets) return undefined
     for (const { path, family } of tables) {
       const [from, to] = [peer[family], ours[family]]
       if (from === undefined || to === undefined) continue
-      let table: string
-      try {
-        table = await this.#read(path)
-      } catch (error) {
-        // no such table on this system (not Linux, or no IPv6): the peer stays unproven
-        if (error instanceof Error && 'code' in error && error.code === 'ENOENT') continue
-        return undefined
-      }
-      const uid = uidIn(table, from, to)
+      const table = await this.#readIfThere(path)
+      const uid = table === undefined ? undefined : uidIn(table, from, to)
       if (uid !== undefined) return uid
     }
     return undefined
   }
+
+  /** undefined where it cannot be read (not Linux, no IPv6, hidden): then the peer stays unproven. */
+  async #readIfThere(path: string): Promise<string | undefined> {
+    try {
+      return await this.#read(path)
+    } catch (error) {
+      if (error instanceof Error && 'code' in error) return undefined
+      throw error
+    }
+  }
+}
+
+/** TCP sockets on this machine, those that wait out their end included; 0 when the text does not say. */
+function socketsIn(sockstat: string): number {
+  const [, inUse = '0', waiting = '0'] = /^TCP: inuse (\d+) .*?\btw (\d+)/m.exec(sockstat) ?? []
+  return Number(inUse) + Number(waiting)
 }
 
 /**

@@ -1,4 +1,5 @@
 import { once } from 'node:events'
+import { readFile } from 'node:fs/promises'
 import { connect, createServer } from 'node:net'
 import t from 'tap'
 import { PeerUids, uidIn } from '../../src/ingress/peer-uid.ts'
@@ -63,7 +64,9 @@ t.test('the uid of a real connection is the one of this process', { skip: proces
   const accepted = once(server, 'connection')
   const client = connect(address.port, '127.0.0.1')
   const [socket] = await accepted
-  t.equal(await new PeerUids({ now: () => 0, monotonic: () => 0 }).lookUp(socket), process.getuid?.())
+  // whatever else this machine has open
+  const read = async (path: string): Promise<string> => (path.endsWith('sockstat') ? '' : readFile(path, 'latin1'))
+  t.equal(await new PeerUids({ now: () => 0, monotonic: () => 0 }, read).lookUp(socket), process.getuid?.())
   client.destroy()
   socket.destroy()
   server.close()
@@ -72,9 +75,10 @@ t.test('the uid of a real connection is the one of this process', { skip: proces
 t.test('a scan that costs much is not repeated for a hundred times as long', async (t) => {
   let nowMs = 0
   let finish: (text: string) => void = () => {}
-  const uids = new PeerUids({ now: () => nowMs, monotonic: () => nowMs }, () => new Promise((resolve) => (finish = resolve)))
+  const uids = new PeerUids({ now: () => nowMs, monotonic: () => nowMs }, async (path) => (path.endsWith('sockstat') ? '' : new Promise((resolve) => (finish = resolve))))
   const first = uids.lookUp(ends)
   t.equal(uids.lookUp(ends), undefined, 'one scan at a time')
+  await new Promise((resolve) => setImmediate(resolve))
   nowMs = 10
   finish(table)
   t.equal(await first, 1001)
@@ -82,10 +86,21 @@ t.test('a scan that costs much is not repeated for a hundred times as long', asy
   t.equal(uids.lookUp(ends), undefined)
   nowMs = 1010
   t.not(uids.lookUp(ends), undefined)
+  await new Promise((resolve) => setImmediate(resolve))
   finish(table)
 })
 
 t.test('where there is no table nothing is known', async (t) => {
   const uids = new PeerUids({ now: () => 0, monotonic: () => 0 }, () => Promise.reject(Object.assign(new Error('no'), { code: 'ENOENT' })))
   t.equal(await uids.lookUp(ends), undefined)
+})
+
+t.test('on a machine with thousands of sockets the table is not read, and the peer stays unproven', async (t) => {
+  const read: string[] = []
+  const uids = new PeerUids({ now: () => 0, monotonic: () => 0 }, async (path) => {
+    read.push(path)
+    return path.endsWith('sockstat') ? 'sockets: used 9\nTCP: inuse 100 orphan 0 tw 1901 alloc 9 mem 0\n' : table
+  })
+  t.equal(await uids.lookUp(ends), undefined)
+  t.strictSame(read, ['/proc/net/sockstat'])
 })
