@@ -7,6 +7,7 @@ import { ParentTarget, Vetted } from '../gate/admitted.ts'
 import type { Gate } from '../gate/gate.ts'
 import type { Refusal } from '../gate/refusal.ts'
 import type { Abandonment } from './abandonment.ts'
+import type { IpAddress } from '../target/address.ts'
 import { dial } from './dial.ts'
 import type { ParentProxy } from './parent-proxy.ts'
 import type { Resolver } from './resolver.ts'
@@ -35,9 +36,9 @@ export class Reach {
     this.#options = options
   }
 
-  /** True when sockets come from a parent proxy, and so never with `onread`. */
-  get isThroughParent(): boolean {
-    return this.#options.parent !== undefined
+  /** What a change of policy is judged by; undefined through a parent proxy, which is then the far end. */
+  judgedAddresses(destination: Destination): readonly IpAddress[] | undefined {
+    return destination instanceof Vetted && this.#options.parent === undefined ? destination.addresses : undefined
   }
 
   /** Resolves the name and has the answer judged. Throws ProxyError dns_*. */

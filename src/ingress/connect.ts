@@ -3,7 +3,7 @@
 // bytes are judged.
 import type { IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
-import { errorEntry, ProxyError } from '../errors.ts'
+import { ProxyError } from '../errors.ts'
 import { Abandonment } from '../egress/abandonment.ts'
 import { checkConnectionField } from '../egress/field-rules.ts'
 import { isRefusal, type Destination } from '../egress/reach.ts'
@@ -19,7 +19,7 @@ import { parseAuthority, type Authority } from '../target/authority.ts'
 import type { ClientConnection } from './client-connections.ts'
 import { anonymous, type IngressContext } from './context.ts'
 import { TunnelOpening } from './opening.ts'
-import { endSocket, refuseSocket } from './refuse.ts'
+import { endSocket, failAndEnd, refuseAndEnd, refuseSocket } from './refuse.ts'
 import { checkHost, readHead } from './request-head.ts'
 
 export interface ConnectArrival {
@@ -47,13 +47,13 @@ export async function serveConnect(arrival: ConnectArrival, context: IngressCont
   if (read.kind === 'malformed') {
     const refusal = await context.gate.refuseMalformed(read.malformed, read.error.code, read.error.detail)
     await connection.nothingOwed()
-    refuse(arrival, context, read.malformed, refusal)
+    refuseAndEnd(arrival.socket, context.gate, read.malformed, refusal)
     return
   }
   const { exchange } = read
   const admitted = await context.gate.admit(exchange)
   if (!(admitted instanceof Admitted)) {
-    refuse(arrival, context, exchange, admitted)
+    refuseAndEnd(arrival.socket, context.gate, exchange, admitted)
     return
   }
   if (exchange.facts.port === plainPort && admitted.decision.obligations.raw === undefined) {
@@ -139,10 +139,10 @@ async function tunnel(arrival: ConnectArrival, context: IngressContext, admitted
     const destination = await context.reach.destination(admitted)
     if (isRefusal(destination)) {
       opening.release()
-      refuse(arrival, context, exchange, destination)
+      refuseAndEnd(arrival.socket, context.gate, exchange, destination)
       return
     }
-    live.reached(destination instanceof Vetted && !context.reach.isThroughParent ? destination.addresses : undefined)
+    live.reached(context.reach.judgedAddresses(destination))
     const pump = new ReadPump(context.buffers)
     const origin = await context.reach.connect(destination, { abandonment: gone, onread: () => pump.onread })
     await open(arrival, context, { live, opening, origin, destination, pump })
@@ -188,15 +188,13 @@ interface Failure {
 }
 
 function fail({ socket }: ConnectArrival, context: IngressContext, { exchange, error, isLeft, closedBy }: Failure): void {
-  const none = { bytesFromClient: 0, bytesFromOrigin: 0 }
-  if (isLeft || closedBy !== undefined) {
-    socket.destroy()
-    context.gate.ended(exchange, closedBy === undefined ? { outcome: 'failed', code: error.code, ...none } : { outcome: 'expired', code: closedBy, ...none })
+  if (!isLeft && closedBy === undefined) {
+    failAndEnd(socket, context.gate, exchange, error)
     return
   }
-  const refusal = context.gate.failure(exchange, error)
-  refuseSocket(socket, refusal)
-  context.gate.ended(exchange, { outcome: 'failed', code: error.code, status: errorEntry(refusal.code).status, ...none })
+  const none = { bytesFromClient: 0, bytesFromOrigin: 0 }
+  socket.destroy()
+  context.gate.ended(exchange, closedBy === undefined ? { outcome: 'failed', code: error.code, ...none } : { outcome: 'expired', code: closedBy, ...none })
 }
 
 interface Joined extends Dialled {
@@ -248,10 +246,4 @@ function closeTunnel(arrival: ConnectArrival, context: IngressContext, live: Liv
 
 function looksLikeHttp(bytes: Uint8Array): boolean {
   return /^[A-Z]{3,10} \S+ HTTP\/1\.[01]\r?\n/.test(Buffer.from(bytes.buffer, bytes.byteOffset, Math.min(bytes.length, 4096)).toString('latin1'))
-}
-
-function refuse({ socket }: ConnectArrival, context: IngressContext, about: Exchange | Malformed, refusal: Refusal): void {
-  refuseSocket(socket, refusal)
-  const { status } = errorEntry(refusal.code)
-  context.gate.ended(about, { outcome: 'refused', code: refusal.code, status, bytesFromClient: 0, bytesFromOrigin: 0 })
 }

@@ -3,7 +3,6 @@ import type { Clock } from '../clock.ts'
 import type { Forwarder } from '../egress/forward.ts'
 import type { ReadBuffers } from '../egress/read-buffers.ts'
 import type { Reach } from '../egress/reach.ts'
-import type { Client } from '../gate/exchange.ts'
 import type { Gate } from '../gate/gate.ts'
 import type { RequestIds } from '../gate/request-id.ts'
 import type { Principal } from '../policy/facts.ts'
@@ -20,8 +19,6 @@ export interface IngressLimits {
   readonly originTimeoutMs: number
   readonly helloTimeoutMs: number
   readonly helloBytes: number
-  readonly connections: number
-  readonly connectionsPerClient: number
 }
 
 export interface IngressContext {
@@ -41,9 +38,3 @@ export interface IngressContext {
 
 /** Everybody, until sessions exist: the local agent without credentials. */
 export const anonymous: Principal = { session: 'anonymous', agent: 'local', team: undefined, owner: undefined }
-
-export interface Arrival {
-  readonly id: string
-  readonly client: Client
-  readonly startedMs: number
-}

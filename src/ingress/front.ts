@@ -23,7 +23,6 @@ export interface Front {
   idle(): Promise<void>
   /** cuts every connection */
   destroy(): void
-  readonly connections: number
 }
 
 export function createFront(context: IngressContext, connections: ClientConnections): Front {
@@ -64,9 +63,6 @@ export function createFront(context: IngressContext, connections: ClientConnecti
     destroy: () => {
       bodies.stop()
       for (const socket of connections.sockets()) socket.destroy()
-    },
-    get connections() {
-      return connections.size
     },
   }
 }

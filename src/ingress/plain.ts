@@ -80,7 +80,7 @@ async function forward(arrival: PlainArrival, context: IngressContext, read: Rea
       refuse(arrival, context, exchange, destination, false)
       return
     }
-    live.reached(destination instanceof Vetted && !context.reach.isThroughParent ? destination.addresses : undefined)
+    live.reached(context.reach.judgedAddresses(destination))
     if (live.closedBy !== undefined || response.destroyed) {
       end(arrival, context, exchange, nothingForwarded, live.closedBy)
       return

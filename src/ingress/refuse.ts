@@ -1,6 +1,9 @@
 // Puts a refusal on the wire, on a response or on a bare socket. What is said comes from gate/refusal.ts.
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
+import { errorEntry, type ProxyError } from '../errors.ts'
+import type { Exchange, Malformed } from '../gate/exchange.ts'
+import type { Gate } from '../gate/gate.ts'
 import { refusalMessage, renderRefusal, type Refusal } from '../gate/refusal.ts'
 
 const lingerMs = 2_000
@@ -28,6 +31,19 @@ export function refuseSocket(socket: Socket, refusal: Refusal): void {
   endSocket(socket, Buffer.from(refusalMessage(refusal)))
 }
 
+/** Refuses on a bare socket and journals that end. */
+export function refuseAndEnd(socket: Socket, gate: Gate, about: Exchange | Malformed, refusal: Refusal): void {
+  refuseSocket(socket, refusal)
+  gate.ended(about, { outcome: 'refused', code: refusal.code, status: errorEntry(refusal.code).status, bytesFromClient: 0, bytesFromOrigin: 0 })
+}
+
+/** The destination failed: says so on a bare socket and journals that end. */
+export function failAndEnd(socket: Socket, gate: Gate, exchange: Exchange, error: ProxyError): void {
+  const refusal = gate.failure(exchange, error)
+  refuseSocket(socket, refusal)
+  gate.ended(exchange, { outcome: 'failed', code: error.code, status: errorEntry(refusal.code).status, bytesFromClient: 0, bytesFromOrigin: 0 })
+}
+
 /** Sends last bytes and closes; a client that does not close its side is cut after a moment. */
 export function endSocket(socket: Socket, last: string | Uint8Array): void {
   // a socket without a listener for it would end the process with its error
@@ -39,7 +55,6 @@ export function endSocket(socket: Socket, last: string | Uint8Array): void {
   if (typeof last === 'string') socket.end(last, 'utf8')
   else socket.end(last)
 }
-
 
 function drain(request: IncomingMessage, done: () => void): void {
   let left = lingerBytes

@@ -2,19 +2,18 @@
 // imply where request rules govern the host. Nothing behind the handshake is relayed before the origin's 101.
 import type { IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
-import { errorEntry, ProxyError } from '../errors.ts'
+import { ProxyError } from '../errors.ts'
 import { isRefusal, type Destination } from '../egress/reach.ts'
 import { upgrade, type UpgradeResult } from '../egress/upgrade.ts'
-import { Admitted, Vetted } from '../gate/admitted.ts'
-import type { Exchange, Malformed } from '../gate/exchange.ts'
+import { Admitted } from '../gate/admitted.ts'
+import type { Exchange } from '../gate/exchange.ts'
 import type { LiveExchange } from '../gate/live-exchanges.ts'
-import type { Refusal } from '../gate/refusal.ts'
 import { formatAuthority } from '../target/authority.ts'
 import { formatTarget } from '../target/target-uri.ts'
 import type { ClientConnection } from './client-connections.ts'
 import type { IngressContext } from './context.ts'
 import { readRequest, type ReadExchange } from './read-request.ts'
-import { refuseSocket } from './refuse.ts'
+import { failAndEnd, refuseAndEnd } from './refuse.ts'
 
 export interface UpgradeArrival {
   readonly request: IncomingMessage
@@ -35,20 +34,20 @@ export async function serveUpgrade(arrival: UpgradeArrival, context: IngressCont
   if (read.kind === 'malformed') {
     const refusal = await context.gate.refuseMalformed(read.malformed, read.error.code, read.error.detail)
     await connection.nothingOwed()
-    refuse(socket, context, read.malformed, refusal)
+    refuseAndEnd(socket, context.gate, read.malformed, refusal)
     return
   }
   const { exchange } = read
   const admitted = await context.gate.admit(exchange)
   if (!(admitted instanceof Admitted)) {
-    refuse(socket, context, exchange, admitted)
+    refuseAndEnd(socket, context.gate, exchange, admitted)
     return
   }
   const live = context.gate.live.open(admitted, () => socket.destroy())
   try {
     const destination = await reach(arrival, context, admitted)
     if (destination === undefined) return
-    live.reached(destination instanceof Vetted && !context.reach.isThroughParent ? destination.addresses : undefined)
+    live.reached(context.reach.judgedAddresses(destination))
     if (live.closedBy !== undefined) {
       context.gate.ended(exchange, { outcome: 'expired', code: live.closedBy, bytesFromClient: 0, bytesFromOrigin: 0 })
       return
@@ -95,10 +94,10 @@ async function reach({ socket }: UpgradeArrival, context: IngressContext, admitt
   try {
     const destination = await context.reach.destination(admitted)
     if (!isRefusal(destination)) return destination
-    refuse(socket, context, exchange, destination)
+    refuseAndEnd(socket, context.gate, exchange, destination)
   } catch (error) {
     if (!(error instanceof ProxyError)) throw error
-    fail(socket, context, exchange, error)
+    failAndEnd(socket, context.gate, exchange, error)
   }
   return undefined
 }
@@ -113,22 +112,11 @@ async function relayed(context: IngressContext, live: LiveExchange, { handle, pe
 
 function end(socket: Socket, context: IngressContext, exchange: Exchange, result: Exclude<UpgradeResult, TunnelResult>): void {
   if (result.kind === 'failed') {
-    fail(socket, context, exchange, result.error)
+    failAndEnd(socket, context.gate, exchange, result.error)
   } else if (result.kind === 'answered') {
     const { status, error, bytesFromOrigin, peerAddress } = result
     context.gate.ended(exchange, { outcome: error === undefined ? 'completed' : 'failed', code: error?.code, status, bytesFromClient: 0, bytesFromOrigin, peerAddress })
   } else {
     context.gate.ended(exchange, { outcome: 'failed', bytesFromClient: 0, bytesFromOrigin: 0 })
   }
-}
-
-function refuse(socket: Socket, context: IngressContext, about: Exchange | Malformed, refusal: Refusal): void {
-  refuseSocket(socket, refusal)
-  context.gate.ended(about, { outcome: 'refused', code: refusal.code, status: errorEntry(refusal.code).status, bytesFromClient: 0, bytesFromOrigin: 0 })
-}
-
-function fail(socket: Socket, context: IngressContext, exchange: Exchange, error: ProxyError): void {
-  const refusal = context.gate.failure(exchange, error)
-  refuseSocket(socket, refusal)
-  context.gate.ended(exchange, { outcome: 'failed', code: error.code, status: errorEntry(refusal.code).status, bytesFromClient: 0, bytesFromOrigin: 0 })
 }
