@@ -25,7 +25,7 @@ interface Sorted {
   readonly allows: readonly Hit[]
   /** request-level rules of any verdict, on this port */
   readonly inside: readonly Hit[]
-  /** names the host, but not this port */
+  /** names the host, but not this port; of several, the one that closes it most */
   readonly elsewhere: Hit | undefined
 }
 
@@ -82,7 +82,7 @@ function sort(hits: readonly Hit[], facts: Facts): Sorted {
   const inside: Hit[] = []
   let elsewhere: Hit | undefined
   for (const hit of hits) {
-    if (!covers(hit.ports, facts)) elsewhere ??= hit
+    if (!covers(hit.ports, facts)) elsewhere = elsewhere === undefined || closure(hit) > closure(elsewhere) ? hit : elsewhere
     else if (hit.rule.requestLevel) inside.push(hit)
     else if (hit.rule.verdict === 'ask') asks.push(hit)
     else if (hit.rule.verdict === 'allow') allows.push(hit)
@@ -173,7 +173,7 @@ function hostVerdict(policy: Policy, facts: Facts, sorted: Sorted): Answer {
 function unnamedVerdict(policy: Policy, facts: Facts, elsewhere: Hit | undefined): Answer {
   if (facts.host.kind === 'ip') return unnamedAddress(policy, facts, facts.host.ip, elsewhere)
   // a host that is closed on its usual ports is not opened on the others by what is unknown
-  const closed = elsewhere?.rule.requestLevel === true && policy.unknown === 'allow'
+  const closed = elsewhere !== undefined && closure(elsewhere) > 0 && policy.unknown === 'allow'
   return unknownAnswer(policy, facts, closed ? elsewhere.rule.otherwise : policy.unknown, elsewhere)
 }
 
@@ -212,6 +212,11 @@ function isBindable(kind: AddressClass): boolean {
 /** Request-level allows and asks close their hosts for everything else. */
 function closingHits({ inside }: Sorted): readonly Hit[] {
   return inside.filter(({ rule }) => rule.verdict !== 'deny')
+}
+
+/** How tightly a rule closes its host for the requests it does not match; 0: not at all. */
+function closure({ rule }: Hit): number {
+  return rule.requestLevel && rule.verdict !== 'deny' ? 1 + rank(rule.otherwise) : 0
 }
 
 function strictestOtherwise(closing: readonly Hit[]): Hit {

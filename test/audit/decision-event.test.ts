@@ -1,4 +1,3 @@
-import * as fc from 'fast-check'
 import t from 'tap'
 import { decisionEvent } from '../../src/audit/decision-event.ts'
 import { endedEvent } from '../../src/audit/ended-event.ts'
@@ -7,6 +6,7 @@ import { scrubText } from '../../src/audit/redaction.ts'
 import { errorTable, type ErrorCode } from '../../src/errors.ts'
 import { quoted } from '../../src/target/quoted.ts'
 import { allowed, anyText, denied, redaction, subject } from './fixture.ts'
+import * as fc from '../support/property.ts'
 
 t.test('an allow carries who, what, which rule and the words of Codex', async (t) => {
   const event = decisionEvent(subject, allowed, 'policy', redaction)

@@ -1,7 +1,7 @@
-import * as fc from 'fast-check'
 import t from 'tap'
 import { escapeText } from '../../src/audit/escape.ts'
 import { anyText } from './fixture.ts'
+import * as fc from '../support/property.ts'
 
 t.test('control, ANSI, bidi and invisible characters are written as their code points', async (t) => {
   t.equal(escapeText('a\u001b[31mred\r\nb'), 'a\\x1b[31mred\\x0d\\x0ab')

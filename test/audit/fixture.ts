@@ -2,7 +2,6 @@
 import { rmSync, mkdtempSync, readFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import * as fc from 'fast-check'
 import type { Test } from 'tap'
 import type { EventSubject } from '../../src/audit/decision-event.ts'
 import { decisionEvent } from '../../src/audit/decision-event.ts'
@@ -16,6 +15,7 @@ import { listSegments } from '../../src/audit/segments.ts'
 import type { Clock } from '../../src/clock.ts'
 import { systemClock } from '../../src/clock.ts'
 import type { Decision } from '../../src/policy/decision.ts'
+import * as fc from '../support/property.ts'
 
 /** Any UTF-16, unpaired surrogates and controls too. */
 export const anyText = fc.array(fc.oneof(fc.nat({ max: 0xff }), fc.nat({ max: 0xffff })), { maxLength: 200 }).map((units) => String.fromCharCode(...units))

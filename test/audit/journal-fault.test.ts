@@ -1,11 +1,11 @@
 // A disk that is full or broken: nothing is allowed, nothing torn stays, and service resumes by itself.
 import { writeSync, ftruncateSync } from 'node:fs'
 import { join } from 'node:path'
-import * as fc from 'fast-check'
 import t from 'tap'
 import type { SegmentIo } from '../../src/audit/segment-writer.ts'
 import { verifyJournal } from '../../src/audit/verify.ts'
 import { decisionOf, folder, openTestJournal, readRecords, testClock, until } from './fixture.ts'
+import * as fc from '../support/property.ts'
 
 interface Disk extends SegmentIo {
   /** bytes that still fit; Infinity: a sound disk */

@@ -1,7 +1,7 @@
-import * as fc from 'fast-check'
 import t from 'tap'
 import { cappedJson, isPlain, jsonNumber, jsonText } from '../../src/audit/json-text.ts'
 import { anyText } from './fixture.ts'
+import * as fc from '../support/property.ts'
 
 t.test('any text comes back from JSON as it was, and is visible ASCII on the way', async () => {
   fc.assert(

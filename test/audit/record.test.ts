@@ -1,7 +1,7 @@
-import * as fc from 'fast-check'
 import t from 'tap'
 import { base32, encodeEvent, parseLine, recordUid, sealLine, zeroHash } from '../../src/audit/record.ts'
 import { anyText, decisionOf } from './fixture.ts'
+import * as fc from '../support/property.ts'
 
 const time = '2026-01-02T03:04:05.006Z'
 

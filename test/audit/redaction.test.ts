@@ -1,7 +1,7 @@
-import * as fc from 'fast-check'
 import t from 'tap'
 import { keyedHash, looksSecret, redactUrl, scrubText } from '../../src/audit/redaction.ts'
 import { anyText, redaction } from './fixture.ts'
+import * as fc from '../support/property.ts'
 
 // in two parts, so that secret scanners leave this file alone
 const token = (prefix: string, rest: string): string => prefix + rest

@@ -1,9 +1,9 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import * as fc from 'fast-check'
 import t from 'tap'
 import { listSegments, readLines, readLinesBackward, segmentName } from '../../src/audit/segments.ts'
 import { folder } from './fixture.ts'
+import * as fc from '../support/property.ts'
 
 t.test('segments are listed by number, and other files are not segments', async (t) => {
   const dir = folder(t)

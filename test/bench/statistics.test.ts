@@ -1,7 +1,7 @@
 // Medians and ratios over rounds.
-import { array, assert, integer, property } from 'fast-check'
 import t from 'tap'
 import { median, ratio, summary } from '../../bench/statistics.ts'
+import { array, assert, integer, property } from '../support/property.ts'
 
 t.test('the median is the middle value, or the mean of the two in the middle', async (t) => {
   t.equal(median([3, 1, 2]), 2)

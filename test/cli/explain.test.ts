@@ -1,10 +1,10 @@
 // `sallyport explain`: the answer, the line it stands on, what nearly matched, and the exit code.
-import { array, assert, constantFrom, oneof, property, string } from 'fast-check'
 import t from 'tap'
 import { explainCommand } from '../../src/cli/explain.ts'
 import { readTarget } from '../../src/cli/policy-target.ts'
 import { ProxyError } from '../../src/errors.ts'
 import { policyFolder } from './policy-folder.ts'
+import { array, assert, constantFrom, oneof, property, string } from '../support/property.ts'
 
 const policy = `[network]
 unknown = "ask"

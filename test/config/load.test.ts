@@ -2,10 +2,10 @@
 // wrong is said with its place and never falls back.
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import * as fc from 'fast-check'
 import t, { type Test } from 'tap'
 import { type LoadedSettings, loadSettings } from '../../src/config/load.ts'
 import type { Settings } from '../../src/config/settings.ts'
+import * as fc from '../support/property.ts'
 
 interface Given {
   readonly file?: string

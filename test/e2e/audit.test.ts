@@ -2,7 +2,6 @@
 // an unbroken chain; and what monitor mode writes instead of refusing.
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import * as fc from 'fast-check'
 import t from 'tap'
 import { verifyJournal } from '../../src/audit/verify.ts'
 import { plainHosts, plainPolicy, request, startPlain } from '../support/plain-world.ts'
@@ -11,6 +10,7 @@ import { openTunnel } from '../support/raw-client.ts'
 import { strictOrigin } from '../support/strict-origin.ts'
 import { say, WireClient } from '../support/wire-client.ts'
 import { hello, serverNames } from '../ingress/hello-bytes.ts'
+import * as fc from '../support/property.ts'
 
 const journalOf = (proxy: TestProxy): string => join(proxy.dir, 'var', 'journal')
 

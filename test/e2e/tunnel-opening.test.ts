@@ -1,13 +1,13 @@
 // The first bytes of a tunnel: however they are cut up, the same judgement; nothing of them reaches the
 // origin unless they are what the rule promises.
 import { once } from 'node:events'
-import * as fc from 'fast-check'
 import t, { type Test } from 'tap'
 import { alpn, extension, hello, helloMessage, record, recordHello, records, serverNames } from '../ingress/hello-bytes.ts'
 import { rawOrigin } from '../support/origins.ts'
 import { startProxy, type TestProxy } from '../support/proxy.ts'
 import { openTunnel } from '../support/raw-client.ts'
 import type { Socket } from 'node:net'
+import * as fc from '../support/property.ts'
 
 interface Sink {
   readonly port: number

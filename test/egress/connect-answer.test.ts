@@ -1,6 +1,6 @@
-import * as fc from 'fast-check'
 import t from 'tap'
 import { parseAnswerHead } from '../../src/egress/connect-answer.ts'
+import * as fc from '../support/property.ts'
 
 const parse = (text: string) => parseAnswerHead(Buffer.from(text, 'latin1'))
 

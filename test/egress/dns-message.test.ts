@@ -1,9 +1,9 @@
-import * as fc from 'fast-check'
 import t from 'tap'
 import { decodeReply, encodeQuery } from '../../src/egress/dns-message.ts'
 import type { Question } from '../../src/egress/dns-message.ts'
 import { answer, encodeIp, encodeName, message, readQuery, record } from '../support/dns-server.ts'
 import type { Query } from '../support/dns-server.ts'
+import * as fc from '../support/property.ts'
 
 const question: Question = { name: 'www.example.test', type: 'A', id: 0x1234 }
 

@@ -1,7 +1,7 @@
-import { array, assert, constantFrom, property, tuple } from 'fast-check'
 import t from 'tap'
 import { ProxyError } from '../../src/errors.ts'
 import { checkConnectionField, checkLoop, maxForwards, passableTrailers, requestFields, responseFields, safeReason } from '../../src/egress/field-rules.ts'
+import { array, assert, constantFrom, property, tuple } from '../support/property.ts'
 
 const via = '1.1 sally-test'
 

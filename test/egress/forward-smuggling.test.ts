@@ -1,9 +1,9 @@
 // What a client can say to make two readers disagree, against an origin that reads strictly: nothing dirty
 // arrives there, and never a request that the proxy did not decide on.
 import http from 'node:http'
-import { array, assert, asyncProperty, constantFrom, integer } from 'fast-check'
 import t from 'tap'
 import { connectTo, exchange, proxyTo, rawOrigin, readAll, strictRequest } from './wire.ts'
+import { array, assert, asyncProperty, constantFrom, integer } from '../support/property.ts'
 
 const line = 'POST http://origin.test/seen HTTP/1.1\r\n'
 const host = 'Host: origin.test\r\n'

@@ -1,7 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { Socket } from 'node:net'
 import { join } from 'node:path'
-import * as fc from 'fast-check'
 import t from 'tap'
 import { Abandonment } from '../../src/egress/abandonment.ts'
 import { systemClock } from '../../src/clock.ts'
@@ -9,6 +8,7 @@ import { interleave, raceToConnect } from '../../src/egress/happy-eyeballs.ts'
 import type { RaceOptions } from '../../src/egress/happy-eyeballs.ts'
 import { parseIp } from '../../src/target/address.ts'
 import type { IpAddress } from '../../src/target/address.ts'
+import * as fc from '../support/property.ts'
 
 function ips(...texts: readonly string[]): readonly IpAddress[] {
   return texts.map((text) => {

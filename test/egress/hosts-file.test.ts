@@ -1,6 +1,6 @@
-import * as fc from 'fast-check'
 import t from 'tap'
 import { parseHostsFile } from '../../src/egress/hosts-file.ts'
+import * as fc from '../support/property.ts'
 
 function read(text: string): Record<string, readonly string[]> {
   return Object.fromEntries([...parseHostsFile(text)].map(([name, ips]) => [name, ips.map((ip) => ip.text)]))

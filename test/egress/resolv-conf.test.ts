@@ -1,7 +1,7 @@
-import * as fc from 'fast-check'
 import t from 'tap'
 import { parseNameServer } from '../../src/egress/name-server.ts'
 import { parseResolvConf } from '../../src/egress/resolv-conf.ts'
+import * as fc from '../support/property.ts'
 
 t.test('name servers come in order, of both families, without repeats', async (t) => {
   const conf = parseResolvConf('# x\nnameserver 192.0.2.1\nnameserver\t2001:db8::53 \n; y\nnameserver 192.0.2.1\nnameserver fe80::1%eth0\nnameserver dns.test\nnameserver\n')

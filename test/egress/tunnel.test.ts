@@ -1,12 +1,12 @@
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
 import net from 'node:net'
-import { array, assert, asyncProperty, integer, oneof } from 'fast-check'
 import t from 'tap'
 import { ReadBuffers } from '../../src/egress/read-buffers.ts'
 import { ReadPump } from '../../src/egress/read-pump.ts'
 import { relay, type TunnelHandle } from '../../src/egress/tunnel.ts'
 import { connectTo, listen, readAll, type Closable } from './wire.ts'
+import { array, assert, asyncProperty, integer, oneof } from '../support/property.ts'
 
 interface Way {
   readonly name: string

@@ -1,7 +1,7 @@
 // A long run of the authority property: `node test/fuzz/authority.ts [RUNS] [SEED]`, one million by default.
-import * as fc from 'fast-check'
 import { anyAuthority } from '../target/authority-arbitrary.ts'
 import { authorityFault } from '../target/authority-property.ts'
+import * as fc from '../support/property.ts'
 
 const [runs = '1000000', seed] = process.argv.slice(2)
 const started = performance.now()

@@ -1,9 +1,9 @@
-import * as fc from 'fast-check'
 import t from 'tap'
 import { ClientHelloReader, sniEquals } from '../../src/ingress/client-hello.ts'
 import type { HelloResult } from '../../src/ingress/client-hello.ts'
 import { parseHost } from '../../src/target/host.ts'
 import { alpn, extension, hello, helloMessage, record, recordHello, records, serverNames } from './hello-bytes.ts'
+import * as fc from '../support/property.ts'
 
 const maxBytes = 16 * 1024
 const name = 'api.example.test'

@@ -1,7 +1,7 @@
-import * as fc from 'fast-check'
 import t from 'tap'
 import { malformedOf } from '../../src/ingress/malformed.ts'
 import { RequestIds } from '../../src/gate/request-id.ts'
+import * as fc from '../support/property.ts'
 
 const clock = { now: () => 0, monotonic: () => 0 }
 const context = { clock, ids: new RequestIds(clock) }

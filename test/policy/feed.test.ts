@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict'
-import * as fc from 'fast-check'
 import t from 'tap'
 import { evaluate } from '../../src/policy/evaluate.ts'
 import { parseCase } from '../../src/policy/cases.ts'
 import { compilePolicy } from '../../src/policy/compile.ts'
 import { parseFeed } from '../../src/policy/feed.ts'
 import { entryAt, entryOffsets } from '../../src/policy/name-table.ts'
+import * as fc from '../support/property.ts'
 
 const line = fc.oneof(
   fc.stringMatching(/^[a-c]{1,3}(\.[a-c]{1,2}){0,3}$/), fc.domain(), fc.stringMatching(/^[a-zA-Z0-9._ \-*#]{0,14}$/),

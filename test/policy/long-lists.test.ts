@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict'
-import * as fc from 'fast-check'
 import t from 'tap'
 import { compilePolicy } from '../../src/policy/compile.ts'
 import { findName } from '../../src/policy/name-table.ts'
@@ -7,6 +6,7 @@ import { parsePolicyToml } from '../../src/policy/policy-toml.ts'
 import { Positions } from '../../src/policy/positions.ts'
 import { isTable, parseToml } from '../../src/policy/toml.ts'
 import type { TomlValue } from '../../src/policy/toml.ts'
+import * as fc from '../support/property.ts'
 
 const element = fc.oneof(
   { weight: 40, arbitrary: fc.stringMatching(/^[a-zA-Z0-9.*_:-]{1,8}$/).map((text) => `"${text}"`) },

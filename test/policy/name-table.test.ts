@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
-import * as fc from 'fast-check'
 import t from 'tap'
 import { coversBelow, coversName, entryAt, entryOffsets, findName, NameTableBuilder } from '../../src/policy/name-table.ts'
 import { parseHost } from '../../src/target/host.ts'
+import * as fc from '../support/property.ts'
 
 const label = fc.stringMatching(/^[a-c]{1,2}$/)
 const name = fc.array(label, { minLength: 1, maxLength: 4 }).map((labels) => labels.join('.'))

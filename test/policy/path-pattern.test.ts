@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
-import * as fc from 'fast-check'
 import t from 'tap'
 import { matchPath, parsePathPattern, readPath } from '../../src/policy/path-pattern.ts'
+import * as fc from '../support/property.ts'
 
 const segment = fc.stringMatching(/^[ab.]?[ab]{1,2}$/)
 const path = fc.array(segment, { maxLength: 6 }).map((segments) => `/${segments.join('/')}`)

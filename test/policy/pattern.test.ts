@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict'
-import * as fc from 'fast-check'
 import micromatch from 'micromatch'
 import t from 'tap'
 import { literalTail, matchGlob } from '../../src/policy/glob.ts'
 import { parseHostPattern, scopeCovers } from '../../src/policy/pattern.ts'
 import { PatternIndexBuilder, patternsFor, patternsForName } from '../../src/policy/pattern-index.ts'
 import { parseHost } from '../../src/target/host.ts'
+import * as fc from '../support/property.ts'
 
 const label = fc.stringMatching(/^[a-c][a-c0-1]{0,2}$/)
 const name = fc.array(label, { minLength: 1, maxLength: 5 }).map((labels) => labels.join('.'))

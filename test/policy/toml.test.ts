@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict'
 import iarna from '@iarna/toml'
-import * as fc from 'fast-check'
 import { stringify } from 'smol-toml'
 import t from 'tap'
 import { Positions } from '../../src/policy/positions.ts'
 import type { Path } from '../../src/policy/positions.ts'
 import { parseToml } from '../../src/policy/toml.ts'
 import { readGroups } from './case-files.ts'
+import * as fc from '../support/property.ts'
 
 const scalar = fc.oneof(fc.string({ maxLength: 8 }), fc.string({ unit: 'grapheme', maxLength: 4 }), fc.integer(), fc.boolean())
 const key = fc.oneof(fc.stringMatching(/^[a-z_-]{1,6}$/), fc.string({ minLength: 1, maxLength: 4 })).filter((text) => text !== '__proto__')

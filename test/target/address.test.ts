@@ -1,8 +1,8 @@
 import { BlockList, isIP } from 'node:net'
-import * as fc from 'fast-check'
 import t from 'tap'
 import { cidrContains, classifyAddress, parseCidr, parseIp } from '../../src/target/address.ts'
 import type { AddressClass, IpAddress } from '../../src/target/address.ts'
+import * as fc from '../support/property.ts'
 
 /** An address written the long way, so that the tests do not lean on the code's own formatting. */
 function spelled(family: 4 | 6, bits: bigint): string {

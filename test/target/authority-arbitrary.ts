@@ -1,5 +1,5 @@
 // Random authorities for the property test and the long fuzz run: well-formed ones, near misses, and junk.
-import * as fc from 'fast-check'
+import * as fc from '../support/property.ts'
 
 const special = ['.', '..', '-', '_', ':', '[', ']', '::', '%', '@', '\\', '/', '?', '#', ' ', '\0', '\t', '\r\n', '*', ',']
 const numbers = ['0', '1', '127', '255', '256', '0x7f', '0x', '0177', '08', '2130706433', '4294967296', '443', '65535', '65536']

@@ -1,8 +1,8 @@
-import * as fc from 'fast-check'
 import t from 'tap'
 import { formatAuthority, parseAuthority } from '../../src/target/authority.ts'
 import { anyAuthority } from './authority-arbitrary.ts'
 import { authorityFault } from './authority-property.ts'
+import * as fc from '../support/property.ts'
 
 t.test('host and port are read and written in one spelling', async (t) => {
   for (const [text, written] of [

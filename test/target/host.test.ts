@@ -1,7 +1,7 @@
 import { domainToASCII, domainToUnicode } from 'node:url'
-import * as fc from 'fast-check'
 import t from 'tap'
 import { formatHost, parseHost, unicodeHost } from '../../src/target/host.ts'
+import * as fc from '../support/property.ts'
 
 const label63 = 'a'.repeat(63)
 

@@ -1,6 +1,6 @@
-import * as fc from 'fast-check'
 import t from 'tap'
 import { authorityOnly, quoted } from '../../src/target/quoted.ts'
+import * as fc from '../support/property.ts'
 
 t.test('what is quoted is one visible line of bounded length', async (t) => {
   t.equal(quoted('a.test'), '`a.test`')

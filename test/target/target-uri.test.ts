@@ -1,9 +1,9 @@
-import * as fc from 'fast-check'
 import t from 'tap'
 import { ProxyError } from '../../src/errors.ts'
 import { formatAuthority, parseAuthority } from '../../src/target/authority.ts'
 import { formatHost } from '../../src/target/host.ts'
 import { formatTarget, parseAbsoluteForm, parseOriginForm } from '../../src/target/target-uri.ts'
+import * as fc from '../support/property.ts'
 
 const authority = parseAuthority('a.test:443')
 
