@@ -106,12 +106,14 @@ class ProxyApp implements App {
     const pseudonym = `sallyport-${randomBytes(6).toString('hex')}`
     this.#forwarder = createForwarder({ pseudonym, originTimeoutMs: limits.originTimeoutMs })
     const parent = settings.upstreamProxy === undefined ? undefined : createParentProxy(settings.upstreamProxy, this.#resolver)
-    this.#connections = new ClientConnections({ ...limits, clients: settings.clients, ownUid: process.getuid?.() }, new PeerUids(clock))
+    const buffers = new ReadBuffers()
+    const rules = { ...limits, clients: settings.clients, ownUid: process.getuid?.() }
+    this.#connections = new ClientConnections(rules, { uids: new PeerUids(clock), buffers, clock })
     this.#front = createFront({
       gate: this.#gate,
       reach: new Reach({ resolver: this.#resolver, gate: this.#gate, parent, connectTimeoutMs: limits.connectTimeoutMs, clock }),
       forwarder: this.#forwarder,
-      buffers: new ReadBuffers(),
+      buffers,
       clock,
       ids: new RequestIds(clock),
       limits,

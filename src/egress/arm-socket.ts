@@ -14,24 +14,12 @@ interface UserBufferHandle {
   useUserBuffer(buffer: Uint8Array): void
 }
 
-/** Makes `socket` read through `onread` from now on. False, and nothing changed, where that cannot be done. */
-export function armSocket(socket: Socket, onread: Onread): boolean {
-  if (socket.constructor !== Socket || socket instanceof TLSSocket || socket.destroyed) return false
-  const handle: unknown = Reflect.get(socket, '_handle')
-  if (!takesUserBuffer(handle)) return false
-  const slots = unusedSlots(socket)
-  if (slots === undefined) return false
-  const buffer = onread.buffer()
-  handle.useUserBuffer(buffer)
-  Reflect.set(socket, slots.callback, onread.callback)
-  Reflect.set(socket, slots.generator, onread.buffer)
-  return Reflect.set(socket, slots.buffer, buffer)
+interface HandledSocket extends Socket {
+  _handle: UserBufferHandle | null
+  [slot: symbol]: unknown
 }
 
-function takesUserBuffer(handle: unknown): handle is UserBufferHandle {
-  return typeof handle === 'object' && handle !== null && typeof Reflect.get(handle, 'useUserBuffer') === 'function'
-}
-
+/** The fields that net.Socket's own constructor fills from its `onread` option, null while there is none. */
 interface OnreadSlots {
   readonly buffer: symbol
   readonly callback: symbol
@@ -39,19 +27,27 @@ interface OnreadSlots {
 }
 
 // the symbols are the same for every socket of a process, so the search is done once
-const found = new Map<'slots', OnreadSlots>()
+let slots: OnreadSlots | undefined
 
-/** The fields that net.Socket's own constructor fills from its `onread` option, null while there is none. */
-function unusedSlots(socket: Socket): OnreadSlots | undefined {
-  const slots = found.get('slots') ?? searchSlots(socket)
-  if (slots === undefined) return undefined
-  found.set('slots', slots)
-  const isUnused = isNull(socket, slots.buffer) && isNull(socket, slots.callback) && isNull(socket, slots.generator)
-  return isUnused ? slots : undefined
+/** Makes `socket` read through `onread` from now on. False, and nothing changed, where that cannot be done. */
+export function armSocket(socket: Socket, onread: Onread): boolean {
+  if (socket.constructor !== Socket || socket instanceof TLSSocket || socket.destroyed || !isHandled(socket)) return false
+  const { _handle: handle } = socket
+  if (handle === null || typeof handle.useUserBuffer !== 'function') return false
+  slots ??= searchSlots(socket)
+  if (slots === undefined) return false
+  const { buffer, callback, generator } = slots
+  if (socket[buffer] !== null || socket[callback] !== null || socket[generator] !== null) return false
+  const armed = onread.buffer()
+  handle.useUserBuffer(armed)
+  socket[callback] = onread.callback
+  socket[generator] = onread.buffer
+  socket[buffer] = armed
+  return true
 }
 
-function isNull(socket: Socket, slot: symbol): boolean {
-  return Reflect.get(socket, slot) === null
+function isHandled(socket: Socket): socket is HandledSocket {
+  return '_handle' in socket && (socket._handle === null || typeof socket._handle === 'object')
 }
 
 function searchSlots(socket: Socket): OnreadSlots | undefined {

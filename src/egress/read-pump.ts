@@ -1,6 +1,7 @@
-// Moves bytes from a socket opened with `onread` to another socket: read into a buffer that is ours,
-// written from there, read again. Nothing is read while a write is pending, so a slow receiver holds
-// back its sender and memory stays flat. Must never arm a buffer that a pending write still needs.
+// Reads one side of a tunnel: first to whoever tastes its beginning, then to the other side. An armed
+// socket reads into a buffer that is ours, is written from there, and reads again. Nothing is read while a
+// write is pending, so a slow receiver holds back its sender and memory stays flat. Must never arm a
+// buffer that a pending write still needs.
 import type { Socket } from 'node:net'
 import { armSocket, type Onread } from './arm-socket.ts'
 import type { ReadBuffers } from './read-buffers.ts'
@@ -10,17 +11,24 @@ const bulkBytes = 96 * 1024
 // a private buffer that this many reads in a row left three quarters empty is given back
 const thinReads = 4
 
+/** Takes a chunk, whose bytes are good until it returns; false stops the reading. */
+export type Taster = (chunk: Buffer) => boolean
+
+const drop: Taster = () => true
+
 /**
- * One direction of a tunnel. Made before the dial, because `onread` must be in the options of
- * net.connect; bytes that arrive before `start` are held, and reading stops until then.
+ * The reading side of one socket. For an origin it is made before the dial, because `onread` must be in the
+ * options of net.connect; bytes that nobody has asked for yet are held, and reading stops until then.
  */
 export class ReadPump {
   /** for the options of net.connect */
   readonly onread: Onread
   readonly #buffers: ReadBuffers
+  readonly #mayArm: boolean
   #armed: Buffer<ArrayBuffer>
   #source: Socket | undefined
   #sink: Socket | undefined
+  #taste: Taster | undefined
   #held: Buffer[] = []
   #bytes = 0
   #thin = 0
@@ -28,9 +36,13 @@ export class ReadPump {
   #stopped = false
   // true once a socket reads through `onread`
   #bound = false
+  // true while a socket is read through 'data' events
+  #plain = false
 
-  constructor(buffers: ReadBuffers) {
+  /** `mayArm` false: sockets that were not opened with `onread` are read through 'data' events. */
+  constructor(buffers: ReadBuffers, mayArm = true) {
     this.#buffers = buffers
+    this.#mayArm = mayArm
     this.#armed = buffers.shared
     this.onread = {
       buffer: () => {
@@ -41,47 +53,53 @@ export class ReadPump {
     }
   }
 
-  /** bytes read so far */
+  /** bytes relayed so far */
   get bytes(): number {
     return this.#bytes
   }
 
   /**
-   * Joins `source` to `sink`; what was read before goes first. A source that was not opened with
-   * `onread` is armed with it now (`mayArm`), or is read through 'data' events. EOF is the caller's.
+   * Reads `source` before there is anywhere to send it: each chunk goes to `taste`, what was held first,
+   * and none of them is counted or relayed. EOF is the caller's.
    */
-  start(source: Socket, sink: Socket, mayArm = true): void {
-    this.#source = source
-    this.#sink = sink
-    if (!this.#bound && !(mayArm && armSocket(source, this.onread))) {
-      this.#startPlain(source, sink)
-      return
-    }
-    const early = this.#takeEarly(source)
-    if (early.length === 0 || this.#send(early, sink)) source.resume()
-  }
-
-  // what arrived through `onread` before, and what stands in the stream buffer of a paused socket
-  #takeEarly(source: Socket): Buffer {
-    const early = this.#held
-    this.#held = []
-    for (let chunk: unknown = source.read(); chunk instanceof Buffer; chunk = source.read()) {
-      this.#bytes += chunk.length
-      early.push(chunk)
-    }
-    return Buffer.concat(early)
-  }
-
-  #startPlain(source: Socket, sink: Socket): void {
-    source.on('data', (chunk: Buffer) => {
-      this.#bytes += chunk.length
-      if (!sink.writable) return
-      sink.write(chunk)
-      // `write` answers false for every full read; only what the kernel did not take is back-pressure
-      if (sink.writableLength > 0 && sink.writableNeedDrain) source.pause()
-    })
-    sink.on('drain', () => source.resume())
+  listen(source: Socket, taste: Taster): void {
+    this.#taste = taste
+    this.#attach(source)
+    for (const chunk of this.#held.splice(0)) if (!taste(chunk)) return
     source.resume()
+  }
+
+  /** As `listen`, for a socket that was just accepted: it reads already. */
+  listenFirst(source: Socket, taste: Taster): void {
+    this.#taste = taste
+    this.#attach(source)
+    if (this.#plain) source.resume()
+  }
+
+  /** Lets another reader have the socket, such as node's HTTP parser; what it leaves is held. */
+  yield(): void {
+    this.#taste = undefined
+    const source = this.#source
+    if (!this.#plain || source === undefined) return
+    this.#plain = false
+    source.off('data', this.#onData)
+    source.pause()
+  }
+
+  /** Reads on and drops what comes, so that the end is seen. */
+  drop(source: Socket): void {
+    this.#sink = undefined
+    this.listen(source, drop)
+  }
+
+  /** Joins `source` to `sink`; what was held goes first. EOF is the caller's. */
+  start(source: Socket, sink: Socket): void {
+    this.#taste = undefined
+    this.#sink = sink
+    this.#attach(source)
+    const early = this.#takeEarly(source)
+    if (this.#plain) sink.on('drain', () => source.resume())
+    if (early.length === 0 || this.#send(early, sink)) source.resume()
   }
 
   /** Gives the private buffer back; nothing is relayed afterwards. Call when both sockets are closed. */
@@ -89,17 +107,55 @@ export class ReadPump {
     if (this.#stopped) return
     this.#stopped = true
     this.#sink = undefined
+    this.#taste = undefined
     this.#held = []
     this.#release(!this.#pending)
   }
 
-  #read(bytes: number, read: Uint8Array): boolean {
-    this.#bytes += bytes
+  #attach(source: Socket): void {
+    this.#source = source
+    if (this.#bound || this.#plain || (this.#mayArm && armSocket(source, this.onread))) return
+    this.#plain = true
+    source.on('data', this.#onData)
+  }
+
+  readonly #onData = (chunk: Buffer): void => {
     const sink = this.#sink
+    const source = this.#source
     if (sink === undefined) {
-      if (!this.#stopped) this.#held.push(Buffer.from(read.subarray(0, bytes)))
-      return false
+      if (!this.#tasted(chunk)) source?.pause()
+      return
     }
+    this.#bytes += chunk.length
+    if (!sink.writable) return
+    sink.write(chunk)
+    // `write` answers false for every full read; only what the kernel did not take is back-pressure
+    if (sink.writableLength > 0 && sink.writableNeedDrain) source?.pause()
+  }
+
+  #tasted(chunk: Buffer): boolean {
+    if (this.#taste !== undefined) return this.#taste(chunk)
+    if (!this.#stopped) this.#held.push(Buffer.from(chunk))
+    return false
+  }
+
+  // what arrived through `onread` before, and what stands in the stream buffer of a paused socket
+  #takeEarly(source: Socket): Buffer {
+    const early = this.#held
+    this.#held = []
+    if (source.readableLength > 0) {
+      for (let chunk: unknown = source.read(); chunk instanceof Buffer; chunk = source.read()) early.push(chunk)
+    }
+    if (early.length === 0) return nothing
+    const whole = Buffer.concat(early)
+    this.#bytes += whole.length
+    return whole
+  }
+
+  #read(bytes: number, read: Uint8Array): boolean {
+    const sink = this.#sink
+    if (sink === undefined) return this.#tasted(this.#armed.subarray(0, bytes))
+    this.#bytes += bytes
     if (!sink.writable) return true
     if (read === this.#buffers.shared) return this.#fromShared(bytes, sink)
     return this.#fromPrivate(bytes, sink)
@@ -142,3 +198,5 @@ export class ReadPump {
     this.#buffers.giveBack(buffer, reusable)
   }
 }
+
+const nothing = Buffer.alloc(0)

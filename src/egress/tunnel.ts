@@ -2,23 +2,21 @@
 // ended. Bytes pass unread and unchanged, a half-close passes as a half-close, a reset as a reset. Must
 // never buffer more than one read per direction, nor leave one side open when the other has failed.
 import type { Socket } from 'node:net'
-import { ReadPump } from './read-pump.ts'
-import type { ReadBuffers } from './read-buffers.ts'
+import type { ReadPump } from './read-pump.ts'
 
 export interface TunnelOptions {
-  /** accepted, half-open allowed, paused; what stands unread in it is relayed after `firstBytes` */
+  /** accepted, half-open allowed */
   readonly client: Socket
-  /** half-open allowed; best dialled with `pump.onread` */
+  /** half-open allowed; best dialled with `download.onread` */
   readonly origin: Socket
   /** from the client, already judged; they go to the origin first */
   readonly firstBytes: Uint8Array
   /** `ms` without a byte in either direction; 0 never */
   readonly idleTimeoutMs: number
-  /** the origin's reading side, made before the dial */
-  readonly pump: ReadPump
-  readonly buffers: ReadBuffers
-  /** read the client through 'data' events even where it could be armed; default false */
-  readonly plainUpload?: boolean
+  /** reads the client; what it holds is relayed after `firstBytes` */
+  readonly upload: ReadPump
+  /** reads the origin; made before the dial */
+  readonly download: ReadPump
 }
 
 /** `closed`: both sides ended in order; the others name what ended it. */
@@ -63,8 +61,8 @@ class Tunnel implements TunnelHandle {
     this.#resolve = resolve
     this.#client = options.client
     this.#origin = options.origin
-    this.#download = options.pump
-    this.#upload = new ReadPump(options.buffers)
+    this.#download = options.download
+    this.#upload = options.upload
     this.#idleTimeoutMs = options.idleTimeoutMs
     this.#firstBytes = options.firstBytes.length
     this.#watch()
@@ -99,7 +97,7 @@ class Tunnel implements TunnelHandle {
       return
     }
     if (firstBytes.length > 0) origin.write(firstBytes)
-    this.#upload.start(client, origin, options.plainUpload !== true)
+    this.#upload.start(client, origin)
     this.#download.start(origin, client)
     if (client.readableEnded) this.#clientEnd()
     if (origin.readableEnded) this.#originEnd()

@@ -34,6 +34,8 @@ export interface UpgradeOptions {
   readonly originTimeoutMs: number
   readonly maxResponseHeaderBytes: number
   readonly idleTimeoutMs: number
+  /** reads the client */
+  readonly upload: ReadPump
   readonly buffers: ReadBuffers
 }
 
@@ -137,10 +139,8 @@ class Handshake implements Dispatcher.DispatchHandler {
     this.#writeHead(101, 'Switching Protocols', raw, ['Connection', 'Upgrade', 'Upgrade', 'websocket'])
     this.#client.off('error', this.#clientGone)
     this.#client.off('close', this.#clientGone)
-    const { head, idleTimeoutMs, buffers } = this.#options
-    const handle = relay({
-      client: this.#client, origin: duplex, firstBytes: head, idleTimeoutMs, pump: new ReadPump(buffers), buffers,
-    })
+    const { head, idleTimeoutMs, upload, buffers } = this.#options
+    const handle = relay({ client: this.#client, origin: duplex, firstBytes: head, idleTimeoutMs, upload, download: new ReadPump(buffers) })
     this.#settle({ kind: 'tunnel', handle, peerAddress: this.#connection.peerAddress })
   }
 
@@ -184,7 +184,7 @@ class Handshake implements Dispatcher.DispatchHandler {
     this.#connection.destroy()
     this.#client.end()
     // what the client still sends is read and dropped until it closes too
-    this.#client.resume()
+    this.#options.upload.drop(this.#client)
     this.#client.setTimeout(5_000, () => this.#client.destroy())
     this.#answer(undefined)
   }

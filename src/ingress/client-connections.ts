@@ -1,6 +1,9 @@
 // The accepted connections: who is at the other end, how many each has, which responses are owed.
 import type { ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
+import type { Clock } from '../clock.ts'
+import { ReadPump } from '../egress/read-pump.ts'
+import type { ReadBuffers } from '../egress/read-buffers.ts'
 import type { Client } from '../gate/exchange.ts'
 import type { Admitted } from '../gate/admitted.ts'
 import { cidrContains, parseIp, type Cidr } from '../target/address.ts'
@@ -8,7 +11,12 @@ import type { PeerUids } from './peer-uid.ts'
 
 /** One accepted connection. */
 export class ClientConnection {
+  readonly socket: Socket
+  /** reads the socket wherever node's parser does not */
+  readonly upload: ReadPump
   client: Client
+  /** when it was accepted, while not a byte has come; `ms`, monotonic */
+  silentSinceMs: number | undefined
   /** the CONNECT to port 80 that this connection is inside of */
   bound: Admitted | undefined = undefined
   /** pending while the peer's uid is being looked up */
@@ -24,8 +32,11 @@ export class ClientConnection {
   readonly #turns = new Map<ServerResponse, () => void>()
   #waiting: (() => void)[] = []
 
-  constructor(client: Client) {
+  constructor(socket: Socket, upload: ReadPump, client: Client, acceptedMs: number) {
+    this.socket = socket
+    this.upload = upload
     this.client = client
+    this.silentSinceMs = acceptedMs
   }
 
   /** requests that were read and whose response is not finished */
@@ -85,13 +96,17 @@ export interface ConnectionRules {
 export class ClientConnections {
   readonly #rules: ConnectionRules
   readonly #uids: PeerUids
+  readonly #buffers: ReadBuffers
+  readonly #clock: Clock
   readonly #open = new Map<Socket, ClientConnection>()
   readonly #perClient = new Map<string, number>()
   #waiting: (() => void)[] = []
 
-  constructor(rules: ConnectionRules, uids: PeerUids) {
+  constructor(rules: ConnectionRules, parts: { readonly uids: PeerUids; readonly buffers: ReadBuffers; readonly clock: Clock }) {
     this.#rules = rules
-    this.#uids = uids
+    this.#uids = parts.uids
+    this.#buffers = parts.buffers
+    this.#clock = parts.clock
   }
 
   get size(): number {
@@ -110,7 +125,8 @@ export class ClientConnections {
     const count = this.#perClient.get(address) ?? 0
     if (this.#open.size >= this.#rules.connections || count >= this.#rules.connectionsPerClient) return 'too_many_connections'
     this.#perClient.set(address, count + 1)
-    const connection = new ClientConnection({ address, port: socket.remotePort ?? 0, advisory: isLoopback })
+    const client = { address, port: socket.remotePort ?? 0, advisory: isLoopback }
+    const connection = new ClientConnection(socket, new ReadPump(this.#buffers), client, this.#clock.monotonic())
     this.#open.set(socket, connection)
     socket.on('close', () => this.#forget(socket, address))
     if (isLoopback) this.#identify(socket, connection)
@@ -122,8 +138,8 @@ export class ClientConnections {
     return this.#open.size === 0 ? Promise.resolve() : new Promise((resolve) => this.#waiting.push(resolve))
   }
 
-  sockets(): Iterable<Socket> {
-    return this.#open.keys()
+  all(): Iterable<ClientConnection> {
+    return this.#open.values()
   }
 
   #mayConnect(address: string, isLoopback: boolean): boolean {

@@ -31,6 +31,8 @@ const clientHello = 1
 const extension = { serverName: 0, alpn: 16, encryptedClientHello: 0xfe0d } as const
 // what OpenSSL takes at most; no host name is longer
 const maxServerName = 255
+// clients send some twenty, GREASE included; each is compared with those before it
+const maxExtensions = 128
 
 const nothing = new Uint8Array(0)
 const needMore: HelloResult = { kind: 'need-more' }
@@ -62,7 +64,7 @@ export class ClientHelloReader {
     return this.#buffer.subarray(0, this.#filled)
   }
 
-  /** Copies the chunk and says what the bytes are now; once it has judged, the answer stays. */
+  /** Says what the bytes are now; once it has judged, the answer stays. The chunk is the reader's from here on. */
   push(chunk: Uint8Array): HelloResult {
     this.#append(chunk)
     if (this.#result.kind === 'need-more') this.#result = this.#advance()
@@ -71,6 +73,12 @@ export class ClientHelloReader {
 
   #append(chunk: Uint8Array): void {
     const needed = this.#filled + chunk.length
+    if (this.#filled === 0) {
+      // nearly every hello comes in one piece
+      this.#buffer = chunk
+      this.#filled = needed
+      return
+    }
     if (needed > this.#buffer.length) {
       const grown = new Uint8Array(Math.max(needed, this.#buffer.length * 2))
       grown.set(this.bytes)
@@ -170,16 +178,16 @@ export function sniEquals(serverName: string, host: Host): boolean {
 }
 
 function parseHello(body: Uint8Array): HelloResult {
-  const cursor = new Cursor(body)
+  const cursor = new Cursor(body, 0, body.length)
   const version = cursor.uint(2)
-  cursor.take(32)
-  const sessionId = cursor.vector(1)
-  const ciphers = cursor.vector(2)
-  const compression = cursor.vector(1)
+  cursor.skip(32)
+  const sessionId = cursor.vector(1).length
+  const ciphers = cursor.vector(2).length
+  const compression = cursor.vector(1).length
   if (!cursor.ok || version >>> 8 !== 3) return malformed('fields before the extensions')
-  if (sessionId.length > 32) return malformed('session id longer than 32 bytes')
-  if (ciphers.length === 0 || ciphers.length % 2 === 1) return malformed('list of cipher suites')
-  if (compression.length === 0) return malformed('no compression method')
+  if (sessionId > 32) return malformed('session id longer than 32 bytes')
+  if (ciphers === 0 || ciphers % 2 === 1) return malformed('list of cipher suites')
+  if (compression === 0) return malformed('no compression method')
   // before TLS 1.3 a hello may end here
   if (cursor.atEnd) return { kind: 'hello', serverName: undefined, alpn: [], hasEch: false }
   const extensions = cursor.vector(2)
@@ -187,17 +195,17 @@ function parseHello(body: Uint8Array): HelloResult {
   return parseExtensions(extensions)
 }
 
-function parseExtensions(bytes: Uint8Array): HelloResult {
-  const cursor = new Cursor(bytes)
-  const seen = new Set<number>()
+function parseExtensions(cursor: Cursor): HelloResult {
+  const seen: number[] = []
   let serverName: string | undefined
   let alpn: readonly string[] = []
   while (!cursor.atEnd) {
     const type = cursor.uint(2)
     const data = cursor.vector(2)
     if (!cursor.ok) return malformed('length of an extension')
-    if (seen.has(type)) return malformed(`extension ${type} twice`)
-    seen.add(type)
+    if (seen.length >= maxExtensions) return malformed(`more than ${maxExtensions} extensions`)
+    if (seen.includes(type)) return malformed(`extension ${type} twice`)
+    seen.push(type)
     if (type === extension.serverName) {
       serverName = readServerName(data)
       if (serverName === undefined) return malformed('server_name')
@@ -207,82 +215,97 @@ function parseExtensions(bytes: Uint8Array): HelloResult {
       alpn = protocols
     }
   }
-  return { kind: 'hello', serverName, alpn, hasEch: seen.has(extension.encryptedClientHello) }
+  return { kind: 'hello', serverName, alpn, hasEch: seen.includes(extension.encryptedClientHello) }
 }
 
 /** Exactly one entry of type host_name, visible ASCII, as sent. */
-function readServerName(data: Uint8Array): string | undefined {
-  const cursor = new Cursor(data)
-  const list = new Cursor(cursor.vector(2))
+function readServerName(data: Cursor): string | undefined {
+  const list = data.vector(2)
   const type = list.uint(1)
   const name = list.vector(2)
-  if (!cursor.ok || !cursor.atEnd || !list.ok || !list.atEnd || type !== 0) return undefined
-  if (name.length === 0 || name.length > maxServerName) return undefined
-  return name.every((byte) => byte > 0x20 && byte < 0x7f) ? latin1(name) : undefined
+  if (!data.ok || !data.atEnd || !list.ok || !list.atEnd || type !== 0) return undefined
+  return name.length === 0 || name.length > maxServerName ? undefined : name.visibleText()
 }
 
-function readAlpn(data: Uint8Array): readonly string[] | undefined {
-  const cursor = new Cursor(data)
-  const list = new Cursor(cursor.vector(2))
-  if (!cursor.ok || !cursor.atEnd || list.atEnd) return undefined
+function readAlpn(data: Cursor): readonly string[] | undefined {
+  const list = data.vector(2)
+  if (!data.ok || !data.atEnd || list.atEnd) return undefined
   const protocols: string[] = []
   while (!list.atEnd) {
     const name = list.vector(1)
     if (!list.ok || name.length === 0) return undefined
-    protocols.push(latin1(name))
+    protocols.push(name.text())
   }
   return protocols
 }
 
-/** Reads past the end yield zeros and empty vectors, and `ok` is false from then on. */
+/** A range of bytes that is read from its start. Reads past the end yield zeros and empty ranges, and `ok` is
+ * false from then on. */
 class Cursor {
   readonly #bytes: Uint8Array
-  #at = 0
+  #at: number
+  #end: number
   ok = true
 
-  constructor(bytes: Uint8Array) {
+  constructor(bytes: Uint8Array, at: number, end: number) {
     this.#bytes = bytes
+    this.#at = at
+    this.#end = end
   }
 
   get atEnd(): boolean {
-    return this.#at === this.#bytes.length
+    return this.#at === this.#end
+  }
+
+  /** bytes that are left */
+  get length(): number {
+    return this.#end - this.#at
   }
 
   uint(size: 1 | 2): number {
     const at = this.#at
-    if (!this.ok || at + size > this.#bytes.length) return this.#fail(0)
-    this.#at = at + size
+    if (!this.skip(size)) return 0
     return size === 1 ? (this.#bytes[at] ?? 0) : uint16(this.#bytes, at)
   }
 
   /** A vector with a length field of `size` bytes in front. */
-  vector(size: 1 | 2): Uint8Array {
-    return this.take(this.uint(size))
+  vector(size: 1 | 2): Cursor {
+    const length = this.uint(size)
+    const at = this.#at
+    return this.skip(length) ? new Cursor(this.#bytes, at, at + length) : new Cursor(this.#bytes, at, at)
   }
 
-  take(length: number): Uint8Array {
+  /** False when there are not that many bytes. */
+  skip(length: number): boolean {
     const end = this.#at + length
-    if (!this.ok || end > this.#bytes.length) return this.#fail(nothing)
-    const taken = this.#bytes.subarray(this.#at, end)
-    this.#at = end
-    return taken
+    if (this.ok && end <= this.#end) {
+      this.#at = end
+      return true
+    }
+    this.ok = false
+    this.#at = this.#end
+    return false
   }
 
-  #fail<T>(value: T): T {
-    this.ok = false
-    this.#at = this.#bytes.length
-    return value
+  /** What is left, one character for each byte. */
+  text(): string {
+    let text = ''
+    for (let at = this.#at; at < this.#end; at++) text += String.fromCharCode(this.#bytes[at] ?? 0)
+    return text
+  }
+
+  /** What is left, undefined unless all of it is visible ASCII. */
+  visibleText(): string | undefined {
+    for (let at = this.#at; at < this.#end; at++) {
+      const byte = this.#bytes[at] ?? 0
+      if (byte <= 0x20 || byte >= 0x7f) return undefined
+    }
+    return this.text()
   }
 }
 
 function uint16(bytes: Uint8Array, at: number): number {
   return ((bytes[at] ?? 0) << 8) | (bytes[at + 1] ?? 0)
-}
-
-function latin1(bytes: Uint8Array): string {
-  let text = ''
-  for (const byte of bytes) text += String.fromCharCode(byte)
-  return text
 }
 
 function malformed(detail: string): HelloResult {

@@ -1,7 +1,6 @@
 // The door for CONNECT: parse, decide, reach, 200, judge the first bytes, relay. In that order: nothing
 // is resolved before the decision is journaled, and nothing of the client's is relayed before its first
 // bytes are judged.
-import type { IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
 import { ProxyError } from '../errors.ts'
 import { Abandonment } from '../egress/abandonment.ts'
@@ -17,19 +16,19 @@ import type { Facts } from '../policy/facts.ts'
 import { parseIp, type IpAddress } from '../target/address.ts'
 import { parseAuthority, type Authority } from '../target/authority.ts'
 import type { ClientConnection } from './client-connections.ts'
+import type { ConnectHead } from './connect-head.ts'
 import { anonymous, type IngressContext } from './context.ts'
 import { TunnelOpening } from './opening.ts'
 import { endSocket, failAndEnd, refuseAndEnd, refuseSocket } from './refuse.ts'
-import { checkHost, readHead } from './request-head.ts'
+import { checkHost, fieldOf, readHead } from './request-head.ts'
 
 export interface ConnectArrival {
-  readonly request: IncomingMessage
-  readonly socket: Socket
+  readonly request: ConnectHead
   /** bytes that came behind the head */
-  readonly head: Uint8Array
+  readonly early: Buffer
   readonly connection: ClientConnection
-  /** gives the socket back to the listening front, for the HTTP inside a tunnel to port 80 */
-  readonly enter: () => void
+  /** has the HTTP inside a tunnel to port 80 served, as a connection of its own */
+  readonly enter: (early: Buffer) => void
 }
 
 const httpsPort = 443
@@ -40,20 +39,19 @@ const unrecognizedName = Uint8Array.of(0x15, 0x03, 0x03, 0x00, 0x02, 0x02, 112)
 const accessDenied = Uint8Array.of(0x15, 0x03, 0x03, 0x00, 0x02, 0x02, 49)
 
 export async function serveConnect(arrival: ConnectArrival, context: IngressContext): Promise<void> {
-  const { socket, connection } = arrival
-  socket.on('error', () => socket.destroy())
+  const { connection } = arrival
   if (connection.lookup !== undefined) await connection.lookup
   const read = readConnect(arrival, context)
   if (read.kind === 'malformed') {
     const refusal = await context.gate.refuseMalformed(read.malformed, read.error.code, read.error.detail)
     await connection.nothingOwed()
-    refuseAndEnd(arrival.socket, context.gate, read.malformed, refusal)
+    refuseAndEnd(connection, context.gate, read.malformed, refusal)
     return
   }
   const { exchange } = read
   const admitted = await context.gate.admit(exchange)
   if (!(admitted instanceof Admitted)) {
-    refuseAndEnd(arrival.socket, context.gate, exchange, admitted)
+    refuseAndEnd(connection, context.gate, exchange, admitted)
     return
   }
   if (exchange.facts.port === plainPort && admitted.decision.obligations.raw === undefined) {
@@ -87,7 +85,7 @@ function readConnect({ request, connection }: ConnectArrival, context: IngressCo
     return { kind: 'exchange', exchange: { id, facts, client, protocol: 'https_connect', userAgent: head.userAgent, startedMs } }
   } catch (error) {
     if (!(error instanceof ProxyError)) throw error
-    const userAgent = request.headers['user-agent']
+    const userAgent = fieldOf(request.rawHeaders, 'user-agent')
     const malformed: Malformed = { id, client, protocol: 'https_connect', rawTarget: request.url ?? '', authority, method: 'CONNECT', userAgent, startedMs }
     return { kind: 'malformed', malformed, error }
   }
@@ -100,7 +98,8 @@ function connectFacts({ host, port }: Authority): Facts {
 
 /** Plain HTTP in a tunnel to port 80 (that is how ws:// travels): answered here, nothing resolved or
  * dialled; each request inside comes back through the front as an exchange of its own. */
-function enterPlain({ socket, head, connection, enter }: ConnectArrival, context: IngressContext, admitted: Admitted): void {
+function enterPlain({ early, connection, enter }: ConnectArrival, context: IngressContext, admitted: Admitted): void {
+  const { socket } = connection
   connection.bound = admitted
   const live = context.gate.live.open(admitted, () => socket.destroy())
   const end = (): void => {
@@ -116,21 +115,20 @@ function enterPlain({ socket, head, connection, enter }: ConnectArrival, context
   socket.once('close', end)
   if (live.closedBy !== undefined) return
   socket.write(established)
-  if (head.length > 0) socket.unshift(head)
-  enter()
+  enter(early)
 }
 
 async function tunnel(arrival: ConnectArrival, context: IngressContext, admitted: Admitted): Promise<void> {
-  const { socket, head } = arrival
+  const { early, connection } = arrival
+  const { socket } = connection
   const { exchange, decision } = admitted
   const gone = new Abandonment()
-  const opening = new TunnelOpening(socket, {
+  const opening = new TunnelOpening(socket, connection.upload, early, {
     host: exchange.facts.host,
     expectation: decision.obligations.raw ?? 'tls',
     maxBytes: context.limits.helloBytes,
     onLeft: () => gone.abandon(),
   })
-  opening.early(head)
   const live = context.gate.live.open(admitted, () => {
     gone.abandon()
     socket.destroy()
@@ -139,17 +137,17 @@ async function tunnel(arrival: ConnectArrival, context: IngressContext, admitted
     const destination = await context.reach.destination(admitted)
     if (isRefusal(destination)) {
       opening.release()
-      refuseAndEnd(arrival.socket, context.gate, exchange, destination)
+      refuseAndEnd(connection, context.gate, exchange, destination)
       return
     }
     live.reached(context.reach.judgedAddresses(destination))
-    const pump = new ReadPump(context.buffers)
-    const origin = await context.reach.connect(destination, { abandonment: gone, onread: () => pump.onread })
-    await open(arrival, context, { live, opening, origin, destination, pump })
+    const download = new ReadPump(context.buffers)
+    const origin = await context.reach.connect(destination, { abandonment: gone, onread: () => download.onread })
+    await open(connection, context, { live, opening, origin, destination, download })
   } catch (error) {
     if (!(error instanceof ProxyError)) throw error
     opening.release()
-    fail(arrival, context, { exchange, error, isLeft: opening.isLeft, closedBy: live.closedBy })
+    fail(connection, context, { exchange, error, isLeft: opening.isLeft, closedBy: live.closedBy })
   } finally {
     live.done()
   }
@@ -160,12 +158,12 @@ interface Dialled {
   readonly opening: TunnelOpening
   readonly origin: Socket
   readonly destination: Destination
-  readonly pump: ReadPump
+  readonly download: ReadPump
 }
 
 /** The origin is connected: says so, judges what the client begins with, and relays. */
-async function open(arrival: ConnectArrival, context: IngressContext, dialled: Dialled): Promise<void> {
-  const { socket } = arrival
+async function open(connection: ClientConnection, context: IngressContext, dialled: Dialled): Promise<void> {
+  const { socket } = connection
   const { live, opening, origin } = dialled
   const { admitted } = live
   socket.write(established)
@@ -174,10 +172,10 @@ async function open(arrival: ConnectArrival, context: IngressContext, dialled: D
   const refusal = finding.ok || isOver() ? undefined : await context.gate.judgeTunnel(admitted, finding.code, finding.reason)
   if (isOver() || refusal !== undefined) {
     origin.destroy()
-    closeTunnel(arrival, context, live, opening.release(), refusal)
+    closeTunnel(connection, context, live, opening.release(), refusal)
     return
   }
-  await join(context, { client: socket, firstBytes: opening.release(), ...dialled })
+  await join(context, connection, dialled)
 }
 
 interface Failure {
@@ -187,32 +185,27 @@ interface Failure {
   readonly closedBy: LiveEnd | undefined
 }
 
-function fail({ socket }: ConnectArrival, context: IngressContext, { exchange, error, isLeft, closedBy }: Failure): void {
+function fail(connection: ClientConnection, context: IngressContext, { exchange, error, isLeft, closedBy }: Failure): void {
   if (!isLeft && closedBy === undefined) {
-    failAndEnd(socket, context.gate, exchange, error)
+    failAndEnd(connection, context.gate, exchange, error)
     return
   }
   const none = { bytesFromClient: 0, bytesFromOrigin: 0 }
-  socket.destroy()
+  connection.socket.destroy()
   context.gate.ended(exchange, closedBy === undefined ? { outcome: 'failed', code: error.code, ...none } : { outcome: 'expired', code: closedBy, ...none })
 }
 
-interface Joined extends Dialled {
-  readonly client: Socket
-  readonly firstBytes: Uint8Array
-}
-
 /** The address that is connected: the one that was vetted, or whichever of several won. */
-function addressOf({ origin, destination }: Joined): IpAddress | undefined {
+function addressOf({ origin, destination }: Dialled): IpAddress | undefined {
   const [only, ...more] = destination instanceof Vetted ? destination.addresses : []
   return only !== undefined && more.length === 0 ? only : parseIp(origin.remoteAddress ?? '')
 }
 
 /** Relays until both sides have ended, or until a change of policy closes the tunnel. */
-async function join(context: IngressContext, joined: Joined): Promise<void> {
-  const { live, client, origin, pump, firstBytes } = joined
-  const address = addressOf(joined)
-  const handle = relay({ client, origin, pump, firstBytes, idleTimeoutMs: context.limits.tunnelIdleMs, buffers: context.buffers })
+async function join(context: IngressContext, { socket, upload }: ClientConnection, dialled: Dialled): Promise<void> {
+  const { live, opening, origin, download } = dialled
+  const address = addressOf(dialled)
+  const handle = relay({ client: socket, origin, upload, download, firstBytes: opening.release(), idleTimeoutMs: context.limits.tunnelIdleMs })
   live.onClose(() => handle.abort())
   const result = await handle.done
   // a closed handle keeps its socket until the next full collection; the tunnel need not wait with it
@@ -228,20 +221,19 @@ function endingOf(result: TunnelResult, closedBy: LiveEnd | undefined) {
 }
 
 /** The 200 is out, so the refusal speaks the tunnel's own language: an alert for TLS, an answer for HTTP. */
-function closeTunnel(arrival: ConnectArrival, context: IngressContext, live: LiveExchange, firstBytes: Uint8Array, refusal: Refusal | undefined): void {
-  const { socket } = arrival
+function closeTunnel(connection: ClientConnection, context: IngressContext, live: LiveExchange, firstBytes: Uint8Array, refusal: Refusal | undefined): void {
   const { exchange } = live.admitted
   if (refusal === undefined) {
     const { closedBy } = live
     const sizes = { status: 200, bytesFromClient: firstBytes.length, bytesFromOrigin: 0 }
-    socket.destroy()
+    connection.socket.destroy()
     context.gate.ended(exchange, closedBy === undefined ? { outcome: 'completed', ...sizes } : { outcome: 'expired', code: closedBy, ...sizes })
     return
   }
   context.gate.ended(exchange, { outcome: 'refused', code: refusal.code, status: 200, bytesFromClient: firstBytes.length, bytesFromOrigin: 0 })
-  if (refusal.code === 'not_tls' && looksLikeHttp(firstBytes)) refuseSocket(socket, refusal)
-  else if (firstBytes[0] !== 0x16) endSocket(socket, '')
-  else endSocket(socket, refusal.code === 'name_mismatch' || refusal.code === 'sni_missing' ? unrecognizedName : accessDenied)
+  if (refusal.code === 'not_tls' && looksLikeHttp(firstBytes)) refuseSocket(connection, refusal)
+  else if (firstBytes[0] !== 0x16) endSocket(connection, '')
+  else endSocket(connection, refusal.code === 'name_mismatch' || refusal.code === 'sni_missing' ? unrecognizedName : accessDenied)
 }
 
 function looksLikeHttp(bytes: Uint8Array): boolean {

@@ -7,6 +7,7 @@ import type { Duplex } from 'node:stream'
 import type { ErrorCode } from '../errors.ts'
 import type { ClientConnection, ClientConnections } from './client-connections.ts'
 import { serveConnect } from './connect.ts'
+import { readConnectHead, type ConnectHead } from './connect-head.ts'
 import type { IngressContext } from './context.ts'
 import { malformedOf } from './malformed.ts'
 import { servePlain, type Continue } from './plain.ts'
@@ -14,6 +15,8 @@ import { maxOwed } from './read-request.ts'
 import { refuseSocket } from './refuse.ts'
 import { StalledBodies } from './stalled-bodies.ts'
 import { serveUpgrade } from './upgrade.ts'
+
+const sweepMs = 2_000
 
 export interface Front {
   listen(host: string, port: number): Promise<AddressInfo>
@@ -33,7 +36,7 @@ export function createFront(context: IngressContext, connections: ClientConnecti
     maxHeaderSize: limits.headerBytes,
     headersTimeout: limits.headersTimeoutMs,
     requestTimeout: 0,
-    connectionsCheckingInterval: 2_000,
+    connectionsCheckingInterval: sweepMs,
     keepAliveTimeout: limits.keepAliveTimeoutMs,
     noDelay: true,
     highWaterMark: 65_536,
@@ -45,12 +48,16 @@ export function createFront(context: IngressContext, connections: ClientConnecti
   // a client that ends its side behind its request still gets the answer; not in node's types
   Reflect.set(server, 'httpAllowHalfOpen', true)
   const bodies = new StalledBodies(limits.requestTimeoutMs)
-  const doors = new Doors(context, connections, server, bodies)
+  // node's own listener takes a connection into its HTTP parser; it gets those that need one
+  const [parse] = server.listeners('connection')
+  server.removeAllListeners('connection')
+  const doors = new Doors(context, connections, bodies, (socket) => parse?.call(server, socket))
   server.on('connection', (socket: Socket) => doors.accept(socket))
+  const sweep = setInterval(() => doors.sweep(), sweepMs).unref()
   server.on('request', (request, response) => doors.request(request, response, 'none'))
   server.on('checkContinue', (request, response) => doors.request(request, response, 'expected'))
   server.on('checkExpectation', (request, response) => doors.request(request, response, 'unknown'))
-  server.on('connect', (request, socket, head) => doors.connect(request, socket, head))
+  server.on('connect', (request, socket, head) => doors.parsedConnect(request, socket, head))
   server.on('upgrade', (request, socket, head) => doors.upgrade(request, socket, head))
   server.on('clientError', (error: Error, socket: Duplex) => doors.broken(error, socket))
   return {
@@ -58,11 +65,13 @@ export function createFront(context: IngressContext, connections: ClientConnecti
     drain: () => {
       server.close()
       server.closeIdleConnections()
+      doors.closeSilent()
     },
     idle: () => connections.empty(),
     destroy: () => {
+      clearInterval(sweep)
       bodies.stop()
-      for (const socket of connections.sockets()) socket.destroy()
+      for (const { socket } of connections.all()) socket.destroy()
     },
   }
 }
@@ -88,15 +97,15 @@ function isWebSocketUpgrade(request: IncomingMessage): boolean {
 class Doors {
   readonly #context: IngressContext
   readonly #connections: ClientConnections
-  readonly #server: Server
   readonly #bodies: StalledBodies
+  readonly #parse: (socket: Socket) => void
   readonly #turnedAway = new WeakSet<Duplex>()
 
-  constructor(context: IngressContext, connections: ClientConnections, server: Server, bodies: StalledBodies) {
+  constructor(context: IngressContext, connections: ClientConnections, bodies: StalledBodies, parse: (socket: Socket) => void) {
     this.#context = context
     this.#connections = connections
-    this.#server = server
     this.#bodies = bodies
+    this.#parse = parse
   }
 
   /** The connection that `socket` is; undefined for what is not served, and then closed unless its refusal is on the way. */
@@ -108,10 +117,46 @@ class Doors {
   }
 
   accept(socket: Socket): void {
-    // the inside of a CONNECT to port 80 comes by here a second time
-    if (this.#connections.of(socket) !== undefined) return
     const accepted = this.#connections.accept(socket)
-    if (typeof accepted === 'string') this.#run(socket, this.#turnAway(socket, accepted))
+    if (typeof accepted === 'string') {
+      this.#run(socket, this.#turnAway(socket, accepted))
+      return
+    }
+    socket.on('error', () => socket.destroy())
+    accepted.upload.listenFirst(socket, (chunk) => this.#first(accepted, chunk))
+  }
+
+  /** A connection mostly begins with a CONNECT, whole and plain; everything else is for node's parser. */
+  #first(connection: ClientConnection, chunk: Buffer): boolean {
+    connection.silentSinceMs = undefined
+    const whole = readConnectHead(chunk, this.#context.limits.headerBytes)
+    connection.upload.yield()
+    if (whole === undefined) this.#enter(connection, Buffer.from(chunk))
+    else this.#connect(connection, whole.head, Buffer.from(chunk.subarray(whole.length)))
+    return true
+  }
+
+  /** Has node's parser read the connection from here on, `early` first. */
+  #enter({ socket, upload }: ClientConnection, early: Buffer): void {
+    upload.yield()
+    if (early.length > 0) socket.unshift(early)
+    this.#parse(socket)
+  }
+
+  /** Ends connections that have said nothing for as long as a head may take. */
+  sweep(): void {
+    const { clock, limits } = this.#context
+    const before = clock.monotonic() - limits.headersTimeoutMs
+    for (const connection of this.#connections.all()) {
+      if (connection.silentSinceMs === undefined || connection.silentSinceMs > before) continue
+      connection.silentSinceMs = undefined
+      this.broken(Object.assign(new Error('nothing came'), { code: 'ERR_HTTP_REQUEST_TIMEOUT' }), connection.socket)
+    }
+  }
+
+  /** Lets go of connections that have not begun. */
+  closeSilent(): void {
+    for (const { socket, silentSinceMs } of this.#connections.all()) if (silentSinceMs !== undefined) socket.destroy()
   }
 
   request(request: IncomingMessage, response: ServerResponse, expectation: Continue): void {
@@ -132,14 +177,15 @@ class Doors {
     this.#run(socket, servePlain({ request, response, connection, expectation, isFlood, bodies: this.#bodies }, this.#context))
   }
 
-  connect(request: IncomingMessage, duplex: Duplex, head: Buffer): void {
+  /** A CONNECT that came through node's parser. */
+  parsedConnect(request: IncomingMessage, duplex: Duplex, head: Buffer): void {
     const served = this.#served(duplex)
-    if (served === undefined) return
-    const { socket, connection } = served
-    const enter = (): void => {
-      this.#server.emit('connection', socket)
-    }
-    this.#run(socket, serveConnect({ request, socket, head, connection, enter }, this.#context))
+    if (served !== undefined) this.#connect(served.connection, request, head)
+  }
+
+  #connect(connection: ClientConnection, request: ConnectHead, early: Buffer): void {
+    const enter = (left: Buffer): void => this.#enter(connection, left)
+    this.#run(connection.socket, serveConnect({ request, early, connection, enter }, this.#context))
   }
 
   upgrade(request: IncomingMessage, duplex: Duplex, head: Buffer): void {
@@ -177,7 +223,7 @@ class Doors {
     if (socket.destroyed) return
     const malformed = malformedOf(this.#context, connection.client, connection.isReceiving ? undefined : rawPacket)
     const refusal = await this.#context.gate.refuseMalformed(malformed, code, '')
-    refuseSocket(socket, refusal)
+    refuseSocket(connection, refusal)
     this.#context.gate.ended(malformed, { outcome: 'refused', code: refusal.code, bytesFromClient: 0, bytesFromOrigin: 0 })
   }
 
@@ -188,7 +234,7 @@ class Doors {
     const client = { address: socket.remoteAddress ?? '', port: socket.remotePort ?? 0, advisory: true }
     const malformed = { ...malformedOf(this.#context, client, undefined), isOutsider: true }
     const refusal = await this.#context.gate.refuseMalformed(malformed, code, '')
-    refuseSocket(socket, refusal)
+    refuseSocket({ socket, upload: undefined }, refusal)
     this.#context.gate.ended(malformed, { outcome: 'refused', code: refusal.code, bytesFromClient: 0, bytesFromOrigin: 0 })
   }
 

@@ -1,6 +1,7 @@
 // The first bytes of a tunnel: read while the proxy still resolves and dials, judged before any of them
 // is relayed. In a tunnel to a name they must be a TLS hello whose server name is the CONNECT host.
 import type { Socket } from 'node:net'
+import type { ReadPump } from '../egress/read-pump.ts'
 import type { ErrorCode } from '../errors.ts'
 import type { Host } from '../target/host.ts'
 import { ClientHelloReader, sniEquals, type HelloResult } from './client-hello.ts'
@@ -14,44 +15,44 @@ export type Finding =
 const sshPrefix = 'SSH-'
 const fine: Finding = { ok: true }
 
+export interface OpeningOptions {
+  readonly host: Host
+  readonly expectation: Expectation
+  readonly maxBytes: number
+  readonly onLeft: () => void
+}
+
 /** Reads the client's side until the opening is judged. Listens from the start, so that a client that
  * leaves early is noticed while the proxy dials. */
 export class TunnelOpening {
   readonly #socket: Socket
-  readonly #host: Host
-  readonly #expectation: Expectation
-  readonly #chunks: Uint8Array[] = []
+  readonly #upload: ReadPump
+  readonly #options: OpeningOptions
+  readonly #chunks: Buffer[] = []
   readonly #hello: ClientHelloReader
-  readonly #maxBytes: number
   #bytes = 0
   #finding: Finding | undefined
   #isLeft = false
   #timer: NodeJS.Timeout | undefined
   #decide: ((finding: Finding) => void) | undefined
-  readonly #onLeft: () => void
-  readonly #onData = (chunk: Uint8Array): void => this.#take(chunk)
   readonly #onEnd = (): void => this.#leave()
 
-  constructor(socket: Socket, options: { readonly host: Host; readonly expectation: Expectation; readonly maxBytes: number; readonly onLeft: () => void }) {
+  /** `early` came with the CONNECT itself; `upload` reads `socket`. */
+  constructor(socket: Socket, upload: ReadPump, early: Buffer, options: OpeningOptions) {
     this.#socket = socket
-    this.#host = options.host
-    this.#expectation = options.expectation
-    this.#maxBytes = options.maxBytes
+    this.#upload = upload
+    this.#options = options
     this.#hello = new ClientHelloReader(options.maxBytes)
-    this.#onLeft = options.onLeft
     if (options.expectation === 'any') this.#finding = fine
-    socket.on('data', this.#onData)
     socket.on('end', this.#onEnd)
     socket.on('close', this.#onEnd)
+    if (early.length > 0) this.#take(early)
+    if (socket.destroyed || socket.readableEnded) this.#leave()
+    else upload.listen(socket, (chunk) => this.#take(Buffer.from(chunk)))
   }
 
   get isLeft(): boolean {
     return this.#isLeft
-  }
-
-  /** Bytes that came with the CONNECT itself. */
-  early(head: Uint8Array): void {
-    if (head.length > 0) this.#take(head)
   }
 
   /** The judgement; `hello_timeout` when the client stays silent or slow. */
@@ -63,33 +64,36 @@ export class TunnelOpening {
     })
   }
 
-  /** Stops reading and hands over what was read, for the relay to send first. The socket is paused. */
+  /** Hands over what was read, for the relay to send first; what comes from now on is held. */
   release(): Uint8Array {
     clearTimeout(this.#timer)
-    this.#socket.pause()
-    this.#socket.off('data', this.#onData)
+    this.#upload.yield()
     this.#socket.off('end', this.#onEnd)
     this.#socket.off('close', this.#onEnd)
-    const [only] = this.#chunks
-    return this.#chunks.length === 1 && only !== undefined ? only : Buffer.concat(this.#chunks)
+    return this.#options.expectation === 'tls' ? this.#hello.bytes : Buffer.concat(this.#chunks)
   }
 
-  #take(chunk: Uint8Array): void {
-    this.#chunks.push(chunk)
+  /** False when enough has been read for now: the chunk is kept. */
+  #take(chunk: Buffer): boolean {
+    const finding = this.#judge(chunk)
     this.#bytes += chunk.length
-    if (this.#finding === undefined) {
-      const finding = this.#expectation === 'ssh' ? this.#judgeSsh() : judgeHello(this.#hello.push(chunk), this.#host)
-      if (finding !== undefined) this.#conclude(finding)
-    }
+    if (finding !== undefined) this.#conclude(finding)
     // judged already, or eager bytes behind the hello: wait for the relay to take over
-    if (this.#finding !== undefined && this.#bytes >= this.#maxBytes) this.#socket.pause()
+    return this.#finding === undefined || this.#bytes < this.#options.maxBytes
+  }
+
+  #judge(chunk: Buffer): Finding | undefined {
+    const { expectation, host } = this.#options
+    if (expectation === 'tls') return judgeHello(this.#hello.push(chunk), host)
+    this.#chunks.push(chunk)
+    return expectation === 'ssh' && this.#finding === undefined ? this.#judgeSsh() : undefined
   }
 
   #judgeSsh(): Finding | undefined {
     const text = Buffer.concat(this.#chunks).toString('latin1', 0, sshPrefix.length)
     if (text === sshPrefix) return fine
     if (sshPrefix.startsWith(text)) return undefined
-    return bad('not_raw_protocol', `the rule of ${this.#host.text} allows ssh and the tunnel does not start with SSH-`)
+    return bad('not_raw_protocol', `the rule of ${this.#options.host.text} allows ssh and the tunnel does not start with SSH-`)
   }
 
   #conclude(finding: Finding): void {
@@ -102,7 +106,7 @@ export class TunnelOpening {
   #leave(): void {
     this.#isLeft = true
     this.#conclude(bad('hello_timeout', 'the client left before the tunnel started'))
-    this.#onLeft()
+    this.#options.onLeft()
   }
 }
 

@@ -2,9 +2,17 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import { errorEntry, type ProxyError } from '../errors.ts'
+import type { ReadPump } from '../egress/read-pump.ts'
 import type { Exchange, Malformed } from '../gate/exchange.ts'
 import type { Gate } from '../gate/gate.ts'
 import { refusalMessage, renderRefusal, type Refusal } from '../gate/refusal.ts'
+
+/** The client's end of a connection that is answered on its bare socket. */
+export interface ClientEnd {
+  readonly socket: Socket
+  /** undefined where nothing was ever read */
+  readonly upload: ReadPump | undefined
+}
 
 const lingerMs = 2_000
 const lingerBytes = 1024 * 1024
@@ -26,32 +34,33 @@ export function refuseResponse(request: IncomingMessage, response: ServerRespons
 }
 
 /** Ends a connection that is no response's: CONNECT, an upgrade, or bytes that are no request. */
-export function refuseSocket(socket: Socket, refusal: Refusal): void {
-  if (socket.destroyed) return
-  endSocket(socket, Buffer.from(refusalMessage(refusal)))
+export function refuseSocket(client: ClientEnd, refusal: Refusal): void {
+  if (client.socket.destroyed) return
+  endSocket(client, Buffer.from(refusalMessage(refusal)))
 }
 
 /** Refuses on a bare socket and journals that end. */
-export function refuseAndEnd(socket: Socket, gate: Gate, about: Exchange | Malformed, refusal: Refusal): void {
-  refuseSocket(socket, refusal)
+export function refuseAndEnd(client: ClientEnd, gate: Gate, about: Exchange | Malformed, refusal: Refusal): void {
+  refuseSocket(client, refusal)
   gate.ended(about, { outcome: 'refused', code: refusal.code, status: errorEntry(refusal.code).status, bytesFromClient: 0, bytesFromOrigin: 0 })
 }
 
 /** The destination failed: says so on a bare socket and journals that end. */
-export function failAndEnd(socket: Socket, gate: Gate, exchange: Exchange, error: ProxyError): void {
+export function failAndEnd(client: ClientEnd, gate: Gate, exchange: Exchange, error: ProxyError): void {
   const refusal = gate.failure(exchange, error)
-  refuseSocket(socket, refusal)
+  refuseSocket(client, refusal)
   gate.ended(exchange, { outcome: 'failed', code: error.code, status: errorEntry(refusal.code).status, bytesFromClient: 0, bytesFromOrigin: 0 })
 }
 
 /** Sends last bytes and closes; a client that does not close its side is cut after a moment. */
-export function endSocket(socket: Socket, last: string | Uint8Array): void {
+export function endSocket({ socket, upload }: ClientEnd, last: string | Uint8Array): void {
   // a socket without a listener for it would end the process with its error
   if (socket.listenerCount('error') === 0) socket.on('error', () => socket.destroy())
   // by the clock and not by silence: a client that drips bytes would stay for ever
   const timer = setTimeout(() => socket.destroy(), lingerMs).unref()
   socket.once('close', () => clearTimeout(timer))
-  socket.resume()
+  if (upload === undefined) socket.resume()
+  else upload.drop(socket)
   if (typeof last === 'string') socket.end(last, 'utf8')
   else socket.end(last)
 }

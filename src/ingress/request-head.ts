@@ -24,6 +24,12 @@ interface RawRequest {
   readonly url?: string | undefined
 }
 
+/** The last value of a field; `name` in lower case. */
+export function fieldOf(rawHeaders: readonly string[], name: string): string | undefined {
+  for (let at = rawHeaders.length - 2; at >= 0; at -= 2) if (rawHeaders[at]?.toLowerCase() === name) return rawHeaders[at + 1]
+  return undefined
+}
+
 /** Reads and checks a request head. Throws ProxyError `fields_too_large`, `uri_too_long`,
  * `version_unsupported`, `host_mismatch`, `framing` (RFC 9112 sections 3.2, 6.1, 6.3). */
 export function readHead(request: RawRequest, limits: HeadLimits): RequestHead {

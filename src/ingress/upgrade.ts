@@ -28,19 +28,18 @@ const httpPort = 80
 
 export async function serveUpgrade(arrival: UpgradeArrival, context: IngressContext): Promise<void> {
   const { request, socket, connection } = arrival
-  socket.on('error', () => socket.destroy())
   if (connection.lookup !== undefined) await connection.lookup
   const read = readRequest(request, connection, context, { upgrade: 'websocket', isExpectationKnown: request.headers.expect === undefined, isFlood: false })
   if (read.kind === 'malformed') {
     const refusal = await context.gate.refuseMalformed(read.malformed, read.error.code, read.error.detail)
     await connection.nothingOwed()
-    refuseAndEnd(socket, context.gate, read.malformed, refusal)
+    refuseAndEnd(connection, context.gate, read.malformed, refusal)
     return
   }
   const { exchange } = read
   const admitted = await context.gate.admit(exchange)
   if (!(admitted instanceof Admitted)) {
-    refuseAndEnd(socket, context.gate, exchange, admitted)
+    refuseAndEnd(connection, context.gate, exchange, admitted)
     return
   }
   const live = context.gate.live.open(admitted, () => socket.destroy())
@@ -65,7 +64,7 @@ interface Way {
 
 /** Until the origin's 101 a change of policy closes the client; from then on, both sides. */
 async function shakeHands(arrival: UpgradeArrival, context: IngressContext, { exchange, target }: ReadExchange, { live, destination }: Way): Promise<void> {
-  const { request, socket, head } = arrival
+  const { request, socket, head, connection } = arrival
   const result = await upgrade({
     request,
     client: socket,
@@ -77,27 +76,28 @@ async function shakeHands(arrival: UpgradeArrival, context: IngressContext, { ex
     originTimeoutMs: context.limits.originTimeoutMs,
     maxResponseHeaderBytes: context.limits.headerBytes * 4,
     idleTimeoutMs: context.limits.tunnelIdleMs,
+    upload: connection.upload,
     buffers: context.buffers,
   })
   if (result.kind === 'tunnel') {
     await relayed(context, live, result)
   } else if (live.closedBy === undefined) {
-    end(socket, context, exchange, result)
+    end(connection, context, exchange, result)
   } else {
     context.gate.ended(exchange, { outcome: 'expired', code: live.closedBy, bytesFromClient: 0, bytesFromOrigin: 0 })
   }
 }
 
 /** Where to dial, or undefined when the refusal or failure has been sent. */
-async function reach({ socket }: UpgradeArrival, context: IngressContext, admitted: Admitted): Promise<Destination | undefined> {
+async function reach({ connection }: UpgradeArrival, context: IngressContext, admitted: Admitted): Promise<Destination | undefined> {
   const { exchange } = admitted
   try {
     const destination = await context.reach.destination(admitted)
     if (!isRefusal(destination)) return destination
-    refuseAndEnd(socket, context.gate, exchange, destination)
+    refuseAndEnd(connection, context.gate, exchange, destination)
   } catch (error) {
     if (!(error instanceof ProxyError)) throw error
-    failAndEnd(socket, context.gate, exchange, error)
+    failAndEnd(connection, context.gate, exchange, error)
   }
   return undefined
 }
@@ -110,9 +110,9 @@ async function relayed(context: IngressContext, live: LiveExchange, { handle, pe
   context.gate.ended(live.admitted.exchange, { outcome, code: closedBy, status: 101, bytesFromClient, bytesFromOrigin, peerAddress })
 }
 
-function end(socket: Socket, context: IngressContext, exchange: Exchange, result: Exclude<UpgradeResult, TunnelResult>): void {
+function end(connection: ClientConnection, context: IngressContext, exchange: Exchange, result: Exclude<UpgradeResult, TunnelResult>): void {
   if (result.kind === 'failed') {
-    failAndEnd(socket, context.gate, exchange, result.error)
+    failAndEnd(connection, context.gate, exchange, result.error)
   } else if (result.kind === 'answered') {
     const { status, error, bytesFromOrigin, peerAddress } = result
     context.gate.ended(exchange, { outcome: error === undefined ? 'completed' : 'failed', code: error?.code, status, bytesFromClient: 0, bytesFromOrigin, peerAddress })

@@ -10,7 +10,7 @@ import { array, assert, asyncProperty, integer, oneof } from '../support/propert
 
 interface Way {
   readonly name: string
-  /** the origin socket is opened with the pump's onread, as dial does; else as a parent proxy hands it over */
+  /** the origin socket is opened with the download's onread, as dial does; else as a parent proxy hands it over */
   readonly onread: boolean
   readonly plainUpload: boolean
 }
@@ -46,17 +46,17 @@ async function join(way: Way, options: JoinOptions = {}): Promise<Joined> {
   const accepted = new Promise<net.Socket>((resolve) => clientServer.once('connection', resolve))
   const client = await connectTo(clientEnd.port)
   const innerClient = await accepted
-  const pump = new ReadPump(buffers)
+  const download = new ReadPump(buffers)
   const reached = new Promise<net.Socket>((resolve) => originServer.once('connection', resolve))
-  const innerOrigin = net.connect({ port: originEnd.port, host: '127.0.0.1', allowHalfOpen: true, ...(way.onread ? { onread: pump.onread } : {}) })
+  const innerOrigin = net.connect({ port: originEnd.port, host: '127.0.0.1', allowHalfOpen: true, ...(way.onread ? { onread: download.onread } : {}) })
   innerOrigin.on('error', () => {})
   innerOrigin.pause()
   await once(innerOrigin, 'connect')
   const origin = await reached
   await options.before?.(client, origin, innerOrigin)
   const handle = relay({
-    client: innerClient, origin: innerOrigin, firstBytes: options.firstBytes ?? Buffer.alloc(0), pump, buffers,
-    idleTimeoutMs: options.idleTimeoutMs ?? 0, plainUpload: way.plainUpload,
+    client: innerClient, origin: innerOrigin, firstBytes: options.firstBytes ?? Buffer.alloc(0),
+    upload: new ReadPump(buffers, !way.plainUpload), download, idleTimeoutMs: options.idleTimeoutMs ?? 0,
   })
   return {
     client, origin, handle, buffers, inner: { client: innerClient, origin: innerOrigin },

@@ -4,6 +4,7 @@ import http from 'node:http'
 import net from 'node:net'
 import t from 'tap'
 import { ReadBuffers } from '../../src/egress/read-buffers.ts'
+import { ReadPump } from '../../src/egress/read-pump.ts'
 import { checkHandshake, upgrade, type UpgradeResult } from '../../src/egress/upgrade.ts'
 import { connectTo, listen, rawOrigin, readAll, readUntil, type Closable } from './wire.ts'
 
@@ -21,9 +22,10 @@ async function upgrader(originPort: number, timeoutMs = 20_000): Promise<{ reado
       if (result.kind === 'failed') socket.end(`HTTP/1.1 502 Bad Gateway\r\nConnection: close\r\n\r\n${result.error.code}`)
       resolve(result)
     }
+    const buffers = new ReadBuffers()
     void upgrade({
       request, client: socket, head, path: '/chat', authority: 'origin.test', connect: () => connectTo(originPort), pseudonym: 'sally-test',
-      originTimeoutMs: timeoutMs, maxResponseHeaderBytes: 16_384, idleTimeoutMs: 0, buffers: new ReadBuffers(),
+      originTimeoutMs: timeoutMs, maxResponseHeaderBytes: 16_384, idleTimeoutMs: 0, upload: new ReadPump(buffers), buffers,
     }).then(answer)
   })
   const { port, close } = await listen(server)
