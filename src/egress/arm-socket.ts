@@ -46,6 +46,14 @@ export function armSocket(socket: Socket, onread: Onread): boolean {
   return true
 }
 
+/** Cuts a closed socket off from its reader: node keeps the socket, and all it refers to, until a full collection. */
+export function disarmSocket(socket: Socket): void {
+  if (slots === undefined || !socket.destroyed || !isHandled(socket)) return
+  socket[slots.callback] = null
+  socket[slots.generator] = null
+  socket[slots.buffer] = null
+}
+
 function isHandled(socket: Socket): socket is HandledSocket {
   return '_handle' in socket && (socket._handle === null || typeof socket._handle === 'object')
 }

@@ -3,7 +3,7 @@
 // write is pending, so a slow receiver holds back its sender and memory stays flat. Must never arm a
 // buffer that a pending write still needs.
 import type { Socket } from 'node:net'
-import { armSocket, type Onread } from './arm-socket.ts'
+import { armSocket, disarmSocket, type Onread } from './arm-socket.ts'
 import type { ReadBuffers } from './read-buffers.ts'
 
 // a read this large says that more is waiting: worth a private buffer that is written without a copy
@@ -110,6 +110,7 @@ export class ReadPump {
     this.#taste = undefined
     this.#held = []
     this.#release(!this.#pending)
+    if (this.#bound && this.#source !== undefined) disarmSocket(this.#source)
   }
 
   #attach(source: Socket): void {

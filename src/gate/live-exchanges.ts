@@ -1,6 +1,7 @@
 // Exchanges that are open, from their admission to their end: each is judged again when the policy
 // changes, and closed when it is no longer allowed. Works in slices so that ten thousand tunnels do not
 // stall the loop.
+import { Roster } from '../roster.ts'
 import type { IpAddress } from '../target/address.ts'
 import type { Admitted } from './admitted.ts'
 
@@ -19,12 +20,13 @@ const sliceSize = 500
 export class LiveExchange {
   readonly admitted: Admitted
   readonly #judge: LiveJudge
-  readonly #open: Set<LiveExchange>
+  readonly #open: Roster<LiveExchange>
+  place = -1
   #addresses: readonly IpAddress[] | undefined
   #close: () => void
   #closedBy: LiveEnd | undefined
 
-  constructor(admitted: Admitted, judge: LiveJudge, open: Set<LiveExchange>, close: () => void) {
+  constructor(admitted: Admitted, judge: LiveJudge, open: Roster<LiveExchange>, close: () => void) {
     this.admitted = admitted
     this.#judge = judge
     this.#open = open
@@ -58,7 +60,7 @@ export class LiveExchange {
 
   /** It has ended; nobody judges it any more. */
   done(): void {
-    this.#open.delete(this)
+    this.#open.remove(this)
   }
 
   judgeAgain(): boolean {
@@ -74,7 +76,7 @@ export class LiveExchange {
 }
 
 export class LiveExchanges {
-  readonly #open = new Set<LiveExchange>()
+  readonly #open = new Roster<LiveExchange>()
   readonly #judge: LiveJudge
 
   constructor(judge: LiveJudge) {
@@ -94,7 +96,7 @@ export class LiveExchanges {
   async judgeAgain(): Promise<number> {
     let closed = 0
     let seen = 0
-    for (const live of [...this.#open]) {
+    for (const live of this.#open.all()) {
       if (this.#open.has(live) && !live.judgeAgain()) closed += 1
       seen += 1
       if (seen % sliceSize === 0) await new Promise((resolve) => setImmediate(resolve))
@@ -103,6 +105,6 @@ export class LiveExchanges {
   }
 
   closeAll(): void {
-    for (const live of [...this.#open]) live.close('draining')
+    for (const live of this.#open.all()) live.close('draining')
   }
 }

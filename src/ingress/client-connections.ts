@@ -6,8 +6,16 @@ import { ReadPump } from '../egress/read-pump.ts'
 import type { ReadBuffers } from '../egress/read-buffers.ts'
 import type { Client } from '../gate/exchange.ts'
 import type { Admitted } from '../gate/admitted.ts'
+import { Roster } from '../roster.ts'
 import { cidrContains, parseIp, type Cidr } from '../target/address.ts'
 import type { PeerUids } from './peer-uid.ts'
+
+/** A response that is not finished. */
+interface Owed {
+  readonly response: ServerResponse
+  /** called when every answer before it is out */
+  turn: (() => void) | undefined
+}
 
 /** One accepted connection. */
 export class ClientConnection {
@@ -28,8 +36,9 @@ export class ClientConnection {
   /** requests that were read behind it */
   ignored = 0
 
-  readonly #owed = new Set<ServerResponse>()
-  readonly #turns = new Map<ServerResponse, () => void>()
+  /** its place among the open ones */
+  place = -1
+  #owed: Owed[] = []
   #waiting: (() => void)[] = []
 
   constructor(socket: Socket, upload: ReadPump, client: Client, acceptedMs: number) {
@@ -41,46 +50,45 @@ export class ClientConnection {
 
   /** requests that were read and whose response is not finished */
   get owed(): number {
-    return this.#owed.size
+    return this.#owed.length
   }
 
   /** true when nothing has been written of anything that is owed, so that a refusal can be */
   get isSilent(): boolean {
     const [first, ...more] = this.#owed
-    return more.length === 0 && first?.headersSent !== true
+    return more.length === 0 && first?.response.headersSent !== true
   }
 
   /** true while the body of the last request that was read is still arriving */
   get isReceiving(): boolean {
-    return [...this.#owed].at(-1)?.req.complete === false
+    return this.#owed.at(-1)?.response.req.complete === false
   }
 
   /** `settled` is called when the answer is out or never will be. */
   owe(response: ServerResponse, settled: () => void): void {
-    this.#owed.add(response)
+    const owed: Owed = { response, turn: undefined }
+    this.#owed.push(owed)
     response.on('close', () => {
-      this.#owed.delete(response)
-      if (this.#turns.size > 0) this.#wakeNext(response)
-      if (this.#owed.size === 0 && this.#waiting.length > 0) for (const resolve of this.#waiting.splice(0)) resolve()
+      this.#owed.splice(this.#owed.indexOf(owed), 1)
+      this.#owed[0]?.turn?.()
+      if (this.#owed.length === 0 && this.#waiting.length > 0) for (const resolve of this.#waiting.splice(0)) resolve()
       settled()
     })
   }
 
-  #wakeNext(finished: ServerResponse): void {
-    this.#turns.delete(finished)
-    const [next] = this.#owed
-    if (next !== undefined) this.#turns.get(next)?.()
-  }
-
   /** Resolves when every answer before this one is out. */
   turnOf(response: ServerResponse): Promise<void> {
-    const [first] = this.#owed
-    return first === response || response.destroyed ? Promise.resolve() : new Promise((resolve) => this.#turns.set(response, resolve))
+    const at = this.#owed.findIndex((owed) => owed.response === response)
+    const owed = this.#owed[at]
+    if (at === 0 || owed === undefined || response.destroyed) return Promise.resolve()
+    return new Promise((resolve) => {
+      owed.turn = resolve
+    })
   }
 
   /** What is owed goes out first: a refusal must not overtake it. */
   nothingOwed(): Promise<void> {
-    return this.#owed.size === 0 ? Promise.resolve() : new Promise((resolve) => this.#waiting.push(resolve))
+    return this.#owed.length === 0 ? Promise.resolve() : new Promise((resolve) => this.#waiting.push(resolve))
   }
 }
 
@@ -98,7 +106,7 @@ export class ClientConnections {
   readonly #uids: PeerUids
   readonly #buffers: ReadBuffers
   readonly #clock: Clock
-  readonly #open = new Map<Socket, ClientConnection>()
+  readonly #open = new Roster<ClientConnection>()
   readonly #perClient = new Map<string, number>()
   #waiting: (() => void)[] = []
 
@@ -113,10 +121,6 @@ export class ClientConnections {
     return this.#open.size
   }
 
-  of(socket: Socket): ClientConnection | undefined {
-    return this.#open.get(socket)
-  }
-
   /** Takes in a new connection, or says why not. */
   accept(socket: Socket): ClientConnection | 'too_many_connections' | 'client_not_allowed' {
     const address = plainAddress(socket.remoteAddress ?? '')
@@ -127,8 +131,8 @@ export class ClientConnections {
     this.#perClient.set(address, count + 1)
     const client = { address, port: socket.remotePort ?? 0, advisory: isLoopback }
     const connection = new ClientConnection(socket, new ReadPump(this.#buffers), client, this.#clock.monotonic())
-    this.#open.set(socket, connection)
-    socket.on('close', () => this.#forget(socket, address))
+    this.#open.add(connection)
+    socket.on('close', () => this.#forget(connection, address))
     if (isLoopback) this.#identify(socket, connection)
     return connection
   }
@@ -138,8 +142,8 @@ export class ClientConnections {
     return this.#open.size === 0 ? Promise.resolve() : new Promise((resolve) => this.#waiting.push(resolve))
   }
 
-  all(): Iterable<ClientConnection> {
-    return this.#open.values()
+  all(): readonly ClientConnection[] {
+    return this.#open.all()
   }
 
   #mayConnect(address: string, isLoopback: boolean): boolean {
@@ -159,10 +163,14 @@ export class ClientConnections {
     })
   }
 
-  #forget(socket: Socket, address: string): void {
-    if (!this.#open.delete(socket)) return
+  #forget(connection: ClientConnection, address: string): void {
+    const { socket } = connection
+    if (!this.#open.remove(connection)) return
     // a closed handle keeps its socket until the next full collection; what served it need not wait with it
-    queueMicrotask(() => socket.removeAllListeners())
+    queueMicrotask(() => {
+      socket.removeAllListeners()
+      connection.upload.stop()
+    })
     const count = (this.#perClient.get(address) ?? 1) - 1
     if (count > 0) this.#perClient.set(address, count)
     else this.#perClient.delete(address)

@@ -2,7 +2,7 @@
 // upgrades. It accepts connections, applies limits and time-outs, and hands each request to its door.
 // It decides nothing.
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
-import { Socket, type AddressInfo } from 'node:net'
+import type { AddressInfo, Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { ErrorCode } from '../errors.ts'
 import type { ClientConnection, ClientConnections } from './client-connections.ts'
@@ -100,6 +100,8 @@ class Doors {
   readonly #bodies: StalledBodies
   readonly #parse: (socket: Socket) => void
   readonly #turnedAway = new WeakSet<Duplex>()
+  /** those that node's parser reads */
+  readonly #parsed = new WeakMap<Duplex, ClientConnection>()
 
   constructor(context: IngressContext, connections: ClientConnections, bodies: StalledBodies, parse: (socket: Socket) => void) {
     this.#context = context
@@ -109,11 +111,10 @@ class Doors {
   }
 
   /** The connection that `socket` is; undefined for what is not served, and then closed unless its refusal is on the way. */
-  #served(socket: Duplex): { readonly socket: Socket; readonly connection: ClientConnection } | undefined {
-    const connection = socket instanceof Socket ? this.#connections.of(socket) : undefined
-    if (connection !== undefined && socket instanceof Socket) return { socket, connection }
-    if (!this.#turnedAway.has(socket)) socket.destroy()
-    return undefined
+  #served(socket: Duplex): ClientConnection | undefined {
+    const connection = this.#parsed.get(socket)
+    if (connection === undefined && !this.#turnedAway.has(socket)) socket.destroy()
+    return connection
   }
 
   accept(socket: Socket): void {
@@ -137,7 +138,9 @@ class Doors {
   }
 
   /** Has node's parser read the connection from here on, `early` first. */
-  #enter({ socket, upload }: ClientConnection, early: Buffer): void {
+  #enter(connection: ClientConnection, early: Buffer): void {
+    const { socket, upload } = connection
+    this.#parsed.set(socket, connection)
     upload.yield()
     if (early.length > 0) socket.unshift(early)
     this.#parse(socket)
@@ -150,7 +153,8 @@ class Doors {
     for (const connection of this.#connections.all()) {
       if (connection.silentSinceMs === undefined || connection.silentSinceMs > before) continue
       connection.silentSinceMs = undefined
-      this.broken(Object.assign(new Error('nothing came'), { code: 'ERR_HTTP_REQUEST_TIMEOUT' }), connection.socket)
+      connection.isClosing = true
+      this.#run(connection.socket, this.#refuseBroken(connection, 'request_timeout', undefined))
     }
   }
 
@@ -160,9 +164,9 @@ class Doors {
   }
 
   request(request: IncomingMessage, response: ServerResponse, expectation: Continue): void {
-    const served = this.#served(request.socket)
-    if (served === undefined) return
-    const { socket, connection } = served
+    const connection = this.#served(request.socket)
+    if (connection === undefined) return
+    const { socket } = connection
     if (connection.isClosing) {
       // node reads on while an answer is owed, and holds what it reads until then
       connection.ignored += 1
@@ -179,8 +183,8 @@ class Doors {
 
   /** A CONNECT that came through node's parser. */
   parsedConnect(request: IncomingMessage, duplex: Duplex, head: Buffer): void {
-    const served = this.#served(duplex)
-    if (served !== undefined) this.#connect(served.connection, request, head)
+    const connection = this.#served(duplex)
+    if (connection !== undefined) this.#connect(connection, request, head)
   }
 
   #connect(connection: ClientConnection, request: ConnectHead, early: Buffer): void {
@@ -189,17 +193,17 @@ class Doors {
   }
 
   upgrade(request: IncomingMessage, duplex: Duplex, head: Buffer): void {
-    const served = this.#served(duplex)
-    if (served === undefined) return
-    const { socket, connection } = served
+    const connection = this.#served(duplex)
+    if (connection === undefined) return
+    const { socket } = connection
     this.#run(socket, serveUpgrade({ request, socket, head, connection }, this.#context))
   }
 
   /** llhttp or a time-out refused what came in. */
   broken(error: Error & { code?: string; rawPacket?: Uint8Array }, duplex: Duplex): void {
-    const served = this.#served(duplex)
-    if (served === undefined) return
-    const { socket, connection } = served
+    const connection = this.#served(duplex)
+    if (connection === undefined) return
+    const { socket } = connection
     const code = parserCode(error.code)
     if (code === undefined || !socket.writable) {
       socket.destroy()
@@ -213,14 +217,14 @@ class Doors {
       return
     }
     connection.isClosing = true
-    this.#run(socket, this.#refuseBroken(socket, connection, code, error.rawPacket))
+    this.#run(socket, this.#refuseBroken(connection, code, error.rawPacket))
   }
 
   /** What is wrong with a body is wrong with its request, which it answers; what is wrong with the bytes
    * behind a request waits for that one's answer. */
-  async #refuseBroken(socket: Socket, connection: ClientConnection, code: ErrorCode, rawPacket: Uint8Array | undefined): Promise<void> {
+  async #refuseBroken(connection: ClientConnection, code: ErrorCode, rawPacket: Uint8Array | undefined): Promise<void> {
     if (!connection.isReceiving) await connection.nothingOwed()
-    if (socket.destroyed) return
+    if (connection.socket.destroyed) return
     const malformed = malformedOf(this.#context, connection.client, connection.isReceiving ? undefined : rawPacket)
     const refusal = await this.#context.gate.refuseMalformed(malformed, code, '')
     refuseSocket(connection, refusal)
