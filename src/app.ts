@@ -16,6 +16,7 @@ import type { Settings } from './config/settings.ts'
 import { createForwarder, type Forwarder } from './egress/forward.ts'
 import { createParentProxy } from './egress/parent-proxy.ts'
 import { Reach } from './egress/reach.ts'
+import { Deadlines } from './deadlines.ts'
 import { ReadBuffers } from './egress/read-buffers.ts'
 import { createResolver, type Resolver } from './egress/resolver.ts'
 import { Gate } from './gate/gate.ts'
@@ -107,14 +108,16 @@ class ProxyApp implements App {
     this.#forwarder = createForwarder({ pseudonym, originTimeoutMs: limits.originTimeoutMs })
     const parent = settings.upstreamProxy === undefined ? undefined : createParentProxy(settings.upstreamProxy, this.#resolver)
     const buffers = new ReadBuffers()
+    const deadlines = new Deadlines(clock)
     const rules = { ...limits, clients: settings.clients, ownUid: process.getuid?.() }
     this.#connections = new ClientConnections(rules, { uids: new PeerUids(clock), buffers, clock })
     this.#front = createFront({
       gate: this.#gate,
-      reach: new Reach({ resolver: this.#resolver, gate: this.#gate, parent, connectTimeoutMs: limits.connectTimeoutMs, clock }),
+      reach: new Reach({ resolver: this.#resolver, gate: this.#gate, parent, connectTimeoutMs: limits.connectTimeoutMs, clock, deadlines }),
       forwarder: this.#forwarder,
       buffers,
       clock,
+      deadlines,
       ids: new RequestIds(clock),
       limits,
       pseudonym,

@@ -1,5 +1,5 @@
 // Which room may import which: the direction of the house, tested. A room may always import itself,
-// `errors.ts`, `clock.ts` and `roster.ts`. Only app.ts and tests see everything.
+// `errors.ts`, `clock.ts`, `roster.ts` and `deadlines.ts`. Only app.ts and tests see everything.
 import { readdirSync, readFileSync } from 'node:fs'
 import { dirname, join, relative, resolve } from 'node:path'
 import t from 'tap'
@@ -20,10 +20,11 @@ const topLevel: Record<string, readonly string[]> = {
   'errors.ts': [],
   'clock.ts': [],
   'roster.ts': [],
+  'deadlines.ts': [],
   'app.ts': Object.keys(rooms),
   'main.ts': ['cli', 'config'],
 }
-const common: readonly string[] = ['errors.ts', 'clock.ts', 'roster.ts']
+const common: readonly string[] = ['errors.ts', 'clock.ts', 'roster.ts', 'deadlines.ts']
 const sockets = ['node:net', 'node:tls', 'node:dgram', 'node:dns', 'node:dns/promises', 'node:http', 'node:https', 'node:http2', 'undici']
 // who may open a socket: the two doors, the OTLP exporter, the health listener, and doctor's own probes
 const mayUseSockets = /^(ingress\/|egress\/|audit\/otlp-|ops\/|cli\/doctor)/

@@ -17,7 +17,6 @@ export interface Ending {
   readonly status?: number | undefined
   readonly bytesFromClient: number
   readonly bytesFromOrigin: number
-  readonly durationMs: number
   /** the vetted address that was dialled */
   readonly peerAddress?: string | undefined
 }
@@ -29,9 +28,9 @@ const outcomeJson = {
   expired: ',"sallyport.outcome":"expired"',
 } as const
 
-/** The end of an exchange. */
-export function endedEvent(subject: EventSubject, ending: Ending): AuditEvent {
-  const { code, outcome, status, peerAddress, bytesFromClient, bytesFromOrigin, durationMs } = ending
+/** The end of an exchange that took `durationMs`. */
+export function endedEvent(subject: EventSubject, ending: Ending, durationMs: number): AuditEvent {
+  const { code, outcome, status, peerAddress, bytesFromClient, bytesFromOrigin } = ending
   const host = shownHost(subject)
   const hostJson = jsonText(host)
   let attributes = `${subjectJson(subject, hostJson)}${outcomeJson[outcome]}`

@@ -3,12 +3,16 @@
 import { parseArgs, styleText } from 'node:util'
 import micromatch from 'micromatch'
 import { escapeText } from '../audit/escape.ts'
-import { errorTable } from '../errors.ts'
+import { errorTable, ProxyError } from '../errors.ts'
 import { findRecords } from '../audit/journal-query.ts'
 import type { JournalRecord } from '../audit/record.ts'
 import { isErrorCode, nextStep } from './next-step.ts'
 import { findJournal, journalOptions, journalOptionsHelp, missingJournal, readCount } from './journal-place.ts'
 import { attributeText } from './record-line.ts'
+import { parseIp } from '../target/address.ts'
+import { parseAuthority } from '../target/authority.ts'
+import { formatHost, parseHost, type Host } from '../target/host.ts'
+import { authorityOnly } from '../target/quoted.ts'
 import { type Command, type CommandIo, UsageError } from './run.ts'
 
 const usage = `usage: sallyport why [HOST] [OPTIONS]
@@ -29,6 +33,9 @@ exit codes: 0 ok, 1 there is no journal, 2 wrong command line
 `
 
 const options = { ...journalOptions, count: { type: 'string', short: 'n', default: '5' } } as const
+
+// the port of what names none; it is read and not asked about
+const anyPort = 443
 
 export const whyCommand: Command = {
   name: 'why',
@@ -82,18 +89,44 @@ function mayBeRefusal(line: string): boolean {
   return line.includes('"sallyport.outcome":"failed"')
 }
 
-function hostFilter(host: string | undefined): (record: JournalRecord) => boolean {
-  if (host === undefined) return () => true
-  const name = bareHost(host)
-  const matches = /[*?]/.test(name) ? micromatch.matcher(name, { nocase: true, dot: true }) : (address: string) => address.toLowerCase() === name
-  return ({ attributes }) => typeof attributes['server.address'] === 'string' && matches(attributes['server.address'])
+/** A pattern fits an address with or without its port. */
+function hostFilter(asked: string | undefined): (record: JournalRecord) => boolean {
+  if (asked === undefined) return () => true
+  const text = authorityOf(asked)
+  if (/[*?]/.test(text)) {
+    const matches = micromatch.matcher(text, { nocase: true, dot: true })
+    return ({ attributes: { 'server.address': address, 'server.port': port } }) => typeof address === 'string' && (matches(address) || matches(`${address}:${String(port)}`))
+  }
+  // a target that was no authority either is journaled as what is safe of it
+  const name = readHost(text)?.text ?? authorityOnly(asked).toLowerCase()
+  return ({ attributes: { 'server.address': address } }) => typeof address === 'string' && address.toLowerCase() === name
 }
 
-/** `https://Example.COM:443/x` and `example.com.` both mean `example.com`. */
-function bareHost(text: string): string {
-  const authority = text.replace(/^[a-z][a-z0-9+.-]*:\/\//i, '').replace(/[/?#].*$/, '')
-  const withoutPort = /^\[(.*)\](?::\d+)?$/.exec(authority)?.[1] ?? (authority.split(':').length === 2 ? authority.replace(/:\d+$/, '') : authority)
-  return withoutPort.toLowerCase().replace(/\.$/, '')
+/** What names the host: `example.com:443` of `https://example.com:443/x`; a `?` is a pattern's where no scheme makes it a query's. */
+function authorityOf(asked: string): string {
+  const [, scheme, rest = ''] = /^([a-z][a-z\d+.-]*:\/\/)?(.*)$/is.exec(asked) ?? []
+  const end = rest.search(scheme === undefined ? /[/#]/ : /[/?#]/)
+  return end === -1 ? rest : rest.slice(0, end)
+}
+
+/** The host as the proxy reads and journals it; an IPv6 address may lack its brackets. Undefined where the proxy reads none. */
+function readHost(text: string): Host | undefined {
+  try {
+    return parseIp(text) === undefined ? parseAuthority(text, anyPort).host : parseHost(text.includes(':') ? `[${text}]` : text)
+  } catch (error) {
+    if (!(error instanceof ProxyError)) throw error
+    return undefined
+  }
+}
+
+/** Host and port as a URL writes them; what could not be read has no port of its own. */
+function destinationText(record: JournalRecord): string {
+  const address = attributeText(record, 'server.address')
+  const port = attributeText(record, 'server.port')
+  if (address === undefined || address === '') return '-'
+  if (port === undefined || port === '0') return address
+  const host = readHost(address)
+  return `${host === undefined ? address : formatHost(host)}:${port}`
 }
 
 function refusalText(record: JournalRecord, isTty: boolean): string {
@@ -103,7 +136,7 @@ function refusalText(record: JournalRecord, isTty: boolean): string {
   const method = text('http.request.method')
   const asked = method === undefined || method === 'none' ? '' : `  ${[method, text('url.path')].filter((part) => part !== undefined && part !== '').join(' ')}`
   const lines = [
-    bold(`${text('server.address') ?? '-'}:${text('server.port') ?? '-'}`) + asked,
+    bold(destinationText(record)) + asked,
     `  when     ${escapeText(record.time, 32)}`,
     `  why      ${whyText(record)}`,
     rule === undefined ? undefined : `  rule     ${rule.id}${rule.line === '0' ? '' : ` at ${rule.file}:${rule.line}`}${rule.pattern === undefined ? '' : `, pattern ${rule.pattern}`}`,
@@ -151,8 +184,7 @@ function ruleOf(record: JournalRecord): ShownRule | undefined {
 }
 
 function nextOf(record: JournalRecord): string {
-  const host = attributeText(record, 'server.address')?.replace(/^\[|\]$/g, '')
-  return nextStep(String(refusalCode(record)), { host, port: attributeText(record, 'server.port'), rule: ruleOf(record) })
+  return nextStep(String(refusalCode(record)), { host: attributeText(record, 'server.address'), port: attributeText(record, 'server.port'), rule: ruleOf(record) })
 }
 
 function refusalCode({ attributes }: JournalRecord): unknown {

@@ -3,6 +3,7 @@
 import { connect } from 'node:net'
 import type { OnReadOpts, Socket } from 'node:net'
 import type { Clock } from '../clock.ts'
+import type { Deadlines } from '../deadlines.ts'
 import { ProxyError } from '../errors.ts'
 import { Vetted } from '../gate/admitted.ts'
 import type { IpAddress } from '../target/address.ts'
@@ -13,30 +14,32 @@ export interface DialOptions {
   /** `ms` for all addresses together */
   readonly connectTimeoutMs: number
   readonly clock: Clock
+  readonly deadlines: Deadlines
   /**
    * Called once for each attempt. The socket then comes half-open allowed and paused, so that only the
    * winner ever reads, after `resume()`: all attempts may share one reader.
    */
-  readonly onread?: () => OnReadOpts
+  readonly onread?: (() => OnReadOpts) | undefined
   /** the client is gone: everything stops, with connection_reset */
-  readonly abandonment?: Abandonment
+  readonly abandonment?: Abandonment | undefined
 }
 
 /**
  * Connects by Happy Eyeballs (RFC 8305) over `vetted.addresses`. Throws ProxyError connection_refused,
  * connection_reset, connection_timeout, destination_unroutable; the detail lists each address and cause.
  */
-export async function dial(vetted: Vetted, options: DialOptions): Promise<Socket> {
-  if (!Vetted.isGenuine(vetted)) throw new ProxyError('internal_error', 'dial of addresses that the gate did not vet')
+export function dial(vetted: Vetted, options: DialOptions): Promise<Socket> {
+  if (!Vetted.isGenuine(vetted)) return Promise.reject(new ProxyError('internal_error', 'dial of addresses that the gate did not vet'))
   const { port } = vetted
-  return raceToConnect(vetted.addresses, { ...options, port, open: (ip) => openSocket(ip, port, options.onread?.()) })
+  const { connectTimeoutMs, clock, deadlines, abandonment, onread } = options
+  return raceToConnect(vetted.addresses, { connectTimeoutMs, clock, deadlines, abandonment, port, open: (ip) => openSocket(ip, port, onread?.()) })
 }
 
 /** A socket that is connecting to `ip`. */
 function openSocket(ip: IpAddress, port: number, onread: OnReadOpts | undefined): Socket {
-  const address = { host: ip.text, port, autoSelectFamily: false, noDelay: true }
-  if (onread === undefined) return connect(address)
-  const socket = connect({ ...address, allowHalfOpen: true, onread })
+  const host = ip.text
+  if (onread === undefined) return connect({ host, port, autoSelectFamily: false, noDelay: true })
+  const socket = connect({ host, port, autoSelectFamily: false, noDelay: true, allowHalfOpen: true, onread })
   socket.pause()
   return socket
 }

@@ -3,6 +3,7 @@
 // dial.ts and parent-proxy.ts may use it: it does not know whether anybody vetted the addresses.
 import type { Socket } from 'node:net'
 import type { Clock } from '../clock.ts'
+import type { Deadlines } from '../deadlines.ts'
 import { ProxyError } from '../errors.ts'
 import type { ErrorCode } from '../errors.ts'
 import type { IpAddress } from '../target/address.ts'
@@ -17,7 +18,8 @@ export interface RaceOptions {
   /** `ms` until the next address is tried beside the one that has not answered; default 250 (RFC 8305 section 5) */
   readonly attemptDelayMs?: number
   readonly clock: Clock
-  readonly abandonment?: Abandonment
+  readonly deadlines: Deadlines
+  readonly abandonment?: Abandonment | undefined
 }
 
 // a name with hundreds of addresses must not make one request connect hundreds of times
@@ -39,11 +41,16 @@ export function interleave(addresses: readonly IpAddress[]): readonly IpAddress[
   return Array.from({ length: longest }, (_, i) => [first[i], second[i]]).flat().filter((ip) => ip !== undefined)
 }
 
+interface Attempt {
+  readonly socket: Socket
+  readonly ip: IpAddress
+}
+
 class Race {
   readonly #addresses: readonly IpAddress[]
   readonly #options: RaceOptions
   readonly #done = Promise.withResolvers<Socket>()
-  readonly #connecting = new Map<Socket, IpAddress>()
+  #connecting: Attempt[] = []
   readonly #failures: { readonly ip: IpAddress; readonly cause: string }[] = []
   readonly #startedAtMs: number
   #next = 0
@@ -57,9 +64,9 @@ class Race {
   }
 
   async run(): Promise<Socket> {
-    const { abandonment, connectTimeoutMs } = this.#options
+    const { abandonment, connectTimeoutMs, deadlines } = this.#options
     const abandon = (): void => this.#fail(new ProxyError('connection_reset', 'given up before a connection stood'))
-    const deadline = setTimeout(() => this.#expire(), connectTimeoutMs)
+    const deadline = deadlines.in(connectTimeoutMs, () => this.#expire())
     abandonment?.listen(abandon)
     if (abandonment?.isAbandoned === true) abandon()
     else this.#attempt()
@@ -67,10 +74,10 @@ class Race {
       return await this.#done.promise
     } finally {
       this.#isOver = true
-      clearTimeout(deadline)
+      deadlines.cancel(deadline)
       clearTimeout(this.#delay)
       abandonment?.listen(undefined)
-      for (const loser of this.#connecting.keys()) loser.destroy()
+      for (const loser of this.#connecting) loser.socket.destroy()
     }
   }
 
@@ -78,7 +85,7 @@ class Race {
     clearTimeout(this.#delay)
     const ip = this.#addresses[this.#next++]
     if (ip === undefined) {
-      if (this.#connecting.size === 0) this.#fail(this.#explain())
+      if (this.#connecting.length === 0) this.#fail(this.#explain())
       return
     }
     try {
@@ -94,28 +101,36 @@ class Race {
   }
 
   #watch(socket: Socket, ip: IpAddress): void {
-    this.#connecting.set(socket, ip)
+    const attempt = { socket, ip }
+    this.#connecting.push(attempt)
     // stays on the socket for good: an error between here and the caller's first listener must not end
     // the process; the caller sees it as `close` and on `socket.errored`
-    socket.on('error', (error) => this.#failed(socket, ip, error))
-    socket.once('connect', () => this.#connected(socket))
+    socket.on('error', (error) => this.#failed(attempt, error))
+    socket.once('connect', () => this.#connected(attempt))
   }
 
-  #connected(socket: Socket): void {
+  #connected(attempt: Attempt): void {
     if (this.#isOver) return
     this.#isOver = true
-    this.#connecting.delete(socket)
-    this.#done.resolve(socket)
+    this.#drop(attempt)
+    this.#done.resolve(attempt.socket)
   }
 
-  #failed(socket: Socket, ip: IpAddress, error: Error): void {
-    if (this.#isOver || !this.#connecting.delete(socket)) return
-    this.#failures.push({ ip, cause: 'code' in error ? String(error.code) : error.message })
+  #failed(attempt: Attempt, error: Error): void {
+    if (this.#isOver || !this.#drop(attempt)) return
+    this.#failures.push({ ip: attempt.ip, cause: 'code' in error ? String(error.code) : error.message })
     this.#attempt()
   }
 
+  /** False when it was no longer under way. */
+  #drop(attempt: Attempt): boolean {
+    const at = this.#connecting.indexOf(attempt)
+    if (at !== -1) this.#connecting.splice(at, 1)
+    return at !== -1
+  }
+
   #expire(): void {
-    for (const ip of this.#connecting.values()) this.#failures.push({ ip, cause: 'ETIMEDOUT' })
+    for (const { ip } of this.#connecting) this.#failures.push({ ip, cause: 'ETIMEDOUT' })
     // whatever else was refused meanwhile, this is what the client waited for
     this.#fail(new ProxyError('connection_timeout', this.#describe()))
   }

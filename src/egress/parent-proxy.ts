@@ -7,6 +7,7 @@ import { connect as connectTcp } from 'node:net'
 import type { Socket } from 'node:net'
 import { connect as connectTls } from 'node:tls'
 import type { Clock } from '../clock.ts'
+import type { Deadlines } from '../deadlines.ts'
 import { ProxyError } from '../errors.ts'
 import { ParentTarget, Vetted } from '../gate/admitted.ts'
 import { parseAuthority, formatAuthority } from '../target/authority.ts'
@@ -30,8 +31,9 @@ export interface ParentDialOptions {
   /** `ms` for the connection to the parent, its TLS included */
   readonly connectTimeoutMs: number
   readonly clock: Clock
+  readonly deadlines: Deadlines
   /** the client is gone: everything stops, with parent_unreachable */
-  readonly abandonment?: Abandonment
+  readonly abandonment?: Abandonment | undefined
 }
 
 export interface ParentProxy {

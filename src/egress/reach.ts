@@ -2,6 +2,7 @@
 // only that. The one place where the three meet.
 import type { OnReadOpts, Socket } from 'node:net'
 import type { Clock } from '../clock.ts'
+import type { Deadlines } from '../deadlines.ts'
 import type { Admitted } from '../gate/admitted.ts'
 import { ParentTarget, Vetted } from '../gate/admitted.ts'
 import type { Gate } from '../gate/gate.ts'
@@ -21,6 +22,7 @@ export interface ReachOptions {
   readonly parent: ParentProxy | undefined
   readonly connectTimeoutMs: number
   readonly clock: Clock
+  readonly deadlines: Deadlines
 }
 
 export interface ConnectOptions {
@@ -55,11 +57,11 @@ export class Reach {
 
   /** Connects. Throws ProxyError connection_*, destination_unroutable, parent_*. */
   connect(destination: Destination, options: ConnectOptions = {}): Promise<Socket> {
-    const { parent, connectTimeoutMs, clock } = this.#options
-    const common = options.abandonment === undefined ? { connectTimeoutMs, clock } : { connectTimeoutMs, clock, abandonment: options.abandonment }
-    if (parent !== undefined) return parent.dial(destination, common)
+    const { parent, connectTimeoutMs, clock, deadlines } = this.#options
+    const { abandonment, onread } = options
+    if (parent !== undefined) return parent.dial(destination, { connectTimeoutMs, clock, deadlines, abandonment })
     if (destination instanceof ParentTarget) throw new Error('a parent target without a parent proxy')
-    return dial(destination, options.onread === undefined ? common : { ...common, onread: options.onread })
+    return dial(destination, { connectTimeoutMs, clock, deadlines, abandonment, onread })
   }
 }
 

@@ -116,13 +116,19 @@ class Tunnel implements TunnelHandle {
   #clientEnd(): void {
     if (this.#clientEnded) return
     this.#clientEnded = true
-    this.#origin.end()
+    this.#endWriting(this.#origin)
   }
 
   #originEnd(): void {
     if (this.#originEnded) return
     this.#originEnded = true
-    this.#client.end()
+    this.#endWriting(this.#client)
+  }
+
+  /** When both have ended and all is handed to the kernel, closing says it in one call. */
+  #endWriting(socket: Socket): void {
+    if (this.#clientEnded && this.#originEnded && socket.writableLength === 0) socket.destroy()
+    else socket.end()
   }
 
   #fail(end: TunnelEnd): void {

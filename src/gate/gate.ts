@@ -5,7 +5,7 @@ import type { Clock } from '../clock.ts'
 import { errorEntry, ProxyError, type ErrorCode } from '../errors.ts'
 import { decisionEvent } from '../audit/decision-event.ts'
 import { endedEvent, type Ending } from '../audit/ended-event.ts'
-import type { AuditEvent, AuditSink } from '../audit/event.ts'
+import type { AuditSink } from '../audit/event.ts'
 import type { Redaction } from '../audit/redaction.ts'
 import { judgeAddresses, type Surroundings } from '../policy/addresses.ts'
 import type { Policy } from '../policy/compile.ts'
@@ -126,11 +126,11 @@ export class Gate {
   }
 
   /** The outcome of an exchange. Never delays anybody: a journal that fails reports through onFault. */
-  ended(subject: Exchange | Malformed, ending: Omit<Ending, 'durationMs'>): void {
+  ended(subject: Exchange | Malformed, ending: Ending): void {
     if (this.#unrecorded.has(subject)) return
     const durationMs = this.#options.clock.monotonic() - subject.startedMs
     const about = subjectOf(subject, this.#options.policy()?.mode ?? 'enforce')
-    void this.#append(endedEvent(about, { ...ending, durationMs }))
+    this.#options.audit.append(endedEvent(about, ending, durationMs)).catch((error: unknown) => this.#unwritten(error))
   }
 
   #decide(policy: Policy | undefined, exchange: Exchange): Decision {
@@ -190,11 +190,14 @@ export class Gate {
   async #record(about: Exchange | Malformed, policy: Policy | undefined, answer: Answer, stage: Stage): Promise<Refusal | undefined> {
     const { audit, redaction, onVerdict } = this.#options
     const subject = subjectOf(about, policy?.mode ?? 'enforce')
-    const isRecorded = !audit.overQuota(subject.principal.session)
-      && (await this.#append(decisionEvent(subject, answer, stage, redaction)))
-    if (isRecorded) {
-      onVerdict(answer.verdict, answer.code)
-      return undefined
+    if (!audit.overQuota(subject.principal.session)) {
+      try {
+        await audit.append(decisionEvent(subject, answer, stage, redaction))
+        onVerdict(answer.verdict, answer.code)
+        return undefined
+      } catch (error) {
+        this.#unwritten(error)
+      }
     }
     if (stage === 'policy') this.#unrecorded.add(about)
     const code = 'audit_unavailable'
@@ -202,14 +205,9 @@ export class Gate {
     return { kind: 'refusal', code, reason: errorEntry(code).text, host: subject.host, rule: undefined, requestId: about.id }
   }
 
-  async #append(event: AuditEvent): Promise<boolean> {
-    try {
-      await this.#options.audit.append(event)
-      return true
-    } catch (error) {
-      if (!(error instanceof ProxyError && error.code === 'audit_unavailable')) this.#options.onFault(error)
-      return false
-    }
+  /** The journal tells the operator itself when it cannot write; anything else is a fault of ours. */
+  #unwritten(error: unknown): void {
+    if (!(error instanceof ProxyError && error.code === 'audit_unavailable')) this.#options.onFault(error)
   }
 }
 

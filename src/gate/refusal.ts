@@ -26,6 +26,8 @@ export interface RenderedRefusal {
 }
 
 const reasonPhraseMaxBytes = 200
+const hidden = /[^\x20-\x7e]/
+const quoting = /["\\]/g
 
 export function renderRefusal(refusal: Refusal): RenderedRefusal {
   const entry = errorEntry(refusal.code)
@@ -33,9 +35,10 @@ export function renderRefusal(refusal: Refusal): RenderedRefusal {
   const body = entry.status === 407 ? '' : problem(refusal, statusText)
   const fields = [
     'Content-Type', 'application/problem+json',
-    'Content-Length', String(Buffer.byteLength(body)),
+    // ASCII only
+    'Content-Length', String(body.length),
     'Cache-Control', 'no-store',
-    'Proxy-Status', `sallyport; error=${entry.proxyStatus}; details="${asciiOnly(refusal.reason, 180).replaceAll(/["\\]/g, '')}"`,
+    'Proxy-Status', `sallyport; error=${entry.proxyStatus}; details="${unquoted(asciiOnly(refusal.reason, 180))}"`,
     'X-Request-Id', refusal.requestId,
   ]
   if (entry.xProxyError !== undefined) fields.push('X-Proxy-Error', entry.xProxyError)
@@ -69,7 +72,7 @@ function problem(refusal: Refusal, title: string): string {
     hint: hint(refusal.code),
   })
   // a terminal that shows the body must not act on what a request put into it
-  return `${text.replaceAll(/[^\x20-\x7e]/g, escaped)}\n`
+  return `${hidden.test(text) ? text.replaceAll(/[^\x20-\x7e]/g, escaped) : text}\n`
 }
 
 function escaped(unit: string): string {
@@ -102,8 +105,13 @@ function hint(code: ErrorCode): string {
   return 'The request itself is at fault. Correct it; sending it again unchanged will not help.'
 }
 
+/** What ends a quoted-string or escapes within it is left out. */
+function unquoted(text: string): string {
+  return text.includes('"') || text.includes('\\') ? text.replaceAll(quoting, '') : text
+}
+
 /** Control, non-ASCII and line characters become `?`; cut to `max` characters. */
 function asciiOnly(text: string, max: number): string {
-  const visible = text.replaceAll(/[^\x20-\x7e]/g, '?')
+  const visible = hidden.test(text) ? text.replaceAll(/[^\x20-\x7e]/g, '?') : text
   return visible.length <= max ? visible : `${visible.slice(0, max - 3)}...`
 }

@@ -7,8 +7,9 @@ const randomPerId = 16
 
 export class RequestIds {
   readonly #clock: Clock
-  readonly #pool = new Uint8Array(4096)
-  #used = 4096
+  readonly #pool = Buffer.alloc(4096)
+  #digits = ''
+  #used = 0
   #prefix = ''
   #prefixMs = -1
 
@@ -17,20 +18,23 @@ export class RequestIds {
   }
 
   next(): string {
-    if (this.#used + randomPerId > this.#pool.length) {
-      randomFillSync(this.#pool)
-      this.#used = 0
-    }
+    if (this.#used + randomPerId > this.#digits.length) this.#refill()
     const now = this.#clock.now()
     if (now !== this.#prefixMs) {
       this.#prefix = encodeTime(now)
       this.#prefixMs = now
     }
-    let id = this.#prefix
-    for (let end = this.#used + randomPerId; this.#used < end; this.#used += 1) {
-      id += alphabet.charAt((this.#pool[this.#used] ?? 0) & 31)
-    }
-    return id
+    const from = this.#used
+    this.#used += randomPerId
+    return this.#prefix + this.#digits.slice(from, this.#used)
+  }
+
+  /** Each random byte becomes one digit of five bits. */
+  #refill(): void {
+    randomFillSync(this.#pool)
+    for (const [at, byte] of this.#pool.entries()) this.#pool[at] = alphabet.charCodeAt(byte & 31)
+    this.#digits = this.#pool.toString('latin1')
+    this.#used = 0
   }
 }
 

@@ -6,19 +6,14 @@ const nobody = { session: 'anonymous', agent: 'unknown', team: undefined, owner:
 const outsider = { ...nobody, session: 'outsider' }
 
 export function subjectOf(about: Exchange | Malformed, mode: 'enforce' | 'monitor'): EventSubject {
-  const common = {
-    requestId: about.id,
-    advisory: about.client.advisory,
-    clientAddress: about.client.address,
-    protocol: about.protocol,
-    userAgent: about.userAgent,
-    mode,
-  }
+  const { id: requestId, client: { advisory, address: clientAddress }, protocol, userAgent } = about
   if (!('facts' in about)) {
-    const scheme = about.protocol === 'http' ? 'http' : 'https'
+    const scheme = protocol === 'http' ? 'http' : 'https'
     const host = about.authority?.host.text ?? about.rawTarget
-    return { ...common, principal: about.isOutsider === true ? outsider : nobody, host, port: about.authority?.port ?? 0, method: about.method, scheme, path: undefined, query: undefined }
+    const port = about.authority?.port ?? 0
+    const principal = about.isOutsider === true ? outsider : nobody
+    return { requestId, principal, advisory, clientAddress, host, port, method: about.method, scheme, protocol, path: undefined, query: undefined, userAgent, mode }
   }
   const { principal, host, port, method, scheme, path, query } = about.facts
-  return { ...common, principal, host: host.text, port, method, scheme, path, query }
+  return { requestId, principal, advisory, clientAddress, host: host.text, port, method, scheme, protocol, path, query, userAgent, mode }
 }

@@ -127,6 +127,7 @@ async function tunnel(arrival: ConnectArrival, context: IngressContext, admitted
     host: exchange.facts.host,
     expectation: decision.obligations.raw ?? 'tls',
     maxBytes: context.limits.helloBytes,
+    deadlines: context.deadlines,
     onLeft: () => gone.abandon(),
   })
   const live = context.gate.live.open(admitted, () => {

@@ -1,5 +1,6 @@
 // What every door of the ingress works with; put together once by the listener.
 import type { Clock } from '../clock.ts'
+import type { Deadlines } from '../deadlines.ts'
 import type { Forwarder } from '../egress/forward.ts'
 import type { ReadBuffers } from '../egress/read-buffers.ts'
 import type { Reach } from '../egress/reach.ts'
@@ -28,6 +29,7 @@ export interface IngressContext {
   /** what tunnels read into */
   readonly buffers: ReadBuffers
   readonly clock: Clock
+  readonly deadlines: Deadlines
   readonly ids: RequestIds
   readonly limits: IngressLimits
   /** random name of this proxy in Via (RFC 9110 section 7.6.3) */

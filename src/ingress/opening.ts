@@ -2,6 +2,7 @@
 // is relayed. In a tunnel to a name they must be a TLS hello whose server name is the CONNECT host.
 import type { Socket } from 'node:net'
 import type { ReadPump } from '../egress/read-pump.ts'
+import type { Deadline, Deadlines } from '../deadlines.ts'
 import type { ErrorCode } from '../errors.ts'
 import type { Host } from '../target/host.ts'
 import { ClientHelloReader, sniEquals, type HelloResult } from './client-hello.ts'
@@ -19,6 +20,7 @@ export interface OpeningOptions {
   readonly host: Host
   readonly expectation: Expectation
   readonly maxBytes: number
+  readonly deadlines: Deadlines
   readonly onLeft: () => void
 }
 
@@ -33,7 +35,7 @@ export class TunnelOpening {
   #bytes = 0
   #finding: Finding | undefined
   #isLeft = false
-  #timer: NodeJS.Timeout | undefined
+  #deadline: Deadline | undefined
   #decide: ((finding: Finding) => void) | undefined
   readonly #onEnd = (): void => this.#leave()
 
@@ -60,13 +62,13 @@ export class TunnelOpening {
     if (this.#finding !== undefined) return Promise.resolve(this.#finding)
     return new Promise((resolve) => {
       this.#decide = resolve
-      this.#timer = setTimeout(() => this.#conclude(bad('hello_timeout', 'the tunnel did not start in time')), timeoutMs)
+      this.#deadline = this.#options.deadlines.in(timeoutMs, () => this.#conclude(bad('hello_timeout', 'the tunnel did not start in time')))
     })
   }
 
   /** Hands over what was read, for the relay to send first; what comes from now on is held. */
   release(): Uint8Array {
-    clearTimeout(this.#timer)
+    this.#stopClock()
     this.#upload.yield()
     this.#socket.off('end', this.#onEnd)
     this.#socket.off('close', this.#onEnd)
@@ -99,8 +101,13 @@ export class TunnelOpening {
   #conclude(finding: Finding): void {
     if (this.#finding !== undefined) return
     this.#finding = finding
-    clearTimeout(this.#timer)
+    this.#stopClock()
     this.#decide?.(finding)
+  }
+
+  #stopClock(): void {
+    if (this.#deadline !== undefined) this.#options.deadlines.cancel(this.#deadline)
+    this.#deadline = undefined
   }
 
   #leave(): void {

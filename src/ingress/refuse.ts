@@ -36,7 +36,7 @@ export function refuseResponse(request: IncomingMessage, response: ServerRespons
 /** Ends a connection that is no response's: CONNECT, an upgrade, or bytes that are no request. */
 export function refuseSocket(client: ClientEnd, refusal: Refusal): void {
   if (client.socket.destroyed) return
-  endSocket(client, Buffer.from(refusalMessage(refusal)))
+  endSocket(client, refusalMessage(refusal))
 }
 
 /** Refuses on a bare socket and journals that end. */
@@ -61,7 +61,8 @@ export function endSocket({ socket, upload }: ClientEnd, last: string | Uint8Arr
   socket.once('close', () => clearTimeout(timer))
   if (upload === undefined) socket.resume()
   else upload.drop(socket)
-  if (typeof last === 'string') socket.end(last, 'utf8')
+  // refusals are ASCII
+  if (typeof last === 'string') socket.end(last, 'latin1')
   else socket.end(last)
 }
 

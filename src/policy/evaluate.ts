@@ -18,7 +18,8 @@ export function evaluate(policy: Policy, facts: Facts, now: number): Decision {
   const answer = judgeSafely(policy, facts, now)
   const { revision } = policy
   if (answer.verdict === 'allow' || answer.code === 'allowed' || policy.mode !== 'monitor' || enforcedAlways.has(answer.code)) {
-    return { ...answer, revision, monitored: undefined }
+    const { verdict, code, reason, rule, obligations, wildcard } = answer
+    return { verdict, code, reason, rule, obligations, revision, monitored: undefined, wildcard }
   }
   const { verdict, code, reason, rule } = answer
   const obligations = answer.verdict === 'ask' ? answer.obligations : noObligations

@@ -21,13 +21,13 @@ async function journaled(t: Test): Promise<string> {
   const dir = folder(t)
   const journal = await openTestJournal(t, dir)
   const about = (requestId: string, host: string) => ({ ...subject, requestId, host })
-  const ending = { bytesFromClient: 0, bytesFromOrigin: 0, durationMs: 1 }
+  const ending = { bytesFromClient: 0, bytesFromOrigin: 0 }
   const monitored = { verdict: 'deny', code: 'not_allowed', reason: 'no rule allows new.test', rule: undefined } as const
   await journal.append(decisionEvent(about('r-1', 'api.example.com'), allowed, 'policy', redaction))
   await journal.append(decisionEvent(about('r-2', 'pastebin.com'), denied, 'policy', redaction))
-  await journal.append(endedEvent(about('r-2', 'pastebin.com'), { ...ending, outcome: 'refused', code: 'denied_by_rule' }))
+  await journal.append(endedEvent(about('r-2', 'pastebin.com'), { ...ending, outcome: 'refused', code: 'denied_by_rule' }, 1))
   await journal.append(decisionEvent({ ...about('r-3', 'raw.example.com'), protocol: 'http', method: 'POST', path: '/x' }, { ...denied, code: 'request_not_allowed', reason: 'only GET is open' }, 'policy', redaction))
-  await journal.append(endedEvent(about('r-4', 'down.example.com'), { ...ending, outcome: 'failed', code: 'connection_refused' }))
+  await journal.append(endedEvent(about('r-4', 'down.example.com'), { ...ending, outcome: 'failed', code: 'connection_refused' }, 1))
   await journal.append(decisionEvent({ ...about('r-5', 'new.test'), mode: 'monitor' }, { ...allowed, monitored }, 'policy', redaction))
   await journal.close()
   return dir
@@ -54,7 +54,30 @@ t.test('a host may be given as a URL, with port, dot or capitals, or as a patter
   const dir = await journaled(t)
   for (const host of ['https://PASTEBIN.com/raw/x?y', 'pastebin.com:443', 'pastebin.com.', 'Pastebin.Com']) t.strictSame(requests((await run(dir, host)).text), ['r-2'], host)
   t.strictSame(requests((await run(dir, '*.example.com')).text), ['r-4', 'r-3'])
+  for (const pattern of ['*.EXAMPLE.com:443', 'd?wn.example.com', 'https://d*.example.com/x?y']) t.match(requests((await run(dir, pattern)).text), ['r-4'], pattern)
+  t.strictSame(requests((await run(dir, '*.example.com:80')).text), [])
   t.strictSame(requests((await run(dir, '-n', '1')).text), ['r-5'])
+})
+
+t.test('an address is found however it is written, and shown as it is written in a URL', async (t) => {
+  const dir = folder(t)
+  const journal = await openTestJournal(t, dir)
+  for (const [at, host] of ['2001:db8::7', '192.0.2.7'].entries()) await journal.append(decisionEvent({ ...subject, requestId: `r-${at}`, host }, denied, 'policy', redaction))
+  await journal.close()
+  for (const host of ['2001:db8::7', '[2001:db8::7]', '[2001:DB8:0::7]:443', '2001:db8:0:0::7', 'https://[2001:db8::7]/x']) t.strictSame(requests((await run(dir, host)).text), ['r-0'], host)
+  for (const host of ['192.0.2.7', '192.0.2.7:8443', 'http://192.0.2.7']) t.strictSame(requests((await run(dir, host)).text), ['r-1'], host)
+  t.match((await run(dir, '2001:db8::7')).text, /^\[2001:db8::7\]:443\n/)
+})
+
+t.test('a target that the proxy could not read is found as it was asked for', async (t) => {
+  const dir = folder(t)
+  const journal = await openTestJournal(t, dir)
+  const targets = ['a..b:443', 'http://127.1/x?y', 'https://bob:hunter2@a.test/', 'a.test:0']
+  for (const [at, host] of targets.entries()) await journal.append(decisionEvent({ ...subject, requestId: `r-${at}`, host, port: 0 }, denied, 'policy', redaction))
+  await journal.close()
+  for (const [at, host] of targets.entries()) t.strictSame(requests((await run(dir, host)).text), [`r-${at}`], host)
+  t.match((await run(dir, 'a..b:443')).text, /^a\.\.b:443\n/, 'and its port is not said twice')
+  t.strictSame(requests((await run(dir, '127.0.0.1')).text), [], 'and never taken for another host')
 })
 
 t.test('a failure that was no verdict is not called policy', async (t) => {

@@ -25,7 +25,7 @@ const namesIn = (section: string): string[] => [...(sections.get(section) ?? '')
 const http = { ...subject, principal: { ...subject.principal, team: 'web' }, host: 'pastebin.com', port: 80, protocol: 'http', scheme: 'http', method: 'POST', path: '/api/create', query: 'lang=en' } as const
 const examples: Record<EventName, AuditEvent> = {
   'sallyport.decision': decisionEvent(http, denied, 'policy', redaction),
-  'sallyport.exchange.ended': endedEvent(subject, { outcome: 'completed', status: 200, bytesFromClient: 1482, bytesFromOrigin: 90_210, durationMs: 812.4, peerAddress: '192.0.2.7' }),
+  'sallyport.exchange.ended': endedEvent(subject, { outcome: 'completed', status: 200, bytesFromClient: 1482, bytesFromOrigin: 90_210, peerAddress: '192.0.2.7' }, 812.4),
   'sallyport.policy.loaded': policyLoadedEvent({ revision: '0123456789ab', previousRevision: 'ba9876543210', mode: 'enforce', ruleCount: 42, feedNames: 1_000_000, files: ['policies/10-base.toml'], warnings: 0 }),
   'sallyport.policy.rejected': policyRejectedEvent({ revision: '0123456789ab', problems: [{ file: 'policies/20-team.toml', line: 7, message: 'unknown key `host`, did you mean `hosts`?' }] }),
   'sallyport.audit.gap': gapEvent({ cause: 'journal_unavailable', count: 12, detail: 'the journal could not be written: ENOSPC: no space left on device, write', sinceMs: Date.UTC(2026, 0, 2, 3, 4, 5), untilMs: Date.UTC(2026, 0, 2, 3, 4, 9) }),
@@ -38,7 +38,7 @@ const monitored = { verdict: 'deny', code: 'denied_by_rule', reason: denied.reas
 /** The two events of an exchange with everything in them that there can be. */
 const fullest: Partial<Record<EventName, AuditEvent>> = {
   'sallyport.decision': decisionEvent(http, { ...allowed, monitored }, 'policy', redaction),
-  'sallyport.exchange.ended': endedEvent(http, { outcome: 'expired', code: 'policy_changed', status: 200, bytesFromClient: 0, bytesFromOrigin: 0, durationMs: 0, peerAddress: '192.0.2.7' }),
+  'sallyport.exchange.ended': endedEvent(http, { outcome: 'expired', code: 'policy_changed', status: 200, bytesFromClient: 0, bytesFromOrigin: 0, peerAddress: '192.0.2.7' }, 0),
 }
 /** Named before there are approvals; no decision has them yet. */
 const toCome = ['sallyport.approval.id', 'sallyport.grant.id']

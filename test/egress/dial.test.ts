@@ -5,13 +5,14 @@ import t from 'tap'
 import { Abandonment } from '../../src/egress/abandonment.ts'
 import type { Test } from 'tap'
 import { systemClock } from '../../src/clock.ts'
+import { Deadlines } from '../../src/deadlines.ts'
 import { dial } from '../../src/egress/dial.ts'
 import { Vetted } from '../../src/gate/admitted.ts'
 import { parseIp } from '../../src/target/address.ts'
 import { parseHost } from '../../src/target/host.ts'
 import { vettedForTest } from '../support/vetted.ts'
 
-const options = { connectTimeoutMs: 5000, clock: systemClock }
+const options = { connectTimeoutMs: 5000, clock: systemClock, deadlines: new Deadlines(systemClock) }
 
 async function origin(t: Test, address: string, greet?: (socket: Socket) => void): Promise<{ port: number; server: Server; accepted: Socket[] }> {
   const accepted: Socket[] = []

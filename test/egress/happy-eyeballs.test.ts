@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import t from 'tap'
 import { Abandonment } from '../../src/egress/abandonment.ts'
 import { systemClock } from '../../src/clock.ts'
+import { Deadlines } from '../../src/deadlines.ts'
 import { interleave, raceToConnect } from '../../src/egress/happy-eyeballs.ts'
 import type { RaceOptions } from '../../src/egress/happy-eyeballs.ts'
 import { parseIp } from '../../src/target/address.ts'
@@ -48,7 +49,7 @@ function scripted(fates: Readonly<Record<string, Fate>>) {
 }
 
 function race(fates: ReturnType<typeof scripted>, addresses: readonly IpAddress[], over: Partial<RaceOptions> = {}) {
-  return raceToConnect(addresses, { open: fates.open, port: 443, connectTimeoutMs: 60_000, attemptDelayMs: 60_000, clock: systemClock, ...over })
+  return raceToConnect(addresses, { open: fates.open, port: 443, connectTimeoutMs: 60_000, attemptDelayMs: 60_000, clock: systemClock, deadlines: new Deadlines(systemClock), ...over })
 }
 
 function textsInTurn(addresses: readonly IpAddress[]): readonly string[] {

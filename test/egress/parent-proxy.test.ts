@@ -7,6 +7,7 @@ import t from 'tap'
 import { Abandonment } from '../../src/egress/abandonment.ts'
 import type { Test } from 'tap'
 import { systemClock } from '../../src/clock.ts'
+import { Deadlines } from '../../src/deadlines.ts'
 import { createParentProxy } from '../../src/egress/parent-proxy.ts'
 import type { ParentProxySettings } from '../../src/egress/parent-proxy.ts'
 import type { Resolver } from '../../src/egress/resolver.ts'
@@ -16,7 +17,7 @@ import { parseHost } from '../../src/target/host.ts'
 import { testCertificates } from '../support/certificates.ts'
 import { parentTargetForTest, vettedForTest } from '../support/vetted.ts'
 
-const options = { connectTimeoutMs: 5000, clock: systemClock }
+const options = { connectTimeoutMs: 5000, clock: systemClock, deadlines: new Deadlines(systemClock) }
 
 /** Knows `parent.test` and nothing else, and records what it is asked. */
 function resolverStub(): Resolver & { asked: string[] } {

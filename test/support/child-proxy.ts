@@ -15,6 +15,8 @@ export interface ChildProxyOptions {
   readonly policy: string
   readonly ops?: boolean
   readonly flags?: readonly string[]
+  /** `ulimit -n` of the process; default: that of this one */
+  readonly descriptors?: number
 }
 
 export interface ChildProxy {
@@ -32,7 +34,9 @@ export async function startChildProxy(t: Scope, options: ChildProxyOptions): Pro
   mkdirSync(policies, { recursive: true })
   writeFileSync(join(policies, '10-test.toml'), policy)
   const argv = [bin, 'start', '--json', '--listen', '127.0.0.1:0', '--control', 'off', '--ops', options.ops === true ? '127.0.0.1:0' : 'off', '--policies', policies, '--data', join(dir, 'var'), ...(options.flags ?? [])]
-  const child = spawn(process.execPath, argv, { cwd: dir, env: { PATH: process.env['PATH'] ?? '' }, stdio: ['ignore', 'pipe', 'pipe'] })
+  // node raises the soft limit to the hard one: the shell sets both
+  const [command, args] = options.descriptors === undefined ? [process.execPath, argv] : ['/bin/sh', ['-c', `ulimit -n ${options.descriptors} && exec "$0" "$@"`, process.execPath, ...argv]]
+  const child = spawn(command, args, { cwd: dir, env: { PATH: process.env['PATH'] ?? '' }, stdio: ['ignore', 'pipe', 'pipe'] })
   let stderr = ''
   child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text))
   const ended = once(child, 'close').then(([code, signal]: unknown[]) => (typeof code === 'number' ? code : String(signal)))

@@ -1,0 +1,50 @@
+// Time limits that nearly always are met: every connection has some, and a timer of node's for each costs more
+// than its policy decision. One timer looks at all of them in steps, so a limit is late by a step at most and
+// never early.
+import type { Clock } from './clock.ts'
+import { Roster, type Member } from './roster.ts'
+
+/** A limit that runs. */
+export interface Deadline extends Member {
+  readonly atMs: number
+  readonly expire: () => void
+}
+
+const stepMs = 25
+
+export class Deadlines {
+  readonly #clock: Clock
+  readonly #running = new Roster<Deadline>()
+  #isLooking = false
+
+  constructor(clock: Clock) {
+    this.#clock = clock
+  }
+
+  /** Calls `expire` once, `ms` from now, unless it is cancelled before. */
+  in(ms: number, expire: () => void): Deadline {
+    const deadline = { place: -1, atMs: this.#clock.monotonic() + ms, expire }
+    this.#running.add(deadline)
+    this.#lookLater()
+    return deadline
+  }
+
+  cancel(deadline: Deadline): void {
+    this.#running.remove(deadline)
+  }
+
+  #lookLater(): void {
+    if (this.#isLooking) return
+    this.#isLooking = true
+    setTimeout(this.#look, stepMs)
+  }
+
+  readonly #look = (): void => {
+    const nowMs = this.#clock.monotonic()
+    for (const deadline of this.#running.all()) {
+      if (deadline.atMs <= nowMs && this.#running.remove(deadline)) deadline.expire()
+    }
+    this.#isLooking = false
+    if (this.#running.size > 0) this.#lookLater()
+  }
+}
