@@ -110,7 +110,7 @@ class ProxyApp implements App {
     const buffers = new ReadBuffers()
     const deadlines = new Deadlines(clock)
     const rules = { ...limits, clients: settings.clients, ownUid: process.getuid?.() }
-    this.#connections = new ClientConnections(rules, { uids: new PeerUids(clock), buffers, clock })
+    this.#connections = new ClientConnections(rules, new PeerUids(clock), { buffers, clock, deadlines })
     this.#front = createFront({
       gate: this.#gate,
       reach: new Reach({ resolver: this.#resolver, gate: this.#gate, parent, connectTimeoutMs: limits.connectTimeoutMs, clock, deadlines }),

@@ -76,7 +76,18 @@ export class ReadPump {
     if (this.#plain) source.resume()
   }
 
-  /** Lets another reader have the socket, such as node's HTTP parser; what it leaves is held. */
+  /**
+   * Lets a reader of the socket's own stream have it, such as node's HTTP parser: `early` first, then what
+   * was held, then what comes. Such a reader may read the handle itself; then nothing comes this way.
+   */
+  lend(source: Socket, early: Buffer): void {
+    this.yield()
+    const before = Buffer.concat([early, ...this.#held.splice(0)])
+    if (before.length > 0) source.unshift(before)
+    this.#taste = (chunk) => source.push(Buffer.from(chunk))
+  }
+
+  /** Tastes no more; what comes from now on is held, or stays in the stream of a socket that is not armed. */
   yield(): void {
     this.#taste = undefined
     const source = this.#source
@@ -94,10 +105,11 @@ export class ReadPump {
 
   /** Joins `source` to `sink`; what was held goes first. EOF is the caller's. */
   start(source: Socket, sink: Socket): void {
-    this.#taste = undefined
+    this.yield()
+    // before there is a listener: a read would tell it the same bytes again
+    const early = this.#takeEarly(source)
     this.#sink = sink
     this.#attach(source)
-    const early = this.#takeEarly(source)
     if (this.#plain) sink.on('drain', () => source.resume())
     if (early.length === 0 || this.#send(early, sink)) source.resume()
   }

@@ -2,6 +2,7 @@
 import type { ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Clock } from '../clock.ts'
+import type { Deadlines } from '../deadlines.ts'
 import { ReadPump } from '../egress/read-pump.ts'
 import type { ReadBuffers } from '../egress/read-buffers.ts'
 import type { Client } from '../gate/exchange.ts'
@@ -17,11 +18,19 @@ interface Owed {
   turn: (() => void) | undefined
 }
 
+/** What every connection works with. */
+export interface ConnectionParts {
+  readonly buffers: ReadBuffers
+  readonly clock: Clock
+  readonly deadlines: Deadlines
+}
+
 /** One accepted connection. */
 export class ClientConnection {
   readonly socket: Socket
   /** reads the socket wherever node's parser does not */
   readonly upload: ReadPump
+  readonly deadlines: Deadlines
   client: Client
   /** when it was accepted, while not a byte has come; `ms`, monotonic */
   silentSinceMs: number | undefined
@@ -41,11 +50,12 @@ export class ClientConnection {
   #owed: Owed[] = []
   #waiting: (() => void)[] = []
 
-  constructor(socket: Socket, upload: ReadPump, client: Client, acceptedMs: number) {
+  constructor(socket: Socket, client: Client, { buffers, clock, deadlines }: ConnectionParts) {
     this.socket = socket
-    this.upload = upload
+    this.upload = new ReadPump(buffers)
+    this.deadlines = deadlines
     this.client = client
-    this.silentSinceMs = acceptedMs
+    this.silentSinceMs = clock.monotonic()
   }
 
   /** requests that were read and whose response is not finished */
@@ -104,17 +114,15 @@ export interface ConnectionRules {
 export class ClientConnections {
   readonly #rules: ConnectionRules
   readonly #uids: PeerUids
-  readonly #buffers: ReadBuffers
-  readonly #clock: Clock
+  readonly #parts: ConnectionParts
   readonly #open = new Roster<ClientConnection>()
   readonly #perClient = new Map<string, number>()
   #waiting: (() => void)[] = []
 
-  constructor(rules: ConnectionRules, parts: { readonly uids: PeerUids; readonly buffers: ReadBuffers; readonly clock: Clock }) {
+  constructor(rules: ConnectionRules, uids: PeerUids, parts: ConnectionParts) {
     this.#rules = rules
-    this.#uids = parts.uids
-    this.#buffers = parts.buffers
-    this.#clock = parts.clock
+    this.#uids = uids
+    this.#parts = parts
   }
 
   get size(): number {
@@ -130,7 +138,7 @@ export class ClientConnections {
     if (this.#open.size >= this.#rules.connections || count >= this.#rules.connectionsPerClient) return 'too_many_connections'
     this.#perClient.set(address, count + 1)
     const client = { address, port: socket.remotePort ?? 0, advisory: isLoopback }
-    const connection = new ClientConnection(socket, new ReadPump(this.#buffers), client, this.#clock.monotonic())
+    const connection = new ClientConnection(socket, client, this.#parts)
     this.#open.add(connection)
     socket.on('close', () => this.#forget(connection, address))
     if (isLoopback) this.#identify(socket, connection)

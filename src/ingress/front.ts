@@ -118,17 +118,28 @@ class Doors {
   }
 
   accept(socket: Socket): void {
+    // reset before it was accepted: there is nobody to refuse, and no address to journal
+    if (socket.remoteAddress === undefined) {
+      socket.destroy()
+      return
+    }
     const accepted = this.#connections.accept(socket)
     if (typeof accepted === 'string') {
       this.#run(socket, this.#turnAway(socket, accepted))
       return
     }
     socket.on('error', () => socket.destroy())
+    // a client that leaves without a word is not waited for
+    socket.on('end', () => {
+      if (accepted.silentSinceMs !== undefined) socket.destroy()
+    })
     accepted.upload.listenFirst(socket, (chunk) => this.#first(accepted, chunk))
   }
 
   /** A connection mostly begins with a CONNECT, whole and plain; everything else is for node's parser. */
   #first(connection: ClientConnection, chunk: Buffer): boolean {
+    // its refusal for having been silent is on the way
+    if (connection.isClosing) return true
     connection.silentSinceMs = undefined
     const whole = readConnectHead(chunk, this.#context.limits.headerBytes)
     connection.upload.yield()
@@ -140,10 +151,16 @@ class Doors {
   /** Has node's parser read the connection from here on, `early` first. */
   #enter(connection: ClientConnection, early: Buffer): void {
     const { socket, upload } = connection
+    // it ended its side while its CONNECT was decided on: it has left, as in any other tunnel
+    if (socket.readableEnded) {
+      socket.destroy()
+      return
+    }
     this.#parsed.set(socket, connection)
-    upload.yield()
-    if (early.length > 0) socket.unshift(early)
+    upload.lend(socket, early)
     this.#parse(socket)
+    // the parser does not wake a socket that was paused
+    socket.resume()
   }
 
   /** Ends connections that have said nothing for as long as a head may take. */
@@ -184,7 +201,9 @@ class Doors {
   /** A CONNECT that came through node's parser. */
   parsedConnect(request: IncomingMessage, duplex: Duplex, head: Buffer): void {
     const connection = this.#served(duplex)
-    if (connection !== undefined) this.#connect(connection, request, head)
+    if (connection === undefined) return
+    connection.upload.yield()
+    this.#connect(connection, request, head)
   }
 
   #connect(connection: ClientConnection, request: ConnectHead, early: Buffer): void {
@@ -195,7 +214,8 @@ class Doors {
   upgrade(request: IncomingMessage, duplex: Duplex, head: Buffer): void {
     const connection = this.#served(duplex)
     if (connection === undefined) return
-    const { socket } = connection
+    const { socket, upload } = connection
+    upload.yield()
     this.#run(socket, serveUpgrade({ request, socket, head, connection }, this.#context))
   }
 
@@ -238,7 +258,7 @@ class Doors {
     const client = { address: socket.remoteAddress ?? '', port: socket.remotePort ?? 0, advisory: true }
     const malformed = { ...malformedOf(this.#context, client, undefined), isOutsider: true }
     const refusal = await this.#context.gate.refuseMalformed(malformed, code, '')
-    refuseSocket({ socket, upload: undefined }, refusal)
+    refuseSocket({ socket, upload: undefined, deadlines: this.#context.deadlines }, refusal)
     this.#context.gate.ended(malformed, { outcome: 'refused', code: refusal.code, bytesFromClient: 0, bytesFromOrigin: 0 })
   }
 

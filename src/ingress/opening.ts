@@ -48,8 +48,9 @@ export class TunnelOpening {
     if (options.expectation === 'any') this.#finding = fine
     socket.on('end', this.#onEnd)
     socket.on('close', this.#onEnd)
-    if (early.length > 0) this.#take(early)
+    const isEnough = early.length > 0 && !this.#take(early)
     if (socket.destroyed || socket.readableEnded) this.#leave()
+    else if (isEnough) socket.pause()
     else upload.listen(socket, (chunk) => this.#take(Buffer.from(chunk)))
   }
 

@@ -1,6 +1,7 @@
 // Puts a refusal on the wire, on a response or on a bare socket. What is said comes from gate/refusal.ts.
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
+import type { Deadlines } from '../deadlines.ts'
 import { errorEntry, type ProxyError } from '../errors.ts'
 import type { ReadPump } from '../egress/read-pump.ts'
 import type { Exchange, Malformed } from '../gate/exchange.ts'
@@ -12,6 +13,7 @@ export interface ClientEnd {
   readonly socket: Socket
   /** undefined where nothing was ever read */
   readonly upload: ReadPump | undefined
+  readonly deadlines: Deadlines
 }
 
 const lingerMs = 2_000
@@ -53,12 +55,12 @@ export function failAndEnd(client: ClientEnd, gate: Gate, exchange: Exchange, er
 }
 
 /** Sends last bytes and closes; a client that does not close its side is cut after a moment. */
-export function endSocket({ socket, upload }: ClientEnd, last: string | Uint8Array): void {
+export function endSocket({ socket, upload, deadlines }: ClientEnd, last: string | Uint8Array): void {
   // a socket without a listener for it would end the process with its error
   if (socket.listenerCount('error') === 0) socket.on('error', () => socket.destroy())
   // by the clock and not by silence: a client that drips bytes would stay for ever
-  const timer = setTimeout(() => socket.destroy(), lingerMs).unref()
-  socket.once('close', () => clearTimeout(timer))
+  const deadline = deadlines.in(lingerMs, () => socket.destroy())
+  socket.once('close', () => deadlines.cancel(deadline))
   if (upload === undefined) socket.resume()
   else upload.drop(socket)
   // refusals are ASCII
