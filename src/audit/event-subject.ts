@@ -1,10 +1,11 @@
 // Who asked for what: the attributes that events of an exchange share, as JSON text. Pure. Fields are cut
 // to the caps of docs/events.md; nothing here may hold a credential, a cookie or a query value.
 import type { Principal } from '../policy/facts.ts'
+import { errorTable } from '../errors.ts'
 import { authorityOnly } from '../target/quoted.ts'
 import type { Redaction } from './redaction.ts'
 import { cappedJson, inOnePiece, jsonNumber, jsonText } from './json-text.ts'
-import { redactUrl, scrubText } from './redaction.ts'
+import { redactUrl, scrubAgent, scrubText } from './redaction.ts'
 
 export interface EventSubject {
   readonly requestId: string
@@ -79,7 +80,7 @@ export function requestJson(subject: EventSubject, redaction: Redaction): string
     if (path !== undefined) json += `,"url.path":"${jsonText(path)}"`
     if (query !== undefined) json += `,"url.query":"${jsonText(query)}"`
   }
-  return userAgent === undefined ? json : `${json},"user_agent.original":"${jsonText(scrubText(userAgent, maxUserAgent))}"`
+  return userAgent === undefined ? json : `${json},"user_agent.original":"${jsonText(scrubAgent(userAgent, maxUserAgent))}"`
 }
 
 /** The host as it may be shown: the one that was matched, or, where none could be parsed, the authority of a
@@ -94,10 +95,22 @@ export function shownReason(reason: string, subject: EventSubject, redaction: Re
   const { host, port, path } = subject
   let shown = reason
   if (port === 0) {
-    const isTorn = authorityOnly(host).endsWith('***')
-    shown = reason.replace(quotation, (_, text: string) => (isTorn ? '`***`' : `\`${authorityOnly(text)}\``))
+    const target = authorityOnly(host)
+    const mayHoldUser = target.includes('***')
+    shown = reason.replace(quotation, (_, text: string) => {
+      const kept = authorityOnly(text)
+      // where the target holds user information, what is quoted may be a part of it that has lost its `@`
+      return mayHoldUser && (target.endsWith('***') || !target.includes(kept)) ? '`***`' : `\`${kept}\``
+    })
+  } else if (quotesField(reason)) {
+    shown = reason.replace(quotation, (_, text: string) => `\`${authorityOnly(text)}\``)
   } else if (path !== undefined && path.length > 1 && reason.includes(path)) {
     shown = reason.replaceAll(path, () => redactUrl(path, undefined, redaction).path ?? '/...')
   }
   return scrubText(shown, maxReason)
+}
+
+/** The refusals whose reason repeats the value of a field; only what a host may be is kept of it. */
+function quotesField(reason: string): boolean {
+  return reason.startsWith(errorTable.host_mismatch.text) || reason.startsWith(errorTable.field_syntax.text)
 }

@@ -18,10 +18,15 @@ export interface RedactedUrl {
 }
 
 const word = /[^\s`]+/g
+const agentWord = /[^\s()<>[\]{}"',;]+/g
 const tellingName = /(?:token|key|secret|passw(?:or)?d|pwd|sig|signature|auth|credentials?|session|jwt)$/i
 const maxTellingName = 12
 // a word that ends in sk is no token, unless what is before it is an escape: task-list, %3Dsk-…
 const knownToken = /(?:gh[pousr]_|github_pat_|glpat-|(?:(?<![A-Za-z])|(?<=%[0-9A-Fa-f]{2}))sk[-_]|xox[abeoprs]-|AKIA|ASIA|AIza|ya29\.|eyJ|npm_|hf_)[A-Za-z0-9_.-]{12,}/g
+// in what a client calls itself a credential may stand behind its scheme or its name, and no host does
+const schemeAndToken = /(?<![A-Za-z])(bearer|basic|token)([ \t]{1,8})[A-Za-z0-9+/_.~=-]{6,}/gi
+const namedToken = /((?:token|key|secret|passw(?:or)?d|pwd|sig|signature|auth|credentials?|session|jwt)["']?[ \t]{0,8}:[ \t]{0,8}["']?)[^\s"',;)}\]]+/gi
+const mayHoldCredential = /:|(?:bearer|basic|token)[ \t]|[A-Za-z0-9_-]{24}/i
 
 // where none of these is, there is nothing to blot out
 const mayHoldSecret = /[@=]|gh[pousr]_|github_pat_|glpat-|sk[-_]|xox[abeoprs]-|AKIA|ASIA|AIza|ya29\.|eyJ|npm_|hf_/
@@ -81,6 +86,14 @@ export function scrubText(text: string, maxLength: number): string {
   // on the way of every decision, so it is looked through only where there is something to find
   const shown = mayHoldSecret.test(text) ? text.replace(word, scrubWord).replace(knownToken, '***') : text
   return shown.length <= maxLength ? shown : shown.slice(0, maxLength)
+}
+
+/** What a client calls itself, of which nothing is needed that could be a credential: as scrubText, and
+ * what stands behind `Bearer` or `api_key:`, and every word that looks like a secret. */
+export function scrubAgent(text: string, maxLength: number): string {
+  if (!mayHoldCredential.test(text)) return scrubText(text, maxLength)
+  const unnamed = text.replace(schemeAndToken, '$1$2***').replace(namedToken, '$1***')
+  return scrubText(unnamed.replace(agentWord, (part) => (looksSecret(part) ? '***' : part)), maxLength)
 }
 
 function scrubWord(text: string): string {

@@ -1,6 +1,7 @@
 // The one place that touches what Node does not document: an accepted socket has no `onread` option, so
 // it is armed afterwards, which halves the cost of uploads. Whatever is missing or looks different means
 // false, and the caller reads 'data' events instead. Must never leave a socket half armed.
+import { EventEmitter } from 'node:events'
 import { Socket } from 'node:net'
 import { TLSSocket } from 'node:tls'
 
@@ -46,12 +47,17 @@ export function armSocket(socket: Socket, onread: Onread): boolean {
   return true
 }
 
-/** Cuts a closed socket off from its reader: node keeps the socket, and all it refers to, until a full collection. */
+/** Cuts a closed socket off from its reader: its handle keeps the socket, and all it refers to, until a full collection. */
 export function disarmSocket(socket: Socket): void {
   if (slots === undefined || !socket.destroyed || !isHandled(socket)) return
   socket[slots.callback] = null
   socket[slots.generator] = null
   socket[slots.buffer] = null
+}
+
+/** As `disarmSocket`, for who listens. Not the stream's own method, which looks at what is left a tick later. */
+export function dropListeners(closed: Socket): void {
+  EventEmitter.prototype.removeAllListeners.call(closed)
 }
 
 function isHandled(socket: Socket): socket is HandledSocket {

@@ -3,6 +3,7 @@ import type { ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Clock } from '../clock.ts'
 import type { Deadlines } from '../deadlines.ts'
+import { dropListeners } from '../egress/arm-socket.ts'
 import { ReadPump } from '../egress/read-pump.ts'
 import type { ReadBuffers } from '../egress/read-buffers.ts'
 import type { Client } from '../gate/exchange.ts'
@@ -174,11 +175,8 @@ export class ClientConnections {
   #forget(connection: ClientConnection, address: string): void {
     const { socket } = connection
     if (!this.#open.remove(connection)) return
-    // a closed handle keeps its socket until the next full collection; what served it need not wait with it
-    queueMicrotask(() => {
-      socket.removeAllListeners()
-      connection.upload.stop()
-    })
+    dropListeners(socket)
+    connection.upload.stop()
     const count = (this.#perClient.get(address) ?? 1) - 1
     if (count > 0) this.#perClient.set(address, count)
     else this.#perClient.delete(address)

@@ -6,6 +6,7 @@ import { ProxyError } from '../errors.ts'
 import { Abandonment } from '../egress/abandonment.ts'
 import { checkConnectionField } from '../egress/field-rules.ts'
 import { isRefusal, type Destination } from '../egress/reach.ts'
+import { dropListeners } from '../egress/arm-socket.ts'
 import { ReadPump } from '../egress/read-pump.ts'
 import { relay, type TunnelResult } from '../egress/tunnel.ts'
 import { Admitted, Vetted } from '../gate/admitted.ts'
@@ -209,8 +210,7 @@ async function join(context: IngressContext, { socket, upload }: ClientConnectio
   const handle = relay({ client: socket, origin, upload, download, firstBytes: opening.release(), idleTimeoutMs: context.limits.tunnelIdleMs })
   live.onClose(() => handle.abort())
   const result = await handle.done
-  // a closed handle keeps its socket until the next full collection; the tunnel need not wait with it
-  origin.removeAllListeners()
+  dropListeners(origin)
   context.gate.ended(live.admitted.exchange, { ...endingOf(result, live.closedBy), peerAddress: address?.text })
 }
 

@@ -58,7 +58,7 @@ export function createFront(context: IngressContext, connections: ClientConnecti
   server.on('checkContinue', (request, response) => doors.request(request, response, 'expected'))
   server.on('checkExpectation', (request, response) => doors.request(request, response, 'unknown'))
   server.on('connect', (request, socket, head) => doors.parsedConnect(request, socket, head))
-  server.on('upgrade', (request, socket, head) => doors.upgrade(request, socket, head))
+  server.on('upgrade', (request, _duplex, head) => doors.upgrade(request, head))
   server.on('clientError', (error: Error, socket: Duplex) => doors.broken(error, socket))
   return {
     listen: (host, port) => listen(server, host, port),
@@ -211,8 +211,9 @@ class Doors {
     this.#run(connection.socket, serveConnect({ request, early, connection, enter }, this.#context))
   }
 
-  upgrade(request: IncomingMessage, duplex: Duplex, head: Buffer): void {
-    const connection = this.#served(duplex)
+  /** Before a body of it has come whole, node gives a stream of its own; what is refused is the connection. */
+  upgrade(request: IncomingMessage, head: Buffer): void {
+    const connection = this.#served(request.socket)
     if (connection === undefined) return
     const { socket, upload } = connection
     upload.yield()
