@@ -1,5 +1,6 @@
 // What sallyport owes, and whether a run shows it: for each budget a floor, below which no version may fall,
 // and a goal. Computed from one result file; nothing here measures.
+import { journalFigures, journalLoads } from './journal/figures.ts'
 import { costs, known, rowOf } from './results.ts'
 import type { ListCost, Results } from './results.ts'
 import { median, ratio } from './statistics.ts'
@@ -75,6 +76,16 @@ function refusals(results: Results): Budget {
   }
 }
 
+/** A decision's cost is the median over the rounds; a stall is the longest of all rounds at a steady rate, for
+ * flat out the load itself stalls the loop. */
+function journal(results: Results): Budget {
+  const perDecision = (limit: number): readonly Verdict[] => journalLoads.map(({ name, title }) =>
+    verdict(`CPU per decision, ${title}`, limit, ' µs', median(known(journalFigures(results.journal, name, (cost) => cost.decisionCpu)))))
+  const stalls = journalLoads.filter((load) => load.rate !== undefined).flatMap(({ name }) => known(journalFigures(results.journal, name, (cost) => cost.stallMs)))
+  const longest = verdict('longest stall', 10, ' ms', stalls.length === 0 ? undefined : Math.max(...stalls))
+  return { workload: 'W7', floor: [...perDecision(15), longest], goal: perDecision(5) }
+}
+
 /** Every budget of the workloads that exist, judged by one run. */
 export function budgets(results: Results): readonly Budget[] {
   const idle = median(known(costs(rowOf(results, 'w6', ours))))
@@ -84,5 +95,6 @@ export function budgets(results: Results): readonly Budget[] {
     { workload: 'W3', floor: [against(results, 'w3', 'squid', 0.85)], goal: [against(results, 'w3', 'trafficserver', 1)] },
     refusals(results),
     { workload: 'W6 idle tunnel', floor: [verdict('resident', 25, ' KiB', idle)], goal: [verdict('resident', 12, ' KiB', idle)] },
+    journal(results),
   ]
 }

@@ -1,7 +1,7 @@
 // The command line of `npm run bench`.
 import { resolve } from 'node:path'
 import { parseArgs } from 'node:util'
-import type { Workload } from './workloads.ts'
+import type { WorkloadGroup } from './workloads.ts'
 
 export interface Options {
   readonly quick: boolean
@@ -12,7 +12,7 @@ export interface Options {
   readonly bulkSeconds: number
   readonly warmupSeconds: number
   readonly idleTunnels: number
-  readonly only: ReadonlySet<Workload['group']>
+  readonly only: ReadonlySet<WorkloadGroup>
   /** undefined: all that are here */
   readonly peers: ReadonlySet<string> | undefined
   readonly json: boolean
@@ -25,7 +25,7 @@ export interface Options {
 export const usage = `usage: npm run bench -- [options]
 
   --quick            2 short rounds instead of 5: a first look, not a figure to quote
-  --only w1,w3       workloads: w1 w2 w3 w5 w6
+  --only w1,w3       workloads: w1 w2 w3 w5 w6 w7
   --peers a,b        only these peers (sallyport, squid, trafficserver, tinyproxy, haproxy,
                      'haproxy spliced', proxy-chain, http-mitm-proxy, direct)
   --rounds N         interleaved rounds
@@ -36,7 +36,7 @@ export const usage = `usage: npm run bench -- [options]
   --keep             keep the run's folder: configurations and logs of every peer
 `
 
-const groups: readonly Workload['group'][] = ['w1', 'w2', 'w3', 'w5', 'w6']
+const groups: readonly WorkloadGroup[] = ['w1', 'w2', 'w3', 'w5', 'w6', 'w7']
 
 /** Undefined when only the usage is asked for; throws on what it does not know. */
 export function parseOptions(argv: readonly string[]): Options | undefined {
@@ -75,7 +75,7 @@ export function parseOptions(argv: readonly string[]): Options | undefined {
   }
 }
 
-function groupOf(name: string): Workload['group'] {
+function groupOf(name: string): WorkloadGroup {
   const group = groups.find((known) => known === name.trim().toLowerCase())
   if (group === undefined) throw new Error(`no workload \`${name}\`; there are ${groups.join(' ')}`)
   return group

@@ -1,6 +1,7 @@
 // The result file: what was run, where, and every round of it. No host name and no path stands in it.
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
+import type { JournalRuns } from './journal/figures.ts'
 import type { WorkloadName } from './workloads.ts'
 
 /** One measurement; `cost` in the workload's unit, absent for what has no process of its own. */
@@ -48,6 +49,8 @@ export interface Results {
   readonly skipped: readonly { readonly peer: string; readonly why: string }[]
   readonly rows: readonly Row[]
   readonly lists: readonly ListCost[]
+  /** W7, which is sallyport's alone; absent: not run */
+  readonly journal?: JournalRuns
 }
 
 export const resultsDir: string = join(import.meta.dirname, 'results')

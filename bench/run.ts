@@ -5,6 +5,8 @@ import { freemem, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { deniedNames } from './denied-names.ts'
+import type { JournalRuns } from './journal/figures.ts'
+import { runJournal } from './journal/runs.ts'
 import { canPin, killAll } from './launch.ts'
 import { captureClientHello } from './load/client-hello.ts'
 import { compilePrograms, startOrigin } from './load/programs.ts'
@@ -19,7 +21,7 @@ import type { DeniedNames, Ground, Peer, Running } from './peers/peer.ts'
 import { residentBytes } from './proc.ts'
 import { writeResults } from './results.ts'
 import type { ListCost, Results, Row } from './results.ts'
-import { renderTables } from './tables.ts'
+import { ours, renderTables } from './tables.ts'
 import { workloads } from './workloads.ts'
 import type { Workload } from './workloads.ts'
 
@@ -36,13 +38,18 @@ interface Standing {
   readonly resident: number
 }
 
-interface Session {
-  readonly options: Options
-  readonly dir: string
-  readonly bench: Bench
+/** What a run found out, as far as it came. */
+interface Findings {
   readonly skipped: { peer: string; why: string }[]
   readonly rows: Row[]
   readonly lists: ListCost[]
+  readonly ran: Peer[]
+}
+
+interface Session extends Findings {
+  readonly options: Options
+  readonly dir: string
+  readonly bench: Bench
 }
 
 const began = performance.now()
@@ -165,11 +172,10 @@ async function startFresh(session: Session, peers: readonly Peer[], denied: Deni
   return standing
 }
 
-async function runAll(session: Session, peers: readonly Peer[]): Promise<readonly Peer[]> {
+async function runAll(session: Session, peers: readonly Peer[]): Promise<void> {
   const few = writeDenied(session.dir, fewNames)
   const standing: Standing[] = []
   const fresh: Standing[] = []
-  const wanted = (entry: Workload): boolean => session.options.only.has(entry.group)
   try {
     for (const peer of peers) {
       if (!peer.does.some((work) => work !== 'refuseMany')) continue
@@ -177,18 +183,48 @@ async function runAll(session: Session, peers: readonly Peer[]): Promise<readonl
       if (started !== undefined) standing.push(started)
     }
     say(`up: ${standing.map((entry) => entry.peer.name).join(', ')}`)
-    for (const entry of workloads) {
-      if (!wanted(entry)) continue
+    for (const entry of wantedWorkloads(session.options)) {
       // a million names and idle memory are measured on processes that have done nothing before
       if (entry.needs === 'refuseMany') fresh.push(...(await startMany(session, standing, peers)))
       if (entry.needs === 'idle') fresh.push(...(await startFresh(session, peers, few)))
       await runWorkload(session, entry, fresh.length > 0 ? fresh : standing)
       for (const { running } of fresh.splice(0)) await running.stop()
     }
-    return standing.map((entry) => entry.peer)
+    session.ran.push(...standing.map((entry) => entry.peer))
   } finally {
     for (const { running } of [...standing, ...fresh]) await running.stop()
   }
+}
+
+function wantedWorkloads(options: Options): readonly Workload[] {
+  return workloads.filter((entry) => options.only.has(entry.group))
+}
+
+function wantedPeers(options: Options): readonly Peer[] {
+  return allPeers(options.profileDir, options.nodeOptions).filter((peer) => options.peers === undefined || options.peers.has(peer.name.replace(/ \(.*$/, '')))
+}
+
+/** Everything that is measured beside others: the origin, the peers, and load on each of them. */
+async function runPeers(options: Options, dir: string, findings: Findings): Promise<void> {
+  const programs = compilePrograms(dir)
+  const helloFile = join(dir, 'client-hello')
+  writeFileSync(helloFile, await captureClientHello(host))
+  writeFileSync(join(dir, 'hosts'), `127.0.0.1 localhost\n127.0.0.1 ${host}\n`)
+  const origin = await startOrigin(programs, join(dir, 'origin.log'))
+  const session: Session = {
+    ...findings,
+    options,
+    dir,
+    bench: { programs, helloFile, log: join(dir, 'load.log'), originPorts: origin.ports, refused: deniedNames(fewNames) },
+  }
+  const peers = wantedPeers(options).filter((peer) => {
+    if (peer.version() !== undefined) return true
+    session.skipped.push({ peer: peer.name, why: 'not on this machine' })
+    say(`skipped: ${peer.name}: not on this machine`)
+    return false
+  })
+  await runAll(session, peers)
+  await origin.stop()
 }
 
 async function main(options: Options): Promise<void> {
@@ -204,49 +240,32 @@ async function main(options: Options): Promise<void> {
       process.exit(130)
     })
   }
+  const findings: Findings = { skipped: [], rows: [], lists: [], ran: [] }
   try {
-    const programs = compilePrograms(dir)
-    const helloFile = join(dir, 'client-hello')
-    writeFileSync(helloFile, await captureClientHello(host))
-    writeFileSync(join(dir, 'hosts'), `127.0.0.1 localhost\n127.0.0.1 ${host}\n`)
     if (!canPin) say('not pinned: this needs two cores and taskset; rates and CPU are not comparable with pinned runs')
-    const origin = await startOrigin(programs, join(dir, 'origin.log'))
-    const session: Session = {
-      options,
-      dir,
-      bench: { programs, helloFile, log: join(dir, 'load.log'), originPorts: origin.ports, refused: deniedNames(fewNames) },
-      skipped: [],
-      rows: [],
-      lists: [],
-    }
-    const asked = allPeers(options.profileDir, options.nodeOptions).filter((peer) => options.peers === undefined || options.peers.has(peer.name.replace(/ \(.*$/, '')))
-    const peers = asked.filter((peer) => {
-      if (peer.version() !== undefined) return true
-      session.skipped.push({ peer: peer.name, why: 'not on this machine' })
-      say(`skipped: ${peer.name}: not on this machine`)
-      return false
-    })
-    const ran = await runAll(session, peers)
-    await origin.stop()
-    report(session, ran)
+    if (wantedWorkloads(options).length > 0) await runPeers(options, dir, findings)
+    const own = wantedPeers(options).find((peer) => peer.name === ours)
+    const journal = options.only.has('w7') && own !== undefined ? await runJournal(options, dir, say) : undefined
+    if (journal !== undefined && own !== undefined && !findings.ran.some((peer) => peer.name === ours)) findings.ran.push(own)
+    report(options, dir, findings, journal)
   } finally {
     cleanUp()
     if (options.keep) say(`kept: ${dir}`)
   }
 }
 
-function report(session: Session, ran: readonly Peer[]): void {
-  const { options } = session
+function report(options: Options, dir: string, findings: Findings, journal: JournalRuns | undefined): void {
   const results: Results = {
     schema: 1,
     date: new Date().toISOString(),
     machine: machineShape(),
     node: process.version,
     options: { quick: options.quick, rounds: options.rounds, seconds: options.seconds },
-    peers: ran.map((peer) => ({ name: peer.name, version: peer.version() ?? '', note: peer.note })),
-    skipped: session.skipped.map(({ peer, why }) => ({ peer, why: why.replaceAll(session.dir, '.') })),
-    rows: session.rows,
-    lists: session.lists,
+    peers: findings.ran.map((peer) => ({ name: peer.name, version: peer.version() ?? '', note: peer.note })),
+    skipped: findings.skipped.map(({ peer, why }) => ({ peer, why: why.replaceAll(dir, '.') })),
+    rows: findings.rows,
+    lists: findings.lists,
+    ...(journal === undefined ? {} : { journal }),
   }
   process.stdout.write(options.json ? `${JSON.stringify(results, undefined, 1)}\n` : renderTables(results))
   if (options.profileDir !== undefined || options.nodeOptions.length > 0) say('not written: a run with options of node is not a result')

@@ -1,4 +1,6 @@
 // Results as Markdown tables: medians, extremes, ratios to each peer of the same run.
+import { journalFigures, journalLoads } from './journal/figures.ts'
+import type { JournalCost, JournalLoad, JournalRuns } from './journal/figures.ts'
 import { costs, known, rates, rowOf } from './results.ts'
 import type { Results, Row } from './results.ts'
 import { median, ratio, summary } from './statistics.ts'
@@ -55,7 +57,37 @@ function listTable(results: Results): string {
   return `### W5: 1,000,000 denied names, before the first request\n\n${table(['', 'load, s', 'added memory, MB'], rows)}\n`
 }
 
+function journalRow(runs: JournalRuns, load: JournalLoad): readonly string[] {
+  const values = (pick: (cost: JournalCost) => number): readonly number[] => known(journalFigures(runs, load.name, pick))
+  const middle = (pick: (cost: JournalCost) => number): string => figure(median(values(pick)))
+  const most = (pick: (cost: JournalCost) => number): string => figure(Math.max(...values(pick)))
+  return [
+    load.title, middle((cost) => cost.decisionCpu), range(values((cost) => cost.decisionCpu)),
+    middle((cost) => cost.exchangeCpu), middle((cost) => cost.buildingCpu), middle((cost) => cost.exchangeCpu / 2),
+    most((cost) => cost.stallMs), most((cost) => cost.idleStallMs),
+    middle((cost) => cost.rate), middle((cost) => cost.bytesPerRecord), middle((cost) => cost.recordsPerWrite), middle((cost) => cost.segmentsPerSecond),
+  ]
+}
+
+function journalTables(runs: JournalRuns | undefined): string {
+  if (runs === undefined) return ''
+  const { rounds, error } = runs
+  const done = rounds.filter((round) => round !== null)
+  const missed = error === undefined ? '' : `${done.length} of ${rounds.length} rounds; ${error}\n\n`
+  if (done.length === 0) return `### W7: journal\n\n${missed}`
+  const head = [
+    '', 'CPU µs per decision', 'min–max', 'CPU µs per exchange', 'of it building events', 'CPU µs per record', 'longest stall, ms', 'without journal, ms',
+    'exchanges/s', 'bytes per record', 'records per write', 'small segments/s',
+  ]
+  const rate = done.map((round) => round.catchUp.rate)
+  const cpu = done.map((round) => round.catchUp.recordCpu)
+  const records = done[0]?.catchUp.records
+  const catchUp = [figure(records), figure(median(rate)), range(rate), figure(median(cpu)), range(cpu)]
+  return `### W7: journal\n\n${missed}${table(head, journalLoads.map((load) => journalRow(runs, load)))}
+### W7: exporter catching up\n\n${table(['records', 'records/s', 'min–max', 'CPU µs per record', 'min–max'], [catchUp])}\n`
+}
+
 /** All tables of a run, each under its heading. */
 export function renderTables(results: Results): string {
-  return workloads.map((workload) => workloadTable(results, workload)).join('') + listTable(results)
+  return workloads.map((workload) => workloadTable(results, workload)).join('') + listTable(results) + journalTables(results.journal)
 }

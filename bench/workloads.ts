@@ -5,6 +5,9 @@ import type { OriginKind, Peer } from './peers/peer.ts'
 export type WorkloadName =
   | 'w1' | 'w2-download-1' | 'w2-download-32' | 'w2-upload-1' | 'w2-upload-32' | 'w3' | 'w5-10' | 'w5-1000000' | 'w6'
 
+/** As asked for on the command line; W7 is sallyport's alone and has figures of its own (journal/). */
+export type WorkloadGroup = Workload['group'] | 'w7'
+
 export interface Workload {
   readonly name: WorkloadName
   /** as asked for on the command line */

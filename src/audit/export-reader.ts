@@ -19,6 +19,8 @@ export interface ReadBatch {
   readonly corrupt: readonly { readonly segment: string; readonly line: number; readonly text: string; readonly fault: string }[]
   /** numbers that should have come before the first record and are gone from the journal */
   readonly missing: { readonly firstSeq: number; readonly lastSeq: number } | undefined
+  /** a later segment is there already */
+  readonly isMore: boolean
   /** what to save when all of it is delivered; undefined when the batch is empty */
   readonly cursor: ExportCursor | undefined
   /** hand back to `accept` */
@@ -80,7 +82,7 @@ export class ExportReader {
       // with a successor in it is complete
       if (segments.some((segment) => segment.name === name)) {
         const batch = await readFrom(position, limits, this.#isForExport && next === undefined)
-        if (batch !== undefined) return { ...batch, missing: this.#missingBefore(batch.records[0]?.seq) }
+        if (batch !== undefined) return { ...batch, missing: this.#missingBefore(batch.records[0]?.seq), isMore: next !== undefined }
       }
       position = startOf(next)
       if (position !== undefined) this.#position = position
@@ -109,7 +111,7 @@ async function followsCursor(segment: SegmentFile, cursor: ExportCursor): Promis
   return false
 }
 
-async function readFrom(position: Position, limits: BatchLimits, isToSync: boolean): Promise<Omit<ReadBatch, 'missing'> | undefined> {
+async function readFrom(position: Position, limits: BatchLimits, isToSync: boolean): Promise<Omit<ReadBatch, 'missing' | 'isMore'> | undefined> {
   const { segment } = position
   const records: JournalRecord[] = []
   const corrupt: { segment: string; line: number; text: string; fault: string }[] = []

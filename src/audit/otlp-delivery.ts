@@ -28,7 +28,7 @@ export type DeliveryReport =
   | { readonly kind: 'missing'; readonly firstSeq: number; readonly lastSeq: number }
   | { readonly kind: 'log'; readonly level: 'info' | 'warn' | 'error'; readonly message: string }
 
-type Verdict = { readonly kind: 'accepted'; readonly partial: PartialSuccess } | { readonly kind: 'refused'; readonly detail: string } | { readonly kind: 'stopped' }
+type Verdict = { readonly kind: 'accepted'; readonly partial: PartialSuccess } | { readonly kind: 'refused' | 'unencodable'; readonly detail: string } | { readonly kind: 'stopped' }
 
 interface Refused {
   readonly record: JournalRecord
@@ -75,7 +75,7 @@ export class Delivery {
           this.#progress.deliveredSeq = batch.cursor.seq
         }
         this.#report()
-        if (batch.records.length < limits.maxRecords / 2 && !this.#isDraining) await this.#sleep(this.#options.flushMs)
+        if (!batch.isMore && batch.records.length < limits.maxRecords / 2 && !this.#isDraining) await this.#sleep(this.#options.flushMs)
       }
     }
   }
@@ -95,6 +95,7 @@ export class Delivery {
   async #deliver(batch: ReadBatch): Promise<boolean> {
     const { records } = batch
     const refused: Refused[] = []
+    const unencodable: Refused[] = []
     const parts: (readonly JournalRecord[])[] = records.length === 0 ? [] : [records]
     let acceptedHere = false
     for (let part = parts.pop(); part !== undefined; part = parts.pop()) {
@@ -105,6 +106,8 @@ export class Delivery {
       } else if (part.length > 1) {
         const middle = part.length >> 1
         parts.push(part.slice(middle), part.slice(0, middle))
+      } else if (verdict.kind === 'unencodable') {
+        for (const record of part) unencodable.push({ record, detail: verdict.detail })
       } else {
         for (const record of part) refused.push({ record, detail: verdict.detail })
         if (!acceptedHere && refused.length === refusalsBeforeDoubt && !(await this.#isWorking(records.at(-1)))) return this.#hold(verdict.detail)
@@ -115,7 +118,7 @@ export class Delivery {
     if (first !== undefined && !(await this.#isWorking(undefined))) return this.#hold(first.detail)
     const confirmed = await this.#confirm(refused)
     if (confirmed.length > 0 && !(await this.#isWorking(undefined))) return this.#hold(first?.detail ?? '')
-    await this.#setAside(confirmed)
+    await this.#setAside([...unencodable, ...confirmed])
     await this.#setCorruptAside(batch.corrupt)
     if (batch.missing !== undefined) this.#reportMissing(batch.missing)
     return true
@@ -126,7 +129,7 @@ export class Delivery {
     const confirmed: Refused[] = []
     for (const { record } of refused) {
       const verdict = await this.#send([record])
-      if (verdict.kind !== 'accepted') confirmed.push({ record, detail: verdict.kind === 'refused' ? verdict.detail : 'stopped' })
+      if (verdict.kind !== 'accepted') confirmed.push({ record, detail: verdict.kind === 'stopped' ? 'stopped' : verdict.detail })
     }
     return confirmed
   }
@@ -155,7 +158,13 @@ export class Delivery {
   /** Tries until the collector takes the records or refuses these very records. */
   async #sendUntilJudged(records: readonly JournalRecord[]): Promise<Verdict> {
     const { encoding, sender } = this.#options
-    const body = await compress(encoding.encode(records))
+    let body: Uint8Array
+    try {
+      body = await compress(encoding.encode(records))
+    } catch (error) {
+      // no collector is at fault here, and no second try helps
+      return { kind: 'unencodable', detail: `cannot be encoded: ${String(error)}` }
+    }
     for (let tries = 1; !this.#stop.signal.aborted; tries++) {
       const outcome = await sender.send(body)
       const fate = fateOf(outcome)
@@ -223,7 +232,7 @@ export class Delivery {
 
   #reject(records: readonly JournalRecord[], count: number, detail: string): void {
     this.#progress.rejected += count
-    this.#log('error', `${count} records were refused by the collector and are kept in ${poisonFile}: ${detail}`)
+    this.#log('error', `${count} records were refused or could not be sent and are kept in ${poisonFile}: ${detail}`)
     const ownReportsOnly = records.every(({ name, attributes }) => name === 'sallyport.audit.gap' && attributes['sallyport.gap.cause'] === 'export_rejected')
     this.#options.report({ kind: 'rejected', count, firstSeq: records[0]?.seq ?? 0, lastSeq: records.at(-1)?.seq ?? 0, detail, ownReportsOnly })
   }

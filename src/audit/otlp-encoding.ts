@@ -75,7 +75,10 @@ export function toLogRecord(record: JournalRecord, resource: ReadableLogRecord['
     'sallyport.prev_hash': record.prev,
     'sallyport.hash': record.hash,
   }
-  for (const [name, value] of Object.entries(record.attributes)) attributes[name] = wellFormed(value)
+  for (const [name, value] of Object.entries(record.attributes)) {
+    // JSON has no word for a number that is not finite
+    if (value !== null) attributes[name] = wellFormed(value)
+  }
   return {
     hrTime,
     hrTimeObserved: hrTime,

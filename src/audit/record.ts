@@ -21,7 +21,8 @@ export interface JournalRecord {
   readonly name: string
   readonly severity: Severity
   readonly body: string
-  readonly attributes: Readonly<Record<string, AttributeValue>>
+  /** null: a number that was not finite */
+  readonly attributes: Readonly<Record<string, AttributeValue | null>>
   /** SHA-256, hex, of the line up to and without `,"hash":` */
   readonly hash: string
 }

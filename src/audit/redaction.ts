@@ -26,7 +26,7 @@ const knownToken = /(?:gh[pousr]_|github_pat_|glpat-|(?:(?<![A-Za-z])|(?<=%[0-9A
 // in what a client calls itself a credential may stand behind its scheme or its name, and no host does
 const schemeAndToken = /(?<![A-Za-z])(bearer|basic|token)([ \t]{1,8})[A-Za-z0-9+/_.~=-]{6,}/gi
 const namedToken = /((?:token|key|secret|passw(?:or)?d|pwd|sig|signature|auth|credentials?|session|jwt)["']?[ \t]{0,8}:[ \t]{0,8}["']?)[^\s"',;)}\]]+/gi
-const mayHoldCredential = /:|(?:bearer|basic|token)[ \t]|[A-Za-z0-9_-]{24}/i
+const mayHoldCredential = /:|(?:bearer|basic|token)[ \t]|[A-Za-z0-9_-]{12}/i
 
 // where none of these is, there is nothing to blot out
 const mayHoldSecret = /[@=]|gh[pousr]_|github_pat_|glpat-|sk[-_]|xox[abeoprs]-|AKIA|ASIA|AIza|ya29\.|eyJ|npm_|hf_/
@@ -91,9 +91,24 @@ export function scrubText(text: string, maxLength: number): string {
 /** What a client calls itself, of which nothing is needed that could be a credential: as scrubText, and
  * what stands behind `Bearer` or `api_key:`, and every word that looks like a secret. */
 export function scrubAgent(text: string, maxLength: number): string {
-  if (!mayHoldCredential.test(text)) return scrubText(text, maxLength)
+  const known = scrubbedAgents.get(text)
+  const shown = known ?? scrubNamed(text)
+  if (known === undefined && text.length <= maxKnownAgent) {
+    if (scrubbedAgents.size === maxKnownAgents) scrubbedAgents.clear()
+    scrubbedAgents.set(text, shown)
+  }
+  return shown.length <= maxLength ? shown : shown.slice(0, maxLength)
+}
+
+// clients have few names for themselves, and each comes with every request
+const scrubbedAgents = new Map<string, string>()
+const maxKnownAgents = 128
+const maxKnownAgent = 512
+
+function scrubNamed(text: string): string {
+  if (!mayHoldCredential.test(text)) return scrubText(text, Number.POSITIVE_INFINITY)
   const unnamed = text.replace(schemeAndToken, '$1$2***').replace(namedToken, '$1***')
-  return scrubText(unnamed.replace(agentWord, (part) => (looksSecret(part) ? '***' : part)), maxLength)
+  return scrubText(unnamed.replace(agentWord, (part) => (looksSecret(part) ? '***' : part)), Number.POSITIVE_INFINITY)
 }
 
 function scrubWord(text: string): string {

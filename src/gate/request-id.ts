@@ -32,7 +32,7 @@ export class RequestIds {
   /** Each random byte becomes one digit of five bits. */
   #refill(): void {
     randomFillSync(this.#pool)
-    for (const [at, byte] of this.#pool.entries()) this.#pool[at] = alphabet.charCodeAt(byte & 31)
+    for (let at = 0; at < this.#pool.length; at++) this.#pool[at] = alphabet.charCodeAt((this.#pool[at] ?? 0) & 31)
     this.#digits = this.#pool.toString('latin1')
     this.#used = 0
   }

@@ -7,6 +7,7 @@ import type { Journal } from '../../src/audit/journal.ts'
 import { Delivery, type DeliveryReport } from '../../src/audit/otlp-delivery.ts'
 import { createEncoding } from '../../src/audit/otlp-encoding.ts'
 import { startExporter, type Exporter, type ExporterOptions } from '../../src/audit/otlp-exporter.ts'
+import type { JournalRecord } from '../../src/audit/record.ts'
 import { createSender } from '../../src/audit/otlp-sender.ts'
 import { decisionOf, folder, openTestJournal } from './fixture.ts'
 import { startReceiver, type Post, type Receiver } from './receiver.ts'
@@ -24,7 +25,16 @@ export interface Bench {
   /** the worker */
   start: (options?: Partial<ExporterOptions>) => Exporter
   /** the same without a thread */
-  deliver: (options?: { dir?: string; journal?: Journal; protocol?: 'binary' | 'json' }) => { progress: () => Progress; stop: () => Promise<void> }
+  deliver: (options?: DeliverOptions) => { progress: () => Progress; stop: () => Promise<void> }
+}
+
+export interface DeliverOptions {
+  dir?: string
+  journal?: Journal
+  protocol?: 'binary' | 'json'
+  flushMs?: number
+  /** called with the records of each encoding */
+  onEncode?: (records: readonly JournalRecord[]) => void
 }
 
 const waits = { timeoutMs: 300, flushMs: 10, minBackoffMs: 5, maxBackoffMs: 20 }
@@ -63,15 +73,22 @@ export async function bench(t: Test): Promise<Bench> {
   return made
 }
 
-function deliverHere(t: Test, { dir, journal, receiver, reports, log }: Bench, options: { dir?: string; journal?: Journal; protocol?: 'binary' | 'json' }): ReturnType<Bench['deliver']> {
+function deliverHere(t: Test, { dir, journal, receiver, reports, log }: Bench, options: DeliverOptions): ReturnType<Bench['deliver']> {
   const encoding = createEncoding(options.protocol ?? 'binary', { version: '1', environment: 'test' })
   const sender = createSender({ endpoint: receiver.endpoint, headers: {}, contentType: encoding.contentType, timeoutMs: waits.timeoutMs })
   const state: { progress: Progress } = { progress: { kind: 'progress', deliveredSeq: 0, exported: 0, rejected: 0, retries: 0, trouble: undefined } }
   const delivery = new Delivery({
     dir: options.dir ?? join(dir, 'journal'),
-    encoding,
+    encoding: {
+      ...encoding,
+      encode: (records) => {
+        options.onEncode?.(records)
+        return encoding.encode(records)
+      },
+    },
     sender,
     ...waits,
+    flushMs: options.flushMs ?? waits.flushMs,
     report: (report) => {
       reports.push(report)
       if (report.kind === 'log') log.push(report.message)

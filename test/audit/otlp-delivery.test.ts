@@ -211,3 +211,39 @@ t.test('more poison in a row than raises doubt is set aside when the collector w
   t.strictSame([...new Set(idsOf(receiver))], ['good'])
   t.equal(poisonOf(dir).length, 20)
 })
+
+t.test('a record that cannot be encoded is set aside, and the others arrive', async (t) => {
+  const { dir, journal, receiver, append, deliver, reports } = await bench(t)
+  await append('r-1', 'r-2', 'r-3', 'r-4')
+  deliver({
+    onEncode: (records) => {
+      if (records.some(({ attributes }) => attributes['sallyport.request.id'] === 'r-1')) throw new TypeError('no such value')
+    },
+  })
+  await until(() => journal.stats().undelivered === 0)
+  t.strictSame(idsOf(receiver), ['r-2', 'r-3', 'r-4'])
+  t.strictSame(poisonOf(dir), ['r-1'])
+  t.match(reports.filter(({ kind }) => kind === 'rejected'), [{ count: 1, firstSeq: 1, lastSeq: 1, detail: /cannot be encoded: TypeError: no such value/ }])
+})
+
+t.test('a number that is not finite is left out, and its record arrives', async (t) => {
+  const { dir, journal, receiver, deliver } = await bench(t)
+  await journal.append({ name: 'sallyport.decision', severity: 'INFO', body: 'b', attributes: { 'sallyport.request.id': 'r-1', 'sallyport.duration_ms': Number.NaN } })
+  deliver()
+  await until(() => journal.stats().undelivered === 0)
+  t.strictSame(idsOf(receiver), ['r-1'])
+  t.strictSame(poisonOf(dir), [])
+})
+
+t.test('a short batch at the end of a segment is no reason to wait when there are more', async (t) => {
+  const dir = folder(t)
+  const { receiver, deliver } = await bench(t)
+  const journal = await openTestJournal(t, dir, { exporting: true, segmentBytes: 4096 })
+  const ids = Array.from({ length: 60 }, (_, at) => `r-${at}`)
+  for (const id of ids) await journal.append(decisionOf(id))
+  t.ok((await listSegments(join(dir, 'journal'))).length > 3)
+  deliver({ dir: join(dir, 'journal'), journal, flushMs: 3_600_000 })
+  const decisions = (): string[] => receiver.accepted.filter(({ eventName }) => eventName === 'sallyport.decision').map(idOf)
+  await until(() => decisions().length === ids.length)
+  t.strictSame(decisions(), ids)
+})
