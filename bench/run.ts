@@ -28,8 +28,8 @@ import type { Workload } from './workloads.ts'
 const host = 'bench.test'
 const fewNames = 10
 const manyNames = 1_000_000
-const warmOperations = 8000
-const maxWarmTurns = 8
+const warmOperations = 30_000
+const maxWarmTurns = 12
 
 interface Standing {
   readonly peer: Peer

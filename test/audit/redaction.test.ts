@@ -1,5 +1,5 @@
 import t from 'tap'
-import { keyedHash, looksSecret, redactUrl, scrubText } from '../../src/audit/redaction.ts'
+import { keyedHash, looksSecret, redactUrl, scrubAgent, scrubText } from '../../src/audit/redaction.ts'
 import { anyText, redaction } from './fixture.ts'
 import * as fc from '../support/property.ts'
 
@@ -107,6 +107,18 @@ t.test('credentials, query values and tokens are blotted out of foreign text', a
   t.equal(scrubText('abcdef', 3), 'abc')
 })
 
+t.test('what a client calls itself keeps its name and loses its credentials', async (t) => {
+  for (const agent of [
+    'curl/8.5.0', 'git/2.43.0', 'node', 'pip/24.0 {"ci":null,"cpu":"x86_64","distro":{"name":"Debian GNU/Linux","version":"12"}}',
+    'Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7; rv:109.0) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/120.0.6099.109 Safari/537.36',
+    'npm/10.8.2 node/v22.11.0 linux x64 workspaces/false', 'aws-cli/2.15.30 Python/3.11.8 Linux/6.1.0 exe/x86_64.debian.12', 'Go-http-client/1.1', 'python-requests/2.31.0', 'agent (+https://example.com/about)',
+  ]) t.equal(scrubAgent(agent, 512), agent)
+  for (const secret of [...secrets.slice(0, 12), token('hvs', '.CAESIJx0abcdefGHIJ12345')]) t.equal(scrubAgent(`agent/1.0 (${secret})`, 512), 'agent/1.0 (***)', secret)
+  t.equal(scrubAgent('agent/1.0 Bearer hunter2 x', 512), 'agent/1.0 Bearer *** x')
+  t.equal(scrubAgent('agent api_key: hunter2, {"token":"hunter2"}', 512), 'agent api_key: ***, {"token":"***"}')
+  t.equal(scrubAgent(`${'a '.repeat(10)}Bearer ${'hunter2'.repeat(9)}`, 30), `${'a '.repeat(10)}Bearer ***`)
+})
+
 t.test('credentials are blotted out before foreign text is cut, and whatever they hold', async (t) => {
   t.equal(scrubText(`http://bob:${'LongPassword'.repeat(30)}@a.test/`, 30), 'http://***@a.test/')
   t.equal(scrubText(`x ?token=${'Long'.repeat(30)} y`, 20), 'x ?token=*** y')
@@ -123,7 +135,7 @@ t.test('credentials are blotted out before foreign text is cut, and whatever the
 t.test('text that a client made to be slow to look through is looked through all the same', async (t) => {
   const units = [
     ':', '/:', ':@', '@', '/@', 'a:', '%3a', ' ', '`', '=', '?', '&', '?=', '?a=', ';', 'token', 'token=', 'secret_', 'ghp_', 'ghp_a', 'sk-', '-sk-', '%3Dsk-', 'eyJ', 'eyJa.', 'AKIA', 'xoxb-', '-bot1', '-bot111111', 'bot',
-    '0', 'a', 'A', 'aA', 'a1', 'a0-', 'deadbeef', '.', '-', '_', '%', '\u202e', '\ud800', '/', '//', '://', 'http://', 'http://a:', 'http://a@', "'", '"', '\\', '{', '20261120T2304',
+    '0', 'a', 'A', 'aA', 'a1', 'a0-', 'deadbeef', '.', '-', '_', '%', '\u202e', '\ud800', '/', '//', '://', 'http://', 'http://a:', 'http://a@', "'", '"', '\\', '{', '20261120T2304', 'key: ', 'Bearer ', 'Bearer abcdef', 'token"', '\t',
   ]
   for (const bytes of [8192, 16_384, 65_536]) {
     for (const unit of units) {
@@ -133,6 +145,7 @@ t.test('text that a client made to be slow to look through is looked through all
         if (bytes < 65_536) looksSecret(text)
         t.ok((path ?? '').length <= 2048 + 64 && (query ?? '').length <= 65 * 129, `${bytes} of ${unit}`)
         t.ok(scrubText(text, 512).length <= 512)
+        if (bytes < 65_536) t.ok(scrubAgent(text, 512).length <= 512)
       }
     }
   }
