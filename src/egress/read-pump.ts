@@ -65,7 +65,7 @@ export class ReadPump {
   listen(source: Socket, taste: Taster): void {
     this.#taste = taste
     this.#attach(source)
-    for (const chunk of this.#held.splice(0)) if (!taste(chunk)) return
+    for (let chunk = this.#held.shift(); chunk !== undefined; chunk = this.#held.shift()) if (!taste(chunk)) return
     source.resume()
   }
 

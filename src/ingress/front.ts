@@ -65,6 +65,8 @@ export function createFront(context: IngressContext, connections: ClientConnecti
     drain: () => {
       server.close()
       server.closeIdleConnections()
+      // none is taken in any more, and those that have not begun go now
+      clearInterval(sweep)
       doors.closeSilent()
     },
     idle: () => connections.empty(),
