@@ -25,6 +25,7 @@ import { RequestIds } from './gate/request-id.ts'
 import { ClientConnections } from './ingress/client-connections.ts'
 import { createFront, type Front } from './ingress/front.ts'
 import { PeerUids } from './ingress/peer-uid.ts'
+import { FaultLog } from './ops/fault-log.ts'
 import { createMetrics, type Metrics } from './ops/metrics.ts'
 import { createOps, type Check, type Ops } from './ops/ops.ts'
 import { OwnPlaces, reservedDestinations } from './config/own-places.ts'
@@ -32,7 +33,8 @@ import { Tally } from './ops/tally.ts'
 
 export async function createApp(settings: Settings, deps: AppDeps): Promise<App> {
   const clock = systemClock
-  const onFault = (error: unknown): void => deps.log.error({ error: error instanceof Error ? (error.stack ?? error.message) : String(error) }, 'a fault of the proxy itself')
+  const faults = new FaultLog(clock, (error, repeated) => deps.log.error({ error, repeated }, 'a fault of the proxy itself'))
+  const onFault = (error: unknown): void => faults.report(error)
   const instanceId = randomUUID()
   const journal = await openJournal({
     dir: journalDir(settings.dataDir),

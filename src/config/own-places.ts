@@ -1,6 +1,7 @@
 // Where this process itself listens and what it itself reports to: agents may reach neither.
 import { networkInterfaces } from 'node:os'
 import type { Clock } from '../clock.ts'
+import { ProxyError } from '../errors.ts'
 import type { Settings } from './settings.ts'
 import type { Surroundings } from '../policy/addresses.ts'
 import { parseIp, type IpAddress } from '../target/address.ts'
@@ -19,6 +20,8 @@ export class OwnPlaces {
   #onlyLoopback = true
   #reserved: readonly { readonly address: IpAddress; readonly port: number }[] = []
   #surroundings: Surroundings | undefined
+  /** as they could last be read */
+  #interfaces: readonly IpAddress[] | undefined
   #readMs = 0
 
   constructor(clock: Clock) {
@@ -45,18 +48,29 @@ export class OwnPlaces {
     this.#surroundings = undefined
   }
 
+  /** Throws ProxyError `internal_error` when the addresses of this machine were never read. */
   surroundings(): Surroundings {
     const now = this.#clock.monotonic()
     if (this.#surroundings === undefined || now - this.#readMs > interfacesMaxAgeMs) {
-      this.#surroundings = { ownPorts: [...this.#ports], ownAddresses: ownAddresses(), onlyLoopback: this.#onlyLoopback, reserved: this.#reserved }
+      this.#interfaces = ownAddresses() ?? this.#interfaces
+      if (this.#interfaces === undefined) throw new ProxyError('internal_error', 'the addresses of this machine cannot be read')
+      this.#surroundings = { ownPorts: [...this.#ports], ownAddresses: this.#interfaces, onlyLoopback: this.#onlyLoopback, reserved: this.#reserved }
       this.#readMs = now
     }
     return this.#surroundings
   }
 }
 
-function ownAddresses(): readonly IpAddress[] {
-  const found = Object.values(networkInterfaces()).flatMap((list) => list ?? [])
+/** Undefined when they cannot be read now, such as when no file descriptor is left. */
+function ownAddresses(): readonly IpAddress[] | undefined {
+  let interfaces: ReturnType<typeof networkInterfaces>
+  try {
+    interfaces = networkInterfaces()
+  } catch (error) {
+    if (error instanceof Error && 'code' in error) return undefined
+    throw error
+  }
+  const found = Object.values(interfaces).flatMap((list) => list ?? [])
   return found.flatMap(({ address }) => parseIp(address.split('%', 1)[0] ?? '') ?? [])
 }
 

@@ -42,6 +42,8 @@ export class ClientConnection {
   /** an answer that closes has been decided on: what comes behind its request is no request any more
    * (RFC 9112 section 9.6), least of all where the framing was in doubt */
   isClosing = false
+  /** bytes came that are no request; what was read before them is still served */
+  isBroken = false
 
   /** requests that were read behind it */
   ignored = 0

@@ -233,13 +233,15 @@ class Doors {
       return
     }
     // the parser says it again for every further segment
-    if (connection.isClosing) return
+    if (connection.isClosing || connection.isBroken) return
     if (connection.isReceiving && !connection.isSilent) {
       // an answer is on its way out to a request that turned out to be none: it ends here, with nothing more relayed
       socket.destroy()
       return
     }
-    connection.isClosing = true
+    // what is wrong with a body is wrong with its request, which may not have been looked at yet
+    if (connection.isReceiving) connection.isClosing = true
+    else connection.isBroken = true
     this.#run(socket, this.#refuseBroken(connection, code, error.rawPacket))
   }
 

@@ -7,28 +7,32 @@ interface Watched {
   quietMs: number
 }
 
-const sweepMs = 2_500
+const maxSweepMs = 2_500
+// before the first look at it
+const unseen = -1
 
 export class StalledBodies {
   readonly #limitMs: number
+  readonly #sweepMs: number
   readonly #bodies = new Map<IncomingMessage, Watched>()
   #timer: NodeJS.Timeout | undefined
 
   constructor(limitMs: number) {
     this.#limitMs = limitMs
+    this.#sweepMs = Math.min(maxSweepMs, Math.max(20, limitMs / 4))
   }
 
   /** From now on; only for a request that has a body. */
   watch(request: IncomingMessage): void {
     if (request.complete) return
-    this.#bodies.set(request, { bytes: request.socket.bytesRead, quietMs: 0 })
+    this.#bodies.set(request, { bytes: unseen, quietMs: 0 })
     const forget = (): void => {
       this.#bodies.delete(request)
       if (this.#bodies.size === 0) this.stop()
     }
     request.once('end', forget)
     request.once('close', forget)
-    this.#timer ??= setInterval(() => this.#sweep(), sweepMs).unref()
+    this.#timer ??= setInterval(() => this.#sweep(), this.#sweepMs).unref()
   }
 
   stop(): void {
@@ -38,10 +42,12 @@ export class StalledBodies {
 
   #sweep(): void {
     for (const [request, watched] of this.#bodies) {
+      // all of it is here; its reader takes its time
+      if (request.complete) continue
       const bytes = request.socket.bytesRead
       // paused by back-pressure of the origin: not the client's silence
       const isFree = request.readableFlowing !== false
-      watched.quietMs = isFree && bytes === watched.bytes ? watched.quietMs + sweepMs : 0
+      watched.quietMs = isFree && bytes === watched.bytes ? watched.quietMs + this.#sweepMs : 0
       watched.bytes = bytes
       if (watched.quietMs >= this.#limitMs) request.socket.destroy()
     }

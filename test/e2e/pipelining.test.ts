@@ -20,6 +20,17 @@ t.test('allowed, denied and allowed in one segment are answered in order, with a
   t.equal(new Set(proxy.decisions().map((record) => record.attributes['sallyport.request.id'])).size, 3)
 })
 
+t.test('bytes that are no request wait for the answer before them, also when that one is not yet looked at', async (t) => {
+  const origin = await strictOrigin(t)
+  // the first connection of a proxy waits for the uid of its client
+  const proxy = await startPlain(t, origin.port)
+  const client = await WireClient.open(proxy.port)
+  client.send(request(origin.port, '/1', 'Content-Length: 5\r\n', 'POST', 'hello') + 'Expect: 100-continue\r\n')
+  const answers = readAnswers(await client.closed())
+  t.strictSame(answers.map(({ status }) => status), [200, 405])
+  t.strictSame(proxy.decisions().map((record) => record.attributes['network.policy.decision']), ['allow', 'deny'])
+})
+
 t.test('a slow first answer holds back the later ones, and none is mixed up', async (t) => {
   const gate = Promise.withResolvers<void>()
   const origin = await strictOrigin(t, (each, socket) => {
