@@ -157,12 +157,14 @@ class FilePolicySource implements PolicySource {
     const { clock, policiesDir } = this.#options
     const startedAt = clock.monotonic()
     for (let attempt = 1; ; attempt += 1) {
+      const known = this.#followed?.files ?? [this.#managedPath()]
+      // what changes while the worker fails is a change from this
+      const before = await stampOf(policiesDir, known)
       const answer = await this.#compile()
       if (this.#closed) return this.#result('rejected', startedAt, [fault('the proxy is shutting down', policiesDir)])
       if (answer instanceof Error) {
         // followed all the same: what broke the worker is tried again when it changes, not twice a second
-        const files = this.#followed?.files ?? [this.#managedPath()]
-        this.#follow(files, await stampOf(policiesDir, files))
+        this.#follow(known, before)
         return this.#reject([fault(`the policy could not be compiled: ${answer.message}`, policiesDir)], answer.message, startedAt)
       }
       const stamp = await stampOf(policiesDir, answer.files)
