@@ -120,6 +120,7 @@ class ProxyApp implements App {
       buffers,
       clock,
       deadlines,
+      idleDeadlines: new Deadlines(clock, 1_000),
       ids: new RequestIds(clock),
       limits,
       pseudonym,

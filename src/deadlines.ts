@@ -10,15 +10,17 @@ export interface Deadline extends Member {
   readonly expire: () => void
 }
 
-const stepMs = 25
+const defaultStepMs = 25
 
 export class Deadlines {
   readonly #clock: Clock
+  readonly #stepMs: number
   readonly #running = new Roster<Deadline>()
   #isLooking = false
 
-  constructor(clock: Clock) {
+  constructor(clock: Clock, stepMs = defaultStepMs) {
     this.#clock = clock
+    this.#stepMs = stepMs
   }
 
   /** Calls `expire` once, `ms` from now, unless it is cancelled before. */
@@ -36,7 +38,7 @@ export class Deadlines {
   #lookLater(): void {
     if (this.#isLooking) return
     this.#isLooking = true
-    setTimeout(this.#look, stepMs)
+    setTimeout(this.#look, this.#stepMs)
   }
 
   readonly #look = (): void => {

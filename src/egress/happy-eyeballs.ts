@@ -3,7 +3,7 @@
 // dial.ts and parent-proxy.ts may use it: it does not know whether anybody vetted the addresses.
 import type { Socket } from 'node:net'
 import type { Clock } from '../clock.ts'
-import type { Deadlines } from '../deadlines.ts'
+import type { Deadline, Deadlines } from '../deadlines.ts'
 import { ProxyError } from '../errors.ts'
 import type { ErrorCode } from '../errors.ts'
 import type { IpAddress } from '../target/address.ts'
@@ -55,6 +55,7 @@ class Race {
   readonly #startedAtMs: number
   #next = 0
   #delay: NodeJS.Timeout | undefined
+  #deadline: Deadline | undefined
   #isOver = false
 
   constructor(addresses: readonly IpAddress[], options: RaceOptions) {
@@ -63,22 +64,27 @@ class Race {
     this.#startedAtMs = options.clock.monotonic()
   }
 
-  async run(): Promise<Socket> {
+  run(): Promise<Socket> {
     const { abandonment, connectTimeoutMs, deadlines } = this.#options
-    const abandon = (): void => this.#fail(new ProxyError('connection_reset', 'given up before a connection stood'))
-    const deadline = deadlines.in(connectTimeoutMs, () => this.#expire())
-    abandonment?.listen(abandon)
-    if (abandonment?.isAbandoned === true) abandon()
+    this.#deadline = deadlines.in(connectTimeoutMs, () => this.#expire())
+    abandonment?.listen(() => this.#abandon())
+    if (abandonment?.isAbandoned === true) this.#abandon()
     else this.#attempt()
-    try {
-      return await this.#done.promise
-    } finally {
-      this.#isOver = true
-      deadlines.cancel(deadline)
-      clearTimeout(this.#delay)
-      abandonment?.listen(undefined)
-      for (const loser of this.#connecting) loser.socket.destroy()
-    }
+    return this.#done.promise
+  }
+
+  #abandon(): void {
+    this.#fail(new ProxyError('connection_reset', 'given up before a connection stood'))
+  }
+
+  /** Nothing of it goes on, and whoever has not won is closed. */
+  #end(): void {
+    const { abandonment, deadlines } = this.#options
+    this.#isOver = true
+    if (this.#deadline !== undefined) deadlines.cancel(this.#deadline)
+    clearTimeout(this.#delay)
+    abandonment?.listen(undefined)
+    for (const { socket } of this.#connecting) socket.destroy()
   }
 
   #attempt(): void {
@@ -111,8 +117,8 @@ class Race {
 
   #connected(attempt: Attempt): void {
     if (this.#isOver) return
-    this.#isOver = true
     this.#drop(attempt)
+    this.#end()
     this.#done.resolve(attempt.socket)
   }
 
@@ -150,7 +156,8 @@ class Race {
   }
 
   #fail(error: ProxyError): void {
-    this.#isOver = true
+    if (this.#isOver) return
+    this.#end()
     this.#done.reject(error)
   }
 }

@@ -2,6 +2,7 @@
 // ended. Bytes pass unread and unchanged, a half-close passes as a half-close, a reset as a reset. Must
 // never buffer more than one read per direction, nor leave one side open when the other has failed.
 import type { Socket } from 'node:net'
+import type { Deadline, Deadlines } from '../deadlines.ts'
 import type { ReadPump } from './read-pump.ts'
 
 export interface TunnelOptions {
@@ -11,13 +12,17 @@ export interface TunnelOptions {
   readonly origin: Socket
   /** from the client, already judged; they go to the origin first */
   readonly firstBytes: Uint8Array
-  /** `ms` without a byte in either direction; 0 never */
+  /** `ms` without a byte in either direction, and up to a quarter more; 0 never */
   readonly idleTimeoutMs: number
+  /** in which idleness is looked for */
+  readonly deadlines: Deadlines
   /** reads the client; what it holds is relayed after `firstBytes` */
   readonly upload: ReadPump
   /** reads the origin; made before the dial */
   readonly download: ReadPump
 }
+
+const looks = 4
 
 /** `closed`: both sides ended in order; the others name what ended it. */
 export type TunnelEnd = 'closed' | 'client_reset' | 'origin_reset' | 'idle' | 'aborted'
@@ -49,6 +54,10 @@ class Tunnel implements TunnelHandle {
   readonly #download: ReadPump
   readonly #upload: ReadPump
   readonly #idleTimeoutMs: number
+  readonly #deadlines: Deadlines
+  #deadline: Deadline | undefined
+  #quietLooks = 0
+  #seenBytes = -1
   readonly #firstBytes: number
   #end: TunnelEnd | undefined
   #clientEnded = false
@@ -64,6 +73,7 @@ class Tunnel implements TunnelHandle {
     this.#download = options.download
     this.#upload = options.upload
     this.#idleTimeoutMs = options.idleTimeoutMs
+    this.#deadlines = options.deadlines
     this.#firstBytes = options.firstBytes.length
     this.#watch()
     this.#start(options)
@@ -84,10 +94,18 @@ class Tunnel implements TunnelHandle {
     origin.on('error', () => this.#fail('origin_reset'))
     client.on('end', () => this.#clientEnd())
     origin.on('end', () => this.#originEnd())
-    client.once('close', () => this.#close(origin, 'client_reset'))
-    origin.once('close', () => this.#close(client, 'origin_reset'))
-    // every byte of either direction is a read or a write of the client's socket
-    client.setTimeout(this.#idleTimeoutMs, () => this.#fail('idle'))
+    client.once('close', () => this.#close('client_reset'))
+    origin.once('close', () => this.#close('origin_reset'))
+    if (this.#idleTimeoutMs > 0) this.#look()
+  }
+
+  /** Four looks in a row that saw nothing move are the limit: a timer that every byte winds up costs each byte. */
+  #look(): void {
+    const bytes = this.#client.bytesRead + this.#client.bytesWritten + this.#upload.bytes + this.#download.bytes
+    this.#quietLooks = bytes === this.#seenBytes ? this.#quietLooks + 1 : 0
+    this.#seenBytes = bytes
+    if (this.#quietLooks >= looks) this.#fail('idle')
+    else this.#deadline = this.#deadlines.in(this.#idleTimeoutMs / looks, () => this.#look())
   }
 
   #start(options: TunnelOptions): void {
@@ -141,19 +159,17 @@ class Tunnel implements TunnelHandle {
     }
   }
 
-  #close(other: Socket, otherwise: TunnelEnd): void {
+  #close(otherwise: TunnelEnd): void {
     this.#closed += 1
     if (this.#closed === 2) {
       this.#finish()
     } else if (!this.#clientEnded || !this.#originEnded) {
       this.#fail(otherwise)
-    } else {
-      // both have ended and this one still flushes; the client's timer may be gone
-      other.setTimeout(this.#idleTimeoutMs, () => this.#fail('idle'))
     }
   }
 
   #finish(): void {
+    if (this.#deadline !== undefined) this.#deadlines.cancel(this.#deadline)
     this.#upload.stop()
     this.#download.stop()
     this.#resolve({

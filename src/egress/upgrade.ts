@@ -7,6 +7,7 @@ import type { IncomingMessage } from 'node:http'
 import { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { Dispatcher } from 'undici'
+import type { Deadlines } from '../deadlines.ts'
 import { ProxyError } from '../errors.ts'
 import { rawStrings, requestFields, responseFields, safeReason } from './field-rules.ts'
 import { OriginConnection } from './origin-connection.ts'
@@ -34,6 +35,7 @@ export interface UpgradeOptions {
   readonly originTimeoutMs: number
   readonly maxResponseHeaderBytes: number
   readonly idleTimeoutMs: number
+  readonly idleDeadlines: Deadlines
   /** reads the client */
   readonly upload: ReadPump
   readonly buffers: ReadBuffers
@@ -139,8 +141,8 @@ class Handshake implements Dispatcher.DispatchHandler {
     this.#writeHead(101, 'Switching Protocols', raw, ['Connection', 'Upgrade', 'Upgrade', 'websocket'])
     this.#client.off('error', this.#clientGone)
     this.#client.off('close', this.#clientGone)
-    const { head, idleTimeoutMs, upload, buffers } = this.#options
-    const handle = relay({ client: this.#client, origin: duplex, firstBytes: head, idleTimeoutMs, upload, download: new ReadPump(buffers) })
+    const { head, idleTimeoutMs, idleDeadlines, upload, buffers } = this.#options
+    const handle = relay({ client: this.#client, origin: duplex, firstBytes: head, idleTimeoutMs, deadlines: idleDeadlines, upload, download: new ReadPump(buffers) })
     this.#settle({ kind: 'tunnel', handle, peerAddress: this.#connection.peerAddress })
   }
 

@@ -207,7 +207,7 @@ function addressOf({ origin, destination }: Dialled): IpAddress | undefined {
 async function join(context: IngressContext, { socket, upload }: ClientConnection, dialled: Dialled): Promise<void> {
   const { live, opening, origin, download } = dialled
   const address = addressOf(dialled)
-  const handle = relay({ client: socket, origin, upload, download, firstBytes: opening.release(), idleTimeoutMs: context.limits.tunnelIdleMs })
+  const handle = relay({ client: socket, origin, upload, download, firstBytes: opening.release(), idleTimeoutMs: context.limits.tunnelIdleMs, deadlines: context.idleDeadlines })
   live.onClose(() => handle.abort())
   const result = await handle.done
   dropListeners(origin)

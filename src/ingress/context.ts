@@ -30,6 +30,8 @@ export interface IngressContext {
   readonly buffers: ReadBuffers
   readonly clock: Clock
   readonly deadlines: Deadlines
+  /** looked at less often: for tunnels that say nothing */
+  readonly idleDeadlines: Deadlines
   readonly ids: RequestIds
   readonly limits: IngressLimits
   /** random name of this proxy in Via (RFC 9110 section 7.6.3) */

@@ -76,6 +76,7 @@ async function shakeHands(arrival: UpgradeArrival, context: IngressContext, { ex
     originTimeoutMs: context.limits.originTimeoutMs,
     maxResponseHeaderBytes: context.limits.headerBytes * 4,
     idleTimeoutMs: context.limits.tunnelIdleMs,
+    idleDeadlines: context.idleDeadlines,
     upload: connection.upload,
     buffers: context.buffers,
   })

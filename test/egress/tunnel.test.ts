@@ -2,6 +2,8 @@ import { createHash } from 'node:crypto'
 import { once } from 'node:events'
 import net from 'node:net'
 import t from 'tap'
+import { systemClock } from '../../src/clock.ts'
+import { Deadlines } from '../../src/deadlines.ts'
 import { ReadBuffers } from '../../src/egress/read-buffers.ts'
 import { ReadPump } from '../../src/egress/read-pump.ts'
 import { relay, type TunnelHandle } from '../../src/egress/tunnel.ts'
@@ -56,7 +58,7 @@ async function join(way: Way, options: JoinOptions = {}): Promise<Joined> {
   await options.before?.(client, origin, innerOrigin)
   const handle = relay({
     client: innerClient, origin: innerOrigin, firstBytes: options.firstBytes ?? Buffer.alloc(0),
-    upload: new ReadPump(buffers, !way.plainUpload), download, idleTimeoutMs: options.idleTimeoutMs ?? 0,
+    upload: new ReadPump(buffers, !way.plainUpload), download, idleTimeoutMs: options.idleTimeoutMs ?? 0, deadlines: new Deadlines(systemClock),
   })
   return {
     client, origin, handle, buffers, inner: { client: innerClient, origin: innerOrigin },

@@ -3,6 +3,8 @@ import { once } from 'node:events'
 import http from 'node:http'
 import net from 'node:net'
 import t from 'tap'
+import { systemClock } from '../../src/clock.ts'
+import { Deadlines } from '../../src/deadlines.ts'
 import { ReadBuffers } from '../../src/egress/read-buffers.ts'
 import { ReadPump } from '../../src/egress/read-pump.ts'
 import { checkHandshake, upgrade, type UpgradeResult } from '../../src/egress/upgrade.ts'
@@ -25,7 +27,7 @@ async function upgrader(originPort: number, timeoutMs = 20_000): Promise<{ reado
     const buffers = new ReadBuffers()
     void upgrade({
       request, client: socket, head, path: '/chat', authority: 'origin.test', connect: () => connectTo(originPort), pseudonym: 'sally-test',
-      originTimeoutMs: timeoutMs, maxResponseHeaderBytes: 16_384, idleTimeoutMs: 0, upload: new ReadPump(buffers), buffers,
+      originTimeoutMs: timeoutMs, maxResponseHeaderBytes: 16_384, idleTimeoutMs: 0, idleDeadlines: new Deadlines(systemClock), upload: new ReadPump(buffers), buffers,
     }).then(answer)
   })
   const { port, close } = await listen(server)
