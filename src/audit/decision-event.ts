@@ -58,9 +58,9 @@ export function decisionEvent(subject: EventSubject, decision: Answer, stage: De
   const { verdict, code, rule, monitored } = decision
   const host = shownHost(subject)
   const hostJson = jsonText(host)
-  const reason = shownReason(decision.reason, subject, redaction)
+  const reason = shownReason(decision, subject, redaction)
   const reasonJson = jsonText(reason)
-  const said = monitored === undefined ? reason : shownReason(monitored.reason, subject, redaction)
+  const said = monitored === undefined ? reason : shownReason(monitored, subject, redaction)
   const saidJson = monitored === undefined ? reasonJson : jsonText(said)
   const where = place(monitored === undefined ? rule : monitored.rule)
   const attributes = subjectJson(subject, hostJson) + requestJson(subject, redaction)

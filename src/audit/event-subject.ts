@@ -1,7 +1,7 @@
 // Who asked for what: the attributes that events of an exchange share, as JSON text. Pure. Fields are cut
 // to the caps of docs/events.md; nothing here may hold a credential, a cookie or a query value.
 import type { Principal } from '../policy/facts.ts'
-import { errorTable } from '../errors.ts'
+import type { ErrorCode } from '../errors.ts'
 import { authorityOnly } from '../target/quoted.ts'
 import type { Redaction } from './redaction.ts'
 import { cappedJson, inOnePiece, jsonNumber, jsonText } from './json-text.ts'
@@ -31,6 +31,8 @@ const maxHost = 253
 const maxUserAgent = 512
 const maxLabel = 256
 const maxReason = 1024
+// their reasons repeat the value of a field, of which only what a host may be is kept
+const quoteFields: ReadonlySet<string> = new Set<ErrorCode>(['host_mismatch', 'field_syntax'])
 // what came from a request stands in backticks in a refusal's reason, and holds none itself
 const quotation = /`([^`]*)`/g
 const maxMethod = 64
@@ -91,7 +93,7 @@ export function shownHost({ host, port }: EventSubject): string {
 }
 
 /** Why, in a sentence that may repeat what was asked for: of that it keeps what the event may say elsewhere. */
-export function shownReason(reason: string, subject: EventSubject, redaction: Redaction): string {
+export function shownReason({ code, reason }: { readonly code: string; readonly reason: string }, subject: EventSubject, redaction: Redaction): string {
   const { host, port, path } = subject
   let shown = reason
   if (port === 0) {
@@ -102,15 +104,10 @@ export function shownReason(reason: string, subject: EventSubject, redaction: Re
       // where the target holds user information, what is quoted may be a part of it that has lost its `@`
       return mayHoldUser && (target.endsWith('***') || !target.includes(kept)) ? '`***`' : `\`${kept}\``
     })
-  } else if (quotesField(reason)) {
+  } else if (quoteFields.has(code)) {
     shown = reason.replace(quotation, (_, text: string) => `\`${authorityOnly(text)}\``)
   } else if (path !== undefined && path.length > 1 && reason.includes(path)) {
     shown = reason.replaceAll(path, () => redactUrl(path, undefined, redaction).path ?? '/...')
   }
   return scrubText(shown, maxReason)
-}
-
-/** The refusals whose reason repeats the value of a field; only what a host may be is kept of it. */
-function quotesField(reason: string): boolean {
-  return reason.startsWith(errorTable.host_mismatch.text) || reason.startsWith(errorTable.field_syntax.text)
 }

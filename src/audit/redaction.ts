@@ -1,7 +1,7 @@
-// What of a URL may stand in the journal. Pure but for the HMAC. Never a query value, a credential, a
-// cookie or a body outside `full`; a secret-looking path segment becomes a keyed hash, so that equal
-// secrets can be told to be equal and nothing more. Whoever sends a request chooses what is looked at here, so
-// everything is one pass over it: no expression may begin with a run that another run can share.
+// What of a URL may stand in the journal. Pure but for the HMAC and the client names it remembers. Never a
+// query value, a credential, a cookie or a body outside `full`; a secret-looking path segment becomes a keyed
+// hash, so that equal secrets can be told to be equal and nothing more. Whoever sends a request chooses what is
+// looked at here, so everything is one pass over it: no expression may begin with a run that another run can share.
 import { createHmac } from 'node:crypto'
 
 export interface Redaction {
@@ -19,17 +19,21 @@ export interface RedactedUrl {
 
 const word = /[^\s`]+/g
 const agentWord = /[^\s()<>[\]{}"',;]+/g
-const tellingName = /(?:token|key|secret|passw(?:or)?d|pwd|sig|signature|auth|credentials?|session|jwt)$/i
+// what the values of such names are
+const telling = '(?:token|key|secret|passw(?:or)?d|pwd|sig|signature|auth|credentials?|session|jwt)'
+const tellingName = new RegExp(`${telling}$`, 'i')
 const maxTellingName = 12
+// how tokens begin that are told from their first letters alone, `sk-` aside
+const tokenStart = String.raw`gh[pousr]_|github_pat_|glpat-|xox[abeoprs]-|AKIA|ASIA|AIza|ya29\.|eyJ|npm_|hf_`
 // a word that ends in sk is no token, unless what is before it is an escape: task-list, %3Dsk-…
-const knownToken = /(?:gh[pousr]_|github_pat_|glpat-|(?:(?<![A-Za-z])|(?<=%[0-9A-Fa-f]{2}))sk[-_]|xox[abeoprs]-|AKIA|ASIA|AIza|ya29\.|eyJ|npm_|hf_)[A-Za-z0-9_.-]{12,}/g
+const knownToken = new RegExp(String.raw`(?:(?:(?<![A-Za-z])|(?<=%[0-9A-Fa-f]{2}))sk[-_]|${tokenStart})[A-Za-z0-9_.-]{12,}`, 'g')
 // in what a client calls itself a credential may stand behind its scheme or its name, and no host does
 const schemeAndToken = /(?<![A-Za-z])(bearer|basic|token)([ \t]{1,8})[A-Za-z0-9+/_.~=-]{6,}/gi
-const namedToken = /((?:token|key|secret|passw(?:or)?d|pwd|sig|signature|auth|credentials?|session|jwt)["']?[ \t]{0,8}:[ \t]{0,8}["']?)[^\s"',;)}\]]+/gi
+const namedToken = new RegExp(String.raw`(${telling}["']?[ \t]{0,8}:[ \t]{0,8}["']?)[^\s"',;)}\]]+`, 'gi')
 const mayHoldCredential = /:|(?:bearer|basic|token)[ \t]|[A-Za-z0-9_-]{12}/i
 
 // where none of these is, there is nothing to blot out
-const mayHoldSecret = /[@=]|gh[pousr]_|github_pat_|glpat-|sk[-_]|xox[abeoprs]-|AKIA|ASIA|AIza|ya29\.|eyJ|npm_|hf_/
+const mayHoldSecret = new RegExp(`[@=]|sk[-_]|${tokenStart}`)
 
 const questionMark = 0x3f
 const ampersand = 0x26
@@ -43,7 +47,7 @@ const maxKeyLength = 128
 // prefixes that vendors give their tokens so that scanners find them
 const tokenPrefix =
   /(?:^|[^A-Za-z0-9])(?:gh[pousr]_|github_pat_|gl(?:pat|ptt|dt|rt|cbt|soat)-|sk[-_]|rk_(?:live|test)_|pk_(?:live|test)_|xox[abeoprs]-|xapp-|(?:AKIA|ASIA|ABIA|ACCA)[A-Z0-9]{12}|AIza|ya29\.|1\/\/0|eyJ[A-Za-z0-9_-]{8}|npm_|pypi-Ag|hf_|dop_v1_|doo_v1_|SG\.|shp(?:at|ca|pa|ss)_|whsec_|sq0[a-z]{3}-|dapi[0-9a-f]{8}|glsa_|lin_api_|ATATT3|ntn_|secret_|figd_|hvs\.|age-secret-key-|bot[0-9]{6,}(?::|%3a))/i
-const credentialPair = /(?:token|key|secret|passw(?:or)?d|pwd|sig|signature|auth|credentials?|session|jwt)(?:=|%3d)/i
+const credentialPair = new RegExp(`${telling}(?:=|%3d)`, 'i')
 // words an ordinary path is made of: letters, a number, a version-like tail
 const ordinaryWord = /^(?:[a-z]+\d{0,8}|[A-Z]+\d{0,8}|\d+[A-Za-z]{0,3}|\d{8}T\d{4,9}Z?)$/
 const minSecretWord = 16
