@@ -77,18 +77,18 @@ export function judgeAddresses(
 function faultOf(policy: Policy, facts: Facts, decision: Decision, ip: IpAddress, surroundings: Surroundings): Fault | undefined {
   const kind = classifyAddress(ip)
   if (isOwn(kind, ip, facts.port, surroundings)) {
-    return { self: true, reason: `${subjectOf(facts, ip)} is the proxy itself with port ${facts.port}`, rule: undefined }
+    return { self: true, reason: `${resolvedText(facts, ip)} is the proxy itself with port ${facts.port}`, rule: undefined }
   }
   if (decision.rule?.id !== 'agent_telemetry' && (isReserved(policy, { kind: 'ip', text: ip.text, ip }, facts.port) || leadsToReserved(ip, facts.port, surroundings))) {
-    return { self: false, reason: `${subjectOf(facts, ip)} is where the proxy itself reports to`, rule: undefined }
+    return { self: false, reason: `${resolvedText(facts, ip)} is where the proxy itself reports to`, rule: undefined }
   }
   const denied = addressDeny(policy, ip, facts.principal)
-  if (denied !== undefined) return { self: false, reason: `${subjectOf(facts, ip)} is on the denied list`, rule: refOf(denied) }
+  if (denied !== undefined) return { self: false, reason: `${resolvedText(facts, ip)} is on the denied list`, rule: refOf(denied) }
   if (kind === 'public' || isOpened(policy, decision, ip, kind, surroundings)) return undefined
-  return { self: false, reason: `${subjectOf(facts, ip)} is ${classWords[kind]}, and no rule opens it`, rule: undefined }
+  return { self: false, reason: `${resolvedText(facts, ip)} is ${classWords[kind]}, and no rule opens it`, rule: undefined }
 }
 
-function subjectOf({ host }: Facts, { text }: IpAddress): string {
+function resolvedText({ host }: Facts, { text }: IpAddress): string {
   return host.text === text ? text : `${host.text} resolves to ${text}, which`
 }
 

@@ -1,6 +1,7 @@
 // The sentences: every reason a decision can give, in words that an agent's user understands.
 import type { ErrorCode } from '../errors.ts'
 import { formatHost } from '../target/host.ts'
+import { fileName } from './feed-paths.ts'
 import type { Decision, Obligations, RuleRef, Verdict } from './decision.ts'
 import type { Facts } from './facts.ts'
 import { refOf } from './hits.ts'
@@ -40,7 +41,8 @@ export function hostText(facts: Facts): string {
 export function deniedReason(facts: Facts, hit: Hit): string {
   const { rule } = hit
   if (rule.kind === 'list') return `${hostText(facts)} is on the denied list`
-  if (rule.kind === 'feed') return `${hostText(facts)} is on the denied list ${baseName(rule.file)}`
+  // clients are told no folders of this machine; the rule's `file` has the whole path
+  if (rule.kind === 'feed') return `${hostText(facts)} is on the denied list ${fileName(rule.file)}`
   return `${hostText(facts)} is denied by rule ${rule.id}${because(hit)}`
 }
 
@@ -77,11 +79,6 @@ export function otherwiseAnswer(facts: Facts, hit: Hit, obligations: Obligations
   }
   if (rule.otherwise === 'ask') return ask(`${reason}, ${needsApproval}`, ref, obligations)
   return deny(facts.upgrade === undefined ? 'request_not_allowed' : 'upgrade_not_allowed', reason, ref)
-}
-
-/** Clients are told no folders of this machine; the rule's `file` has the whole path. */
-function baseName(path: string): string {
-  return path.slice(path.lastIndexOf('/') + 1)
 }
 
 function because({ rule }: Hit): string {

@@ -1,6 +1,7 @@
 // Policy files in, one policy out: parse, read, merge, check, lay out. Pure: the same texts and feeds yield
 // the same policy. A single error anywhere means no policy at all; everything wrong is told at once.
 import { checkClashes } from './clashes.ts'
+import { fileName } from './feed-paths.ts'
 import { runCases } from './cases.ts'
 import { checkBelowManaged, mayAllow, mergeSettings, warnOfOverruled } from './layers.ts'
 import { parsePolicyToml } from './policy-toml.ts'
@@ -90,17 +91,13 @@ function checkIds(drafts: readonly Draft[]): void {
  */
 function policyOf(sources: readonly SourceFile[], drafts: readonly Draft[], book: RuleBook, { reserved = [] }: CompileOptions): Policy {
   const fingerprint = new Fingerprint()
-  for (const { path, layer, text } of sources) for (const part of [nameOf(path), layer, text]) fingerprint.addText(part)
+  // policy folders have no subfolders
+  for (const { path, layer, text } of sources) for (const part of [fileName(path), layer, text]) fingerprint.addText(part)
   for (const { table } of book.feeds) fingerprint.addBytes(table.blob)
   // the addresses of feeds stand in the index, and in no table of names
   fingerprint.addText(book.index.patterns.filter(({ rule }) => book.rules[rule]?.kind === 'feed').map(({ text }) => text).join('\n'))
   const names = reserved.map(({ host, port }) => `${host.toLowerCase()}:${port ?? '*'}`)
   return { revision: fingerprint.digest(), ...mergeSettings(drafts), ...book, reserved: new Set(names) }
-}
-
-/** A file within its folder; policy folders have no subfolders. */
-function nameOf(path: string): string {
-  return path.slice(path.lastIndexOf('/') + 1)
 }
 
 function checkCases(policy: Policy, problems: Problems): void {

@@ -31,10 +31,15 @@ export function feedPaths(sources: readonly SourceFile[]): readonly FeedPath[] {
   })
 }
 
+/** A file within its folder. */
+export function fileName(path: string): string {
+  return path.slice(path.lastIndexOf('/') + 1)
+}
+
 /** The key of a feed in the map that compilePolicy takes. */
 export function feedKey(file: string, path: string): string {
   if (path.startsWith('/')) return path
-  const folder = file.slice(0, file.lastIndexOf('/') + 1)
+  const folder = file.slice(0, file.length - fileName(file).length)
   const steps: string[] = []
   for (const step of `${folder}${path}`.split('/')) {
     if (step === '.') continue
