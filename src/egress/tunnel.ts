@@ -101,7 +101,7 @@ class Tunnel implements TunnelHandle {
 
   /** Four looks in a row that saw nothing move are the limit: a timer that every byte winds up costs each byte. */
   #look(): void {
-    const bytes = this.#client.bytesRead + this.#client.bytesWritten + this.#upload.bytes + this.#download.bytes
+    const bytes = this.#upload.bytes + this.#download.bytes
     this.#quietLooks = bytes === this.#seenBytes ? this.#quietLooks + 1 : 0
     this.#seenBytes = bytes
     if (this.#quietLooks >= looks) this.#fail('idle')

@@ -144,9 +144,12 @@ class Doors {
     if (connection.isClosing) return true
     connection.silentSinceMs = undefined
     const whole = readConnectHead(chunk, this.#context.limits.headerBytes)
-    connection.upload.yield()
-    if (whole === undefined) this.#enter(connection, Buffer.from(chunk))
-    else this.#connect(connection, whole.head, Buffer.from(chunk.subarray(whole.length)))
+    if (whole === undefined) {
+      this.#enter(connection, Buffer.from(chunk))
+    } else {
+      connection.upload.yield()
+      this.#connect(connection, whole.head, Buffer.from(chunk.subarray(whole.length)))
+    }
     return true
   }
 
@@ -219,7 +222,7 @@ class Doors {
     if (connection === undefined) return
     const { socket, upload } = connection
     upload.yield()
-    this.#run(socket, serveUpgrade({ request, socket, head, connection }, this.#context))
+    this.#run(socket, serveUpgrade({ request, head, connection }, this.#context))
   }
 
   /** llhttp or a time-out refused what came in. */

@@ -8,7 +8,7 @@ import type { Exchange, Malformed } from '../gate/exchange.ts'
 import type { Gate } from '../gate/gate.ts'
 import { refusalMessage, renderRefusal, type Refusal } from '../gate/refusal.ts'
 
-/** The client's end of a connection that is answered on its bare socket. */
+/** The client's end of a connection that is answered on its bare socket, whose errors are listened for. */
 export interface ClientEnd {
   readonly socket: Socket
   /** undefined where nothing was ever read */
@@ -56,8 +56,6 @@ export function failAndEnd(client: ClientEnd, gate: Gate, exchange: Exchange, er
 
 /** Sends last bytes and closes; a client that does not close its side is cut after a moment. */
 export function endSocket({ socket, upload, deadlines }: ClientEnd, last: string | Uint8Array): void {
-  // a socket without a listener for it would end the process with its error
-  if (socket.listenerCount('error') === 0) socket.on('error', () => socket.destroy())
   // by the clock and not by silence: a client that drips bytes would stay for ever
   const deadline = deadlines.in(lingerMs, () => socket.destroy())
   socket.once('close', () => deadlines.cancel(deadline))

@@ -1,7 +1,6 @@
 // The door for WebSocket upgrades over plain HTTP: an action of its own, which an allowed GET does not
 // imply where request rules govern the host. Nothing behind the handshake is relayed before the origin's 101.
 import type { IncomingMessage } from 'node:http'
-import type { Socket } from 'node:net'
 import { ProxyError } from '../errors.ts'
 import { isRefusal, type Destination } from '../egress/reach.ts'
 import { upgrade, type UpgradeResult } from '../egress/upgrade.ts'
@@ -17,7 +16,6 @@ import { failAndEnd, refuseAndEnd } from './refuse.ts'
 
 export interface UpgradeArrival {
   readonly request: IncomingMessage
-  readonly socket: Socket
   readonly head: Uint8Array
   readonly connection: ClientConnection
 }
@@ -27,7 +25,7 @@ type TunnelResult = Extract<UpgradeResult, { kind: 'tunnel' }>
 const httpPort = 80
 
 export async function serveUpgrade(arrival: UpgradeArrival, context: IngressContext): Promise<void> {
-  const { request, socket, connection } = arrival
+  const { request, connection } = arrival
   if (connection.lookup !== undefined) await connection.lookup
   const read = readRequest(request, connection, context, { upgrade: 'websocket', isExpectationKnown: request.headers.expect === undefined, isFlood: false })
   if (read.kind === 'malformed') {
@@ -42,7 +40,7 @@ export async function serveUpgrade(arrival: UpgradeArrival, context: IngressCont
     refuseAndEnd(connection, context.gate, exchange, admitted)
     return
   }
-  const live = context.gate.live.open(admitted, () => socket.destroy())
+  const live = context.gate.live.open(admitted, () => connection.socket.destroy())
   try {
     const destination = await reach(arrival, context, admitted)
     if (destination === undefined) return
@@ -64,10 +62,10 @@ interface Way {
 
 /** Until the origin's 101 a change of policy closes the client; from then on, both sides. */
 async function shakeHands(arrival: UpgradeArrival, context: IngressContext, { exchange, target }: ReadExchange, { live, destination }: Way): Promise<void> {
-  const { request, socket, head, connection } = arrival
+  const { request, head, connection } = arrival
   const result = await upgrade({
     request,
-    client: socket,
+    client: connection.socket,
     head,
     path: formatTarget(target),
     authority: formatAuthority(target.authority, httpPort),

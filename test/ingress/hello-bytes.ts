@@ -3,16 +3,14 @@ import { once } from 'node:events'
 import { createServer } from 'node:net'
 import { connect } from 'node:tls'
 import type { ConnectionOptions } from 'node:tls'
+import { listen } from '../egress/wire.ts'
 
 /** The first flight of a real TLS client, exactly as it came over the wire. */
 export async function recordHello(options: ConnectionOptions): Promise<Buffer> {
   const server = createServer()
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const address = server.address()
-  if (address === null || typeof address === 'string') throw new Error('no port')
+  const { port, close } = await listen(server)
   const accepted = once(server, 'connection')
-  const client = connect({ ...options, host: '127.0.0.1', port: address.port, rejectUnauthorized: true })
+  const client = connect({ ...options, host: '127.0.0.1', port, rejectUnauthorized: true })
   client.on('error', () => client.destroy())
   const [socket] = await accepted
   let bytes = Buffer.alloc(0)
@@ -20,9 +18,8 @@ export async function recordHello(options: ConnectionOptions): Promise<Buffer> {
     const [chunk] = await once(socket, 'data')
     bytes = Buffer.concat([bytes, chunk])
   }
-  socket.destroy()
   client.destroy()
-  server.close()
+  close()
   await once(server, 'close')
   return bytes
 }

@@ -1,9 +1,10 @@
 import { once } from 'node:events'
 import { readFile } from 'node:fs/promises'
-import { connect, createServer } from 'node:net'
+import { createServer } from 'node:net'
 import t from 'tap'
 import { PeerUids, uidIn } from '../../src/ingress/peer-uid.ts'
 import type { SocketEnds } from '../../src/ingress/peer-uid.ts'
+import { connectTo, listen } from '../egress/wire.ts'
 
 const heading = '  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n'
 const table = `${heading}   0: 0100007F:0C38 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 1
@@ -57,19 +58,15 @@ t.test('IPv4 through an IPv6 socket is found in either table, IPv6 in its own', 
 
 t.test('the uid of a real connection is the one of this process', { skip: process.platform === 'linux' ? false : 'no /proc/net/tcp' }, async (t) => {
   const server = createServer()
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const address = server.address()
-  if (address === null || typeof address === 'string') throw new Error('no port')
+  const { port, close } = await listen(server)
   const accepted = once(server, 'connection')
-  const client = connect(address.port, '127.0.0.1')
+  const client = await connectTo(port)
   const [socket] = await accepted
   // whatever else this machine has open
   const read = async (path: string): Promise<string> => (path.endsWith('sockstat') ? '' : readFile(path, 'latin1'))
   t.equal(await new PeerUids({ now: () => 0, monotonic: () => 0 }, read).lookUp(socket), process.getuid?.())
   client.destroy()
-  socket.destroy()
-  server.close()
+  close()
 })
 
 t.test('a scan that costs much is not repeated for a hundred times as long', async (t) => {
