@@ -32,7 +32,7 @@ const maxUserAgent = 512
 const maxLabel = 256
 const maxReason = 1024
 // their reasons repeat the value of a field, of which only what a host may be is kept
-const quoteFields: ReadonlySet<string> = new Set<ErrorCode>(['host_mismatch', 'field_syntax'])
+const quoteFields: ReadonlySet<string> = new Set<ErrorCode>(['host_mismatch', 'field_syntax', 'misdirected'])
 // what came from a request stands in backticks in a refusal's reason, and holds none itself
 const quotation = /`([^`]*)`/g
 const maxMethod = 64

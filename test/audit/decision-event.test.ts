@@ -190,3 +190,12 @@ t.test('a host that was parsed is logged as it was matched, whatever it looks li
     t.equal(decisionEvent({ ...subject, host }, denied, 'policy', redaction).attributes['server.address'], host)
   }
 })
+
+t.test('of a field that a refusal quotes only what a host may be is repeated', async (t) => {
+  for (const code of ['host_mismatch', 'field_syntax', 'misdirected'] as const) {
+    const reason = `refused: Host is ${quoted('api.example.com?hunter2')}`
+    const event = decisionEvent(subject, { ...denied, code, reason, rule: undefined }, 'policy', redaction)
+    t.equal(event.attributes['sallyport.reason'], 'refused: Host is `api.example.com`', code)
+    t.notMatch(encodeEvent(event), /hunter2/, code)
+  }
+})
