@@ -1,6 +1,7 @@
 // What sallyport owes, and whether a run shows it: for each budget a floor, below which no version may fall,
 // and a goal. Computed from one result file; nothing here measures.
 import { journalFigures, journalLoads } from './journal/figures.ts'
+import { parkedFigures, parkedLoads } from './parked/figures.ts'
 import { costs, known, rowOf } from './results.ts'
 import type { ListCost, Results } from './results.ts'
 import { median, ratio } from './statistics.ts'
@@ -86,6 +87,13 @@ function journal(results: Results): Budget {
   return { workload: 'W7', floor: [...perDecision(15), longest], goal: perDecision(5) }
 }
 
+/** Each load by itself: many on one question, and a question for each. */
+function parked(results: Results): Budget {
+  const resident = (limit: number): readonly Verdict[] => parkedLoads.map(({ name, title }) =>
+    verdict(`resident, ${title}`, limit, ' KiB', median(known(parkedFigures(results.parked, name, (cost) => cost.residentKiB)))))
+  return { workload: 'W6 parked', floor: resident(12), goal: resident(7) }
+}
+
 /** Every budget of the workloads that exist, judged by one run. */
 export function budgets(results: Results): readonly Budget[] {
   const idle = median(known(costs(rowOf(results, 'w6', ours))))
@@ -95,6 +103,7 @@ export function budgets(results: Results): readonly Budget[] {
     { workload: 'W3', floor: [against(results, 'w3', 'squid', 0.85)], goal: [against(results, 'w3', 'trafficserver', 1)] },
     refusals(results),
     { workload: 'W6 idle tunnel', floor: [verdict('resident', 25, ' KiB', idle)], goal: [verdict('resident', 12, ' KiB', idle)] },
+    parked(results),
     journal(results),
   ]
 }

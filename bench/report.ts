@@ -35,7 +35,7 @@ export function renderMethod(results: Results): string {
   const { machine, options } = results
   const peers = results.peers.map((peer) => [peer.name, peer.version === '' ? '–' : peer.version, peer.note])
   const skipped = results.skipped.map((entry) => `- left out: ${entry.peer}: ${entry.why}\n`).join('')
-  const rounds = [...results.rows.flatMap((row) => row.rounds), ...(results.journal?.rounds ?? [])]
+  const rounds = [...results.rows.flatMap((row) => row.rounds), ...(results.parked?.rounds ?? []), ...(results.journal?.rounds ?? [])]
   const foreign = Math.max(0, ...rounds.map((round) => round?.foreign ?? 0))
   const quiet = foreign > 0.1
     ? `Other work of the machine took up to ${Math.round(foreign * 100)} % of the proxies' core in a round: rates of this run say little, CPU per operation and ratios more.`

@@ -2,6 +2,7 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import type { JournalRuns } from './journal/figures.ts'
+import type { ParkedRuns } from './parked/figures.ts'
 import type { WorkloadName } from './workloads.ts'
 
 /** One measurement; `cost` in the workload's unit, absent for what has no process of its own. */
@@ -49,7 +50,9 @@ export interface Results {
   readonly skipped: readonly { readonly peer: string; readonly why: string }[]
   readonly rows: readonly Row[]
   readonly lists: readonly ListCost[]
-  /** W7, which is sallyport's alone; absent: not run */
+  /** the parked part of W6, which is sallyport's alone; absent: not run */
+  readonly parked?: ParkedRuns
+  /** W7, likewise */
   readonly journal?: JournalRuns
 }
 

@@ -16,6 +16,8 @@ import { bulkBytes, measure, measureIdle, warmUp } from './measure.ts'
 import type { Bench } from './measure.ts'
 import { parseOptions, usage } from './options.ts'
 import type { Options } from './options.ts'
+import type { ParkedRuns } from './parked/figures.ts'
+import { runParked } from './parked/runs.ts'
 import { allPeers } from './peers/all.ts'
 import type { DeniedNames, Ground, Peer, Running } from './peers/peer.ts'
 import { residentBytes } from './proc.ts'
@@ -245,16 +247,23 @@ async function main(options: Options): Promise<void> {
     if (!canPin) say('not pinned: this needs two cores and taskset; rates and CPU are not comparable with pinned runs')
     if (wantedWorkloads(options).length > 0) await runPeers(options, dir, findings)
     const own = wantedPeers(options).find((peer) => peer.name === ours)
+    const parked = options.only.has('w6') && own !== undefined ? await runParked(options, dir, say) : undefined
     const journal = options.only.has('w7') && own !== undefined ? await runJournal(options, dir, say) : undefined
     if (journal !== undefined && own !== undefined && !findings.ran.some((peer) => peer.name === ours)) findings.ran.push(own)
-    report(options, dir, findings, journal)
+    report(options, dir, findings, { ...(parked === undefined ? {} : { parked }), ...(journal === undefined ? {} : { journal }) })
   } finally {
     cleanUp()
     if (options.keep) say(`kept: ${dir}`)
   }
 }
 
-function report(options: Options, dir: string, findings: Findings, journal: JournalRuns | undefined): void {
+/** What is sallyport's alone. */
+interface OwnRuns {
+  readonly parked?: ParkedRuns
+  readonly journal?: JournalRuns
+}
+
+function report(options: Options, dir: string, findings: Findings, own: OwnRuns): void {
   const results: Results = {
     schema: 1,
     date: new Date().toISOString(),
@@ -265,7 +274,7 @@ function report(options: Options, dir: string, findings: Findings, journal: Jour
     skipped: findings.skipped.map(({ peer, why }) => ({ peer, why: why.replaceAll(dir, '.') })),
     rows: findings.rows,
     lists: findings.lists,
-    ...(journal === undefined ? {} : { journal }),
+    ...own,
   }
   process.stdout.write(options.json ? `${JSON.stringify(results, undefined, 1)}\n` : renderTables(results))
   if (options.profileDir !== undefined || options.nodeOptions.length > 0) say('not written: a run with options of node is not a result')

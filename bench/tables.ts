@@ -1,6 +1,8 @@
 // Results as Markdown tables: medians, extremes, ratios to each peer of the same run.
 import { journalFigures, journalLoads } from './journal/figures.ts'
 import type { JournalCost, JournalLoad, JournalRuns } from './journal/figures.ts'
+import { parkedFigures, parkedLoads } from './parked/figures.ts'
+import type { ParkedCost, ParkedLoad, ParkedRuns } from './parked/figures.ts'
 import { costs, known, rates, rowOf } from './results.ts'
 import type { Results, Row } from './results.ts'
 import { median, ratio, summary } from './statistics.ts'
@@ -69,6 +71,29 @@ function journalRow(runs: JournalRuns, load: JournalLoad): readonly string[] {
   ]
 }
 
+function parkedRow(runs: ParkedRuns, load: ParkedLoad): readonly string[] {
+  const values = (pick: (cost: ParkedCost) => number): readonly number[] => known(parkedFigures(runs, load.name, pick))
+  const middle = (pick: (cost: ParkedCost) => number): string => figure(median(values(pick)))
+  return [
+    load.title, middle((cost) => cost.parked), middle((cost) => cost.questions), middle((cost) => cost.residentKiB), range(values((cost) => cost.residentKiB)),
+    middle((cost) => cost.parkRate), middle((cost) => cost.releaseSeconds), middle((cost) => cost.lastReleaseMs), middle((cost) => cost.leaveSeconds),
+    middle((cost) => cost.latencyP50), middle((cost) => cost.latencyP99),
+  ]
+}
+
+function parkedTable(runs: ParkedRuns | undefined): string {
+  if (runs === undefined) return ''
+  const { rounds, error } = runs
+  const done = rounds.filter((round) => round !== null)
+  const missed = error === undefined ? '' : `${done.length} of ${rounds.length} rounds; ${error}\n\n`
+  if (done.length === 0) return `### W6: parked requests\n\n${missed}`
+  const head = [
+    '', 'parked', 'questions', 'resident KiB each', 'min–max', 'parked/s', 'all released, s', 'after the last decision, ms', 'all gone, s',
+    'decision to release, ms, p50', 'p99',
+  ]
+  return `### W6: parked requests\n\n${missed}${table(head, parkedLoads.map((load) => parkedRow(runs, load)))}\n`
+}
+
 function journalTables(runs: JournalRuns | undefined): string {
   if (runs === undefined) return ''
   const { rounds, error } = runs
@@ -89,5 +114,5 @@ function journalTables(runs: JournalRuns | undefined): string {
 
 /** All tables of a run, each under its heading. */
 export function renderTables(results: Results): string {
-  return workloads.map((workload) => workloadTable(results, workload)).join('') + listTable(results) + journalTables(results.journal)
+  return workloads.map((workload) => workloadTable(results, workload)).join('') + listTable(results) + parkedTable(results.parked) + journalTables(results.journal)
 }

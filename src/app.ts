@@ -1,7 +1,11 @@
 // The composition root: settings in, a running proxy out. The one file that knows every room; it wires
 // them and decides nothing. No state outside the instance: two can run in one process.
 import { randomBytes, randomUUID } from 'node:crypto'
+import { userInfo } from 'node:os'
 import { join } from 'node:path'
+import { KeptAnswers } from './approvals/kept-answers.ts'
+import { openApprovals, type ApprovalsRoom } from './approvals/open-approvals.ts'
+import { migrations } from './approvals/migrations.ts'
 import type { AuditEvent } from './audit/event.ts'
 import { openJournal, type Journal } from './audit/journal.ts'
 import { startExporter, type Exporter } from './audit/otlp-exporter.ts'
@@ -9,7 +13,9 @@ import { loadRedactionKey } from './audit/redaction-key.ts'
 import { journalDir } from './audit/segments.ts'
 import { policyLoadedEvent, policyRejectedEvent, processStartedEvent, processStoppedEvent } from './audit/service-events.ts'
 import { systemClock, type Clock } from './clock.ts'
+import { ApprovedFile } from './config/approved-file.ts'
 import type { App, AppDeps, Listening, ReloadOutcome } from './config/listening.ts'
+import { isLoopback } from './config/load-rules.ts'
 import { createPolicySource, type PolicySource } from './config/policy-files.ts'
 import { notReadyText, rejectedText, warningFields } from './config/policy-words.ts'
 import type { Settings } from './config/settings.ts'
@@ -17,6 +23,8 @@ import { createForwarder, type Forwarder } from './egress/forward.ts'
 import { createParentProxy } from './egress/parent-proxy.ts'
 import { Reach } from './egress/reach.ts'
 import { Deadlines } from './deadlines.ts'
+import type { Control } from './control/control.ts'
+import { openControl } from './control/open-control.ts'
 import { ReadBuffers } from './egress/read-buffers.ts'
 import { createResolver, type Resolver } from './egress/resolver.ts'
 import { Gate } from './gate/gate.ts'
@@ -28,6 +36,11 @@ import { PeerUids } from './ingress/peer-uid.ts'
 import { FaultLog } from './ops/fault-log.ts'
 import { createMetrics, type Metrics } from './ops/metrics.ts'
 import { createOps, type Check, type Ops } from './ops/ops.ts'
+import { namesAgents } from './policy/agents.ts'
+import { anonymousSession } from './policy/facts.ts'
+import type { Policy } from './policy/policy.ts'
+import { openSqliteStore } from './store/sqlite-store.ts'
+import type { Store } from './store/store.ts'
 import { OwnPlaces, reservedDestinations } from './config/own-places.ts'
 import { Tally } from './ops/tally.ts'
 
@@ -47,12 +60,19 @@ export async function createApp(settings: Settings, deps: AppDeps): Promise<App>
     exporting: settings.otel.exporter !== undefined,
     onFault,
   })
-  return new ProxyApp(settings, deps, { clock, journal, instanceId, onFault })
+  try {
+    const store = openSqliteStore(join(settings.dataDir, 'sallyport.db'), migrations)
+    return new ProxyApp(settings, deps, { clock, journal, store, instanceId, onFault })
+  } catch (error) {
+    await journal.close()
+    throw error
+  }
 }
 
 interface Base {
   readonly clock: Clock
   readonly journal: Journal
+  readonly store: Store
   readonly instanceId: string
   readonly onFault: (error: unknown) => void
 }
@@ -70,16 +90,21 @@ class ProxyApp implements App {
   readonly #metrics: Metrics
   readonly #ops: Ops | undefined
   readonly #places: OwnPlaces
+  readonly #room: ApprovalsRoom
   readonly #tally = new Tally()
   readonly #startedMs: number
+  readonly #control: Control
+  readonly #approvedFile: ApprovedFile
+  #proxyUrl = ''
   #exporter: Exporter | undefined
+  #overdueTimer: NodeJS.Timeout | undefined
   #reservedTimer: NodeJS.Timeout | undefined
   #revision: string | undefined
   #isDraining = false
   #stopping: Promise<void> | undefined
 
   constructor(settings: Settings, deps: AppDeps, base: Base) {
-    const { clock, journal, onFault } = base
+    const { clock, journal, store, onFault } = base
     this.#settings = settings
     this.#deps = deps
     this.#base = base
@@ -92,7 +117,14 @@ class ProxyApp implements App {
       clock,
       onLog: (level, message) => deps.log[level]({}, message),
     })
+    this.#approvedFile = new ApprovedFile({ policiesDir: settings.policiesDir, check: (text) => this.#policies.tryApproved(text) })
+    const ids = new RequestIds(clock)
+    const deadlines = new Deadlines(clock)
+    this.#room = this.#openApprovals(ids, deadlines)
+    const { sessions, approvals } = this.#room
     this.#gate = new Gate({
+      approvals,
+      isLive: (session) => session === anonymousSession || sessions.live(session) !== undefined,
       policy: () => this.#policies.current(),
       audit: journal,
       redaction: { url: settings.audit.url, key: loadRedactionKey(settings.dataDir) },
@@ -110,8 +142,7 @@ class ProxyApp implements App {
     this.#forwarder = createForwarder({ pseudonym, originTimeoutMs: limits.originTimeoutMs })
     const parent = settings.upstreamProxy === undefined ? undefined : createParentProxy(settings.upstreamProxy, this.#resolver)
     const buffers = new ReadBuffers()
-    const deadlines = new Deadlines(clock)
-    const rules = { ...limits, clients: settings.clients, ownUid: process.getuid?.() }
+    const rules = { ...limits, clients: settings.clients, requireSession: settings.requireSession, ownUid: process.getuid?.() }
     this.#connections = new ClientConnections(rules, new PeerUids(clock), { buffers, clock, deadlines })
     this.#front = createFront({
       gate: this.#gate,
@@ -121,7 +152,9 @@ class ProxyApp implements App {
       clock,
       deadlines,
       idleDeadlines: new Deadlines(clock, 1_000),
-      ids: new RequestIds(clock),
+      ids,
+      sessions,
+      questions: approvals,
       limits,
       pseudonym,
       isDraining: () => this.#isDraining,
@@ -129,6 +162,11 @@ class ProxyApp implements App {
     }, this.#connections)
     this.#metrics = createMetrics({ version: deps.version, snapshot: () => this.#snapshot() })
     this.#ops = settings.ops === 'off' ? undefined : createOps({ listen: settings.ops, checks: () => this.#checks(), metrics: this.#metrics })
+    this.#control = openControl({
+      settings, clock, onFault, answers: new KeptAnswers(store, clock), instanceId: base.instanceId, room: this.#room, policies: this.#policies, audit: journal,
+      socketPath: this.#socketPath(), journalDir: journalDir(settings.dataDir), localUser: userInfo().username,
+      nextId: () => ids.next(), proxyUrl: () => this.#proxyUrl,
+    })
     this.#followPolicies()
   }
 
@@ -144,15 +182,20 @@ class ProxyApp implements App {
     const { listen } = this.#settings
     const opened = await this.#front.listen(listen.host, listen.port)
     this.#places.own(opened)
+    this.#proxyUrl = urlOf(opened)
+    const { url: control } = await this.#control.start()
+    if (control !== 'off' && this.#settings.control !== 'off') this.#places.own({ address: this.#settings.control.host, port: portOf(control) })
     const ops = (await this.#ops?.start()) ?? 'off'
-    if (ops !== 'off' && this.#settings.ops !== 'off') this.#places.own({ address: this.#settings.ops.host, port: Number(/\d+$/.exec(ops)?.[0]) })
+    if (ops !== 'off' && this.#settings.ops !== 'off') this.#places.own({ address: this.#settings.ops.host, port: portOf(ops) })
     this.#policies.watch()
-    const host = opened.address.includes(':') ? `[${opened.address}]` : opened.address
-    const listening = this.#listening(`http://${host}:${opened.port}`, ops, first.policy)
+    this.#overdueTimer = setInterval(() => {
+      if (this.#room.approvals.book.size > 0) this.#gate.live.closeOverdue(this.#base.clock.now())
+    }, overdueEveryMs).unref()
+    const listening = this.#listening({ proxy: this.#proxyUrl, control, ops }, first.policy)
     await this.#base.journal.append(processStartedEvent({
       version: this.#deps.version,
       pid: process.pid,
-      listeners: [listening.proxy, ops].filter((url) => url !== 'off'),
+      listeners: [listening.proxy, control, ops].filter((url) => url !== 'off'),
       revision: first.policy.revision,
       mode: first.policy.mode,
       advisory: listening.advisory,
@@ -176,6 +219,7 @@ class ProxyApp implements App {
     const { clock, journal } = this.#base
     this.#isDraining = true
     this.#front.drain()
+    this.#room.approvals.letGo()
     if (graceful) {
       const patience = setTimeout(() => this.#cut(), this.#settings.limits.drainMs)
       await this.#front.idle()
@@ -184,14 +228,18 @@ class ProxyApp implements App {
       await this.#front.idle()
     }
     clearInterval(this.#reservedTimer)
+    await this.#control.stop()
     await this.#policies.close()
     this.#forwarder.close()
     this.#resolver.close()
+    await this.#room.close()
+    clearInterval(this.#overdueTimer)
     const uptimeMs = clock.monotonic() - this.#startedMs
     await this.#append(processStoppedEvent({ version: this.#deps.version, pid: process.pid, reason: graceful ? 'asked to stop' : 'asked to stop at once', uptimeMs }))
     await journal.flush()
     await this.#exporter?.close(graceful ? exporterDrainMs : 0)
     await journal.close()
+    this.#base.store.close()
     await this.#ops?.stop()
     this.#metrics.close()
   }
@@ -212,6 +260,7 @@ class ProxyApp implements App {
       if (previousRevision === undefined) return
       // a change that was taken back leaves the policy, and its connections, as they were
       if (previousRevision !== policy.revision) this.#forwarder.closeRevision(previousRevision)
+      this.#room.approvals.policyChanged()
       this.#gate.live.judgeAgain().then(
         (closed) => this.#deps.log.info({ revision: policy.revision, closed, ...told }, 'a new policy is in force'),
         this.#base.onFault,
@@ -225,6 +274,36 @@ class ProxyApp implements App {
     })
   }
 
+  #socketPath(): string {
+    return join(this.#settings.dataDir, 'control.sock')
+  }
+
+  #openApprovals(ids: RequestIds, deadlines: Deadlines): ApprovalsRoom {
+    const { clock, journal, store, onFault } = this.#base
+    const { approvals, sessions, grants, listen, clients } = this.#settings
+    const requireSession = this.#settings.requireSession || (!isLoopback(listen.host) && clients.length === 0)
+    const policy = (): Policy | undefined => this.#policies.current()
+    return openApprovals({
+      store, clock, deadlines, audit: journal, policy, requireSession, onFault,
+      policyNamesAgents: () => {
+        const now = policy()
+        return now !== undefined && namesAgents(now)
+      },
+      limits: approvals,
+      hold: sessions.hold,
+      sessionTtlMs: sessions.ttlMs,
+      grantMaxTtlMs: grants.maxTtlMs,
+      nextId: () => ids.next(),
+      writeApproved: async (proposal, acceptedBy) => {
+        await this.#approvedFile.add({ ...proposal, by: acceptedBy, atMs: clock.now() })
+      },
+      onNarrowed: () => {
+        this.#gate.live.judgeAgain().catch(onFault)
+      },
+      notifications: this.#settings.notifications,
+    })
+  }
+
   /** The names of the collector and the parent proxy may move; agents reach them by no name. */
   async #followReserved(): Promise<void> {
     const reserved = reservedDestinations(this.#settings)
@@ -232,7 +311,7 @@ class ProxyApp implements App {
     try {
       await this.#places.follow(reserved, async (name) => (await this.#resolver.resolve(name)).addresses)
     } catch (error) {
-      this.#deps.log.warn({ error: error instanceof Error ? error.message : String(error) }, 'the name of the collector or the parent proxy does not resolve; agents are kept from it by that name alone')
+      this.#deps.log.warn({ error: error instanceof Error ? error.message : String(error) }, 'a name that the proxy itself reports to, or a parent proxy, does not resolve; agents are kept from it by that name alone')
     }
     this.#reservedTimer ??= setInterval(() => void this.#followReserved(), reservedEveryMs).unref()
   }
@@ -260,12 +339,13 @@ class ProxyApp implements App {
     }
   }
 
-  #listening(proxy: string, ops: string, policy: { revision: string; mode: 'enforce' | 'monitor'; ruleCount: number; feedNames: number }): Listening {
+  #listening({ proxy, control, ops }: { readonly proxy: string; readonly control: string; readonly ops: string }, policy: { revision: string; mode: 'enforce' | 'monitor'; ruleCount: number; feedNames: number }): Listening {
     const { settings } = { settings: this.#settings }
     const problems = this.#policies.problems().filter((problem) => problem.severity !== 'error')
     return {
       proxy,
-      control: settings.control === 'off' ? 'off' : 'not open in this version',
+      control,
+      controlSocket: this.#socketPath(),
       ops,
       policy: policy.revision,
       pid: process.pid,
@@ -306,3 +386,12 @@ class ProxyApp implements App {
 
 const exporterDrainMs = 5_000
 const reservedEveryMs = 30_000
+const overdueEveryMs = 500
+
+function urlOf({ address, port }: { readonly address: string; readonly port: number }): string {
+  return `http://${address.includes(':') ? `[${address}]` : address}:${port}`
+}
+
+function portOf(url: string): number {
+  return Number(/\d+$/.exec(url)?.[0])
+}

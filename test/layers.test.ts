@@ -9,9 +9,12 @@ const rooms: Record<string, readonly string[]> = {
   target: [],
   policy: ['target'],
   audit: ['target', 'policy'],
-  gate: ['target', 'policy', 'audit'],
+  store: [],
+  approvals: ['target', 'policy', 'audit', 'store'],
+  gate: ['target', 'policy', 'audit', 'approvals'],
   egress: ['target', 'policy', 'gate'],
-  ingress: ['target', 'policy', 'gate', 'egress'],
+  ingress: ['target', 'policy', 'approvals', 'gate', 'egress'],
+  control: ['target', 'policy', 'audit', 'approvals', 'config'],
   config: ['target', 'policy'],
   ops: ['config'],
   cli: ['target', 'policy', 'audit', 'config', 'egress'],
@@ -26,8 +29,9 @@ const topLevel: Record<string, readonly string[]> = {
 }
 const common: readonly string[] = ['errors.ts', 'clock.ts', 'roster.ts', 'deadlines.ts']
 const sockets = ['node:net', 'node:tls', 'node:dgram', 'node:dns', 'node:dns/promises', 'node:http', 'node:https', 'node:http2', 'undici']
-// who may open a socket: the two doors, the OTLP exporter, the health listener, and doctor's own probes
-const mayUseSockets = /^(ingress\/|egress\/|audit\/otlp-|ops\/|cli\/doctor)/
+// who may open a socket: the two doors, the OTLP exporter, the health and control
+// listeners, the notifier, and the commands that speak to a running process or probe the way out
+const mayUseSockets = /^(ingress\/|egress\/|audit\/otlp-|ops\/|control\/|approvals\/webhook-|cli\/control-client|cli\/demo|cli\/doctor)/
 
 function* sources(dir: string): Generator<string> {
   for (const entry of readdirSync(dir, { withFileTypes: true })) {

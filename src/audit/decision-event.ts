@@ -31,7 +31,16 @@ const codexTerms: Partial<Record<ErrorCode | 'allowed', CodexTerms>> = {
   ip_denied: { scope: 'domain', source: 'baseline_policy', reason: 'not_allowed_local' },
   dns_mixed: { scope: 'domain', source: 'baseline_policy', reason: 'not_allowed_local' },
   self: { scope: 'domain', source: 'baseline_policy', reason: 'not_allowed_local' },
+  approval_required: { scope: 'domain', source: 'decider', reason: 'not_allowed' },
+  approval_pending: { scope: 'domain', source: 'decider', reason: 'not_allowed' },
+  approval_denied: { scope: 'domain', source: 'decider', reason: 'denied' },
+  approval_expired: { scope: 'domain', source: 'decider', reason: 'not_allowed' },
+  approval_withdrawn: { scope: 'domain', source: 'decider', reason: 'not_allowed' },
   approval_unavailable: { scope: 'domain', source: 'decider', reason: 'not_allowed' },
+  approval_limit: { scope: 'domain', source: 'decider', reason: 'not_allowed' },
+  approval_rate: { scope: 'domain', source: 'decider', reason: 'not_allowed' },
+  approval_queue_full: { scope: 'domain', source: 'decider', reason: 'not_allowed' },
+  grant_ended: { scope: 'domain', source: 'decider', reason: 'not_allowed' },
   request_not_allowed: { scope: 'non_domain', source: 'mode_guard', reason: 'method_not_allowed' },
   upgrade_not_allowed: { scope: 'non_domain', source: 'mode_guard', reason: 'method_not_allowed' },
   intercept_required: { scope: 'non_domain', source: 'mode_guard', reason: 'mitm_required' },
@@ -50,12 +59,16 @@ const stageJson = {
   tls: ',"sallyport.stage":"tls"',
 } as const
 const maxRuleField = 1024
+const maxId = 256
 
-type Answer = Pick<Decision, 'verdict' | 'code' | 'reason' | 'rule' | 'revision' | 'monitored'>
+export type Answer = Pick<Decision, 'verdict' | 'code' | 'reason' | 'rule' | 'revision' | 'monitored' | 'grant'> & {
+  /** the approval that a question waits for, where no grant names it */
+  readonly approvalId?: string | undefined
+}
 
 /** The event of a verdict of one stage; write it before anybody hears of the verdict. */
 export function decisionEvent(subject: EventSubject, decision: Answer, stage: DecisionStage, redaction: Redaction): AuditEvent {
-  const { verdict, code, rule, monitored } = decision
+  const { verdict, code, rule, monitored, grant, approvalId } = decision
   const host = shownHost(subject)
   const hostJson = jsonText(host)
   const reason = shownReason(decision, subject, redaction)
@@ -66,8 +79,9 @@ export function decisionEvent(subject: EventSubject, decision: Answer, stage: De
   const attributes = subjectJson(subject, hostJson) + requestJson(subject, redaction)
     + `${stageJson[stage]},"sallyport.reason":"${reasonJson}","sallyport.policy.revision":"${jsonText(decision.revision)}"`
     + (rule === undefined ? '' : ruleJson(rule))
+    + (grant === undefined && approvalId === undefined ? '' : approvalJson(grant, approvalId))
     + (monitored === undefined ? '' : monitoredJson(monitored, saidJson))
-    + (codeJson[verdict].get(code) ?? codeMembers(verdict, code))
+    + (grant !== undefined && verdict === 'allow' ? grantedJson : (codeJson[verdict].get(code) ?? codeMembers(verdict, code)))
   const aside = monitored === undefined ? '' : ` in monitor mode; enforce mode says ${monitored.verdict}`
   return new PreparedEvent({
     name: 'sallyport.decision',
@@ -95,6 +109,12 @@ function ruleJson({ id, file, line, pattern }: RuleRef): string {
     + `,"sallyport.rule.line":${jsonNumber(line)},"sallyport.rule.pattern":"${cappedJson(pattern, maxRuleField)}"`
 }
 
+function approvalJson(grant: Decision['grant'], approvalId: string | undefined): string {
+  const approval = grant?.approvalId ?? approvalId
+  const json = approval === undefined ? '' : `,"sallyport.approval.id":"${cappedJson(approval, maxId)}"`
+  return grant === undefined ? json : `${json},"sallyport.grant.id":"${cappedJson(grant.id, maxId)}"`
+}
+
 function monitoredJson({ verdict, code, rule }: NonNullable<Decision['monitored']>, reasonJson: string): string {
   const json = `,"sallyport.monitored.verdict":"${verdict}","sallyport.monitored.code":"${code}","sallyport.monitored.reason":"${reasonJson}"`
   if (rule === undefined) return json
@@ -113,6 +133,10 @@ function codeMembers(verdict: Verdict, code: string): string {
   return `,"sallyport.code":"${jsonText(code)}","network.policy.scope":"${scope}","network.policy.decision":"${verdict}"`
     + `,"network.policy.source":"${source}","network.policy.reason":"${jsonText(reason)}","network.policy.override":false`
 }
+
+/** As Codex has it for a miss that its decider allowed. */
+const grantedJson = inOnePiece(',"sallyport.code":"allowed","network.policy.scope":"domain","network.policy.decision":"allow"'
+  + ',"network.policy.source":"decider","network.policy.reason":"not_allowed","network.policy.override":true')
 
 function codesOf(verdict: Verdict): ReadonlyMap<string, string> {
   return new Map(['allowed', ...Object.keys(errorTable)].map((code) => [code, inOnePiece(codeMembers(verdict, code))]))

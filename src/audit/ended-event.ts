@@ -10,8 +10,9 @@ import { jsonNumber, jsonText } from './json-text.ts'
 import { PreparedEvent } from './prepared-event.ts'
 
 export interface Ending {
-  /** `refused`: the answer was ours; `failed`: the origin's or our fault; `expired`: closed by a limit or a change of policy */
-  readonly outcome: 'completed' | 'refused' | 'failed' | 'expired'
+  /** `refused`: the answer was ours; `pending`: the client was told to come back; `failed`: the origin's or our fault;
+   * `expired`: closed by a limit or a change of policy */
+  readonly outcome: 'completed' | 'refused' | 'pending' | 'failed' | 'expired'
   readonly code?: ErrorCode | undefined
   /** status the client was sent */
   readonly status?: number | undefined
@@ -24,6 +25,7 @@ export interface Ending {
 const outcomeJson = {
   completed: ',"sallyport.outcome":"completed"',
   refused: ',"sallyport.outcome":"refused"',
+  pending: ',"sallyport.outcome":"pending"',
   failed: ',"sallyport.outcome":"failed"',
   expired: ',"sallyport.outcome":"expired"',
 } as const
@@ -40,7 +42,7 @@ export function endedEvent(subject: EventSubject, ending: Ending, durationMs: nu
   attributes += `,"sallyport.bytes_from_client":${jsonNumber(bytesFromClient)},"sallyport.bytes_from_origin":${jsonNumber(bytesFromOrigin)}`
     + `,"sallyport.duration_ms":${jsonNumber(Math.round(durationMs * 1000) / 1000)}`
   // a refusal moves nothing that a person would want to read about
-  const amount = outcome === 'refused' ? '' : `: ${bytesFromClient} bytes out, ${bytesFromOrigin} bytes in, ${Math.round(durationMs)} ms`
+  const amount = outcome === 'refused' || outcome === 'pending' ? '' : `: ${bytesFromClient} bytes out, ${bytesFromOrigin} bytes in, ${Math.round(durationMs)} ms`
   return new PreparedEvent({
     name: 'sallyport.exchange.ended',
     severity: severityOf(ending),
@@ -53,5 +55,6 @@ export function endedEvent(subject: EventSubject, ending: Ending, durationMs: nu
 
 function severityOf({ code, outcome }: Ending): Severity {
   if (isOwnFault(code)) return 'ERROR'
+  if (outcome === 'pending') return 'INFO2'
   return outcome === 'completed' || outcome === 'expired' ? 'INFO' : 'WARN'
 }

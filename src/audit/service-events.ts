@@ -2,6 +2,7 @@
 // says that records are missing and why; it must never be left out because it looks bad.
 import { escapeText } from './escape.ts'
 import type { AuditEvent } from './event.ts'
+import { isoTime } from './label-text.ts'
 import { scrubText } from './redaction.ts'
 
 /** A policy became the one that decides. */
@@ -153,8 +154,4 @@ export function checkpointEvent(checkpoint: {
       'sallyport.checkpoint.bytes': checkpoint.bytes,
     },
   }
-}
-
-function isoTime(ms: number | undefined): string | undefined {
-  return ms === undefined ? undefined : new Date(ms).toISOString()
 }

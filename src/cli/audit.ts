@@ -6,6 +6,7 @@ import { followRecords, findRecords } from '../audit/journal-query.ts'
 import type { JournalRecord } from '../audit/record.ts'
 import type { VerifyResult } from '../audit/verify.ts'
 import { verifyJournal } from '../audit/verify.ts'
+import { asciiJson } from './ascii-json.ts'
 import { findJournal, journalOptions, journalOptionsHelp, missingJournal, readCount } from './journal-place.ts'
 import { plural } from './plural.ts'
 import { recordLine } from './record-line.ts'
@@ -64,7 +65,7 @@ async function tail(argv: readonly string[], io: CommandIo): Promise<number> {
   const matches = recordFilter(values)
   const dir = findJournal(values, io)
   if (dir === undefined) return 1
-  const show = (record: JournalRecord): void => io.out(values.json ? `${toJsonLine(record)}\n` : recordLine(record, io.isTty))
+  const show = (record: JournalRecord): void => io.out(values.json ? `${asciiJson(record)}\n` : recordLine(record, io.isTty))
   const { records, invalid, newest, segments } = await findRecords(dir, limit, matches, lineFilter(values))
   if (segments === 0 && !values.follow) {
     io.err(missingJournal(dir))
@@ -118,11 +119,6 @@ function verifyJson(dir: string, result: VerifyResult): object {
     torn_bytes: tornBytes,
     fault: fault ?? (segments === 0 ? { file: dir, line: 0, seq: 0, what: 'there is no journal here' } : null),
   }
-}
-
-/** The line of the journal itself: ASCII, so that it is safe on a terminal too. */
-function toJsonLine(record: JournalRecord): string {
-  return JSON.stringify(record).replace(/[^\x20-\x7e]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`)
 }
 
 /** What a line that can match must hold, whatever else it says. */

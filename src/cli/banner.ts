@@ -9,14 +9,15 @@ export function banner(listening: Listening, version: string): string {
   const rows: [string, string][] = [
     ['proxy', listening.proxy],
     ['ops', listening.ops === 'off' ? 'off' : `${listening.ops}  (/livez /readyz /metrics)`],
-    ['control', listening.control],
+    ['control', listening.control === 'off' ? 'off' : `${listening.control}  (reviewers: page and API)`],
+    ['', `${listening.controlSocket}  (the commands of this machine)`],
     ['policy', policyLine(listening)],
     ...listening.policyFiles.map((file): [string, string] => ['', file]),
     ['journal', listening.journal],
     ['export', exportLine(listening.otlp)],
   ]
   if (listening.feedNames > 0) {
-    rows.splice(4, 0, ['', `${plural(listening.feedNames, 'name')} on denied lists`])
+    rows.splice(5, 0, ['', `${plural(listening.feedNames, 'name')} on denied lists`])
   }
   const table = rows.map(([name, value]) => `  ${name.padEnd(8)} ${escapeText(value)}`)
   const notes: string[] = []
@@ -62,6 +63,7 @@ export function startLine(listening: Listening, version: string): string {
   const line = {
     proxy: listening.proxy,
     control: listening.control,
+    control_socket: listening.controlSocket,
     ops: listening.ops,
     policy: listening.policy,
     pid: listening.pid,

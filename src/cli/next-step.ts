@@ -10,6 +10,8 @@ export interface Refused {
   readonly host?: string | undefined
   readonly port?: string | undefined
   readonly rule?: { readonly id: string; readonly file: string; readonly line: string } | undefined
+  /** id of the question that a reviewer was asked */
+  readonly approval?: string | undefined
 }
 
 const steps: Partial<Record<ErrorCode, string>> = {
@@ -19,12 +21,20 @@ const steps: Partial<Record<ErrorCode, string>> = {
   ip_denied: 'the name leads to a local or private address; a rule with `local` opens that on purpose',
   dns_mixed: 'the name has a forbidden address among its addresses; mend its DNS, or open the range with `local`',
   self: 'nothing: the proxy is no destination',
-  name_budget_exceeded: 'many new names under one domain in a minute look like data leaving in DNS; wait, or list the names without a wildcard',
+  name_budget_exceeded: 'many new names under one domain in a minute look like data leaving in DNS; wait, or list the names without a wildcard; `limits.new_names_per_minute` or a `[[network.limits]]` of the policy sets the number',
+  approval_expired: 'nobody answered in time: ask again while someone has `sallyport approvals watch` open',
+  approval_withdrawn: 'the policy changed or the session ended while it waited: ask again',
+  approval_limit: 'answer what is open first: `sallyport approvals list`, or wait until it expires; `approvals.per_session` or a `[[network.limits]]` of the policy sets the number',
+  approval_rate: 'too many different hosts in a minute; answer those that count: `sallyport approvals list`; `approvals.per_session_per_minute` or a `[[network.limits]]` of the policy sets the number',
+  approval_queue_full: 'answer what is open first: `sallyport approvals list`',
+  session_ended: '`sallyport sessions create --agent NAME` begins another',
+  grant_ended: 'ask again: what was approved has ended or was revoked; `sallyport grants list` shows what is in force',
+  credentials_required: '`sallyport sessions create --agent NAME` prints the HTTPS_PROXY that holds them',
   network_disabled: 'the policy says enabled = false; an admin can change that',
   policy_unavailable: 'the policy was lost while the proxy ran: run `sallyport check`, and look at the operator log',
   reserved_destination: 'agents may not reach what the proxy itself reports to; `agent_telemetry` opens exact endpoints',
   name_mismatch: 'the client asked for one host and greeted another; look at what it really connects to',
-  credentials_invalid: 'check the user name and password in HTTPS_PROXY',
+  credentials_invalid: 'check the user name and password in HTTPS_PROXY; `sallyport sessions list` shows whether the session has ended',
   client_not_allowed: 'the setting `clients` lists who may connect',
   audit_unavailable: 'the journal cannot be written, see the operator log and the disk; service resumes by itself',
 }
@@ -48,6 +58,11 @@ export function nextStep(code: string, refused: Refused = {}): string {
 /** The steps that name the host, the rule and the line to paste. */
 function stepFor(code: ErrorCode, refused: Refused): string | undefined {
   switch (code) {
+    case 'approval_required':
+    case 'approval_pending':
+      return answerStep(refused)
+    case 'approval_denied':
+      return refused.approval === undefined ? 'a reviewer said no: `sallyport approvals list --state denied` says who and why' : `a reviewer said no: \`sallyport approvals show ${refused.approval}\` says who and why`
     case 'not_allowed':
     case 'approval_unavailable':
       return openStep(refused)
@@ -60,6 +75,14 @@ function stepFor(code: ErrorCode, refused: Refused): string | undefined {
     default:
       return undefined
   }
+}
+
+/** The question is asked: the command that answers it. A rule would keep it from being asked again. */
+function answerStep(refused: Refused): string {
+  const { approval } = refused
+  const about = approval ?? pattern(refused)
+  const more = approval === undefined ? '' : `; \`sallyport approvals show ${approval}\` tells more`
+  return `a reviewer answers this: \`sallyport approvals allow ${about}\` or \`sallyport approvals deny ${about}\`, then the client tries again${more}`
 }
 
 function openStep(refused: Refused): string {

@@ -81,6 +81,26 @@ export const commands: readonly CommandEntry[] = [
     load: async () => (await import('./why.ts')).whyCommand,
   },
   {
+    name: 'approvals',
+    summary: 'see, answer and watch the questions that agents wait on',
+    load: async (deps) => (await import('./approvals.ts')).approvalsCommand(deps),
+  },
+  {
+    name: 'grants',
+    summary: 'list and revoke what approvals opened',
+    load: async (deps) => (await import('./grants.ts')).grantsCommand(deps),
+  },
+  {
+    name: 'sessions',
+    summary: 'give agents their proxy URL, list and end their runs',
+    load: async (deps) => (await import('./sessions.ts')).sessionsCommand(deps),
+  },
+  {
+    name: 'tokens',
+    summary: 'make and revoke the tokens of reviewers and programs',
+    load: async (deps) => (await import('./tokens.ts')).tokensCommand(deps),
+  },
+  {
     name: 'audit',
     summary: 'read and verify the journal',
     load: async () => (await import('./audit.ts')).auditCommand,
@@ -89,6 +109,11 @@ export const commands: readonly CommandEntry[] = [
     name: 'doctor',
     summary: 'check the set-up, and whether anything gets past the proxy from here',
     load: async (deps) => (await import('./doctor.ts')).doctorCommand(deps),
+  },
+  {
+    name: 'demo',
+    summary: 'see allow, deny and approvals at work, on this machine alone',
+    load: async (deps) => (await import('./demo.ts')).demoCommand(deps),
   },
 ]
 

@@ -184,7 +184,7 @@ function ruleOf(record: JournalRecord): ShownRule | undefined {
 }
 
 function nextOf(record: JournalRecord): string {
-  return nextStep(String(refusalCode(record)), { host: attributeText(record, 'server.address'), port: attributeText(record, 'server.port'), rule: ruleOf(record) })
+  return nextStep(String(refusalCode(record)), { host: attributeText(record, 'server.address'), port: attributeText(record, 'server.port'), rule: ruleOf(record), approval: attributeText(record, 'sallyport.approval.id') })
 }
 
 function refusalCode({ attributes }: JournalRecord): unknown {
@@ -207,6 +207,7 @@ function refusalJson(record: JournalRecord): object {
     reason: reasonOf(record),
     rule: attributes['security_rule.name'] === undefined ? null : { id: value('security_rule.name'), pattern: value('sallyport.rule.pattern'), file: value('security_rule.ruleset.name'), line: value('sallyport.rule.line') },
     monitored: attributes['sallyport.monitored.verdict'] === undefined ? null : { verdict: value('sallyport.monitored.verdict'), code: value('sallyport.monitored.code'), reason: value('sallyport.monitored.reason') },
+    approval_id: value('sallyport.approval.id'),
     session: value('session.id'),
     agent: value('gen_ai.agent.name'),
     client: value('client.address'),

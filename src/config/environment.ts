@@ -13,6 +13,15 @@ export function wantsColour(env: Environment): boolean {
   return (env['NO_COLOR'] ?? '') === '' && env['TERM'] !== 'dumb'
 }
 
+/** Variable that holds the token of whoever runs a command against the control listener. */
+export const tokenVariable = 'SALLYPORT_TOKEN'
+
+/** The control token of this environment; undefined when there is none. Never to be shown. */
+export function controlToken(env: Environment): string | undefined {
+  const token = env[tokenVariable]
+  return token === undefined || token === '' ? undefined : token
+}
+
 /** Node options that would undo what the proxy promises, and what each of them does. */
 const dangerousOptions: readonly { readonly option: string; readonly harm: string }[] = [
   { option: '--tls-keylog', harm: 'writes the keys of every TLS connection to a file' },

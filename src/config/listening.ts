@@ -6,7 +6,10 @@ import type { Settings } from './settings.ts'
 export interface Listening {
   /** URL of the proxy listener, with the port that was picked: `http://127.0.0.1:3128` */
   readonly proxy: string
+  /** URL of the control listener, or `off` */
   readonly control: string
+  /** where the commands of this machine reach the control plane */
+  readonly controlSocket: string
   /** URL of the ops listener, or `off` */
   readonly ops: string
   /** revision of the policy in force */

@@ -1,10 +1,10 @@
-// What settings must be together: rules over more than one of them, and the two tables whose values
-// come from elsewhere (a password file, a variable in a header). Fails closed: when in doubt, a problem.
-import { readFileSync } from 'node:fs'
+// What settings must be together: rules over more than one of them, and the tables whose values come
+// from elsewhere (a password file, a variable in a header). Fails closed: when in doubt, a problem.
 import { classifyAddress, parseIp } from '../target/address.ts'
+import { readSecret } from './load-secret.ts'
 import type { Values } from './load.ts'
 import type { SettingName } from './schema.ts'
-import type { HostPort, OtelSettings, Settings, UpstreamProxySettings } from './settings.ts'
+import type { ControlTlsSettings, HostPort, OtelSettings, Settings, UpstreamProxySettings } from './settings.ts'
 
 /** True for 127.0.0.0/8 and ::1; what is not an address is not loopback. */
 export function isLoopback(host: string): boolean {
@@ -35,7 +35,8 @@ export function judgeSettings(settings: Settings, values: Values): void {
   }
 }
 
-function isClear(endpoint: string): boolean {
+/** Whether what is sent there can be read on the way. */
+export function isClear(endpoint: string): boolean {
   const parsed = URL.parse(endpoint)
   if (parsed === null || parsed.protocol === 'https:') return false
   const host = parsed.hostname.replace(/^\[|\]$/g, '')
@@ -44,18 +45,15 @@ function isClear(endpoint: string): boolean {
 
 function judgeListeners(settings: Settings, values: Values): void {
   const { listen, control, ops, clients } = settings
-  if (settings.requireSession) {
-    values.problem('requireSession', 'needs sessions, which this version does not have: set `clients` instead')
-  }
   if (!isLoopback(listen.host) && clients.length === 0 && !settings.requireSession) {
     values.problem(
       'listen',
       `\`${formatHostPort(listen)}\` is reachable from other machines: say which may connect with ` +
-        '`clients`, for example `clients = ["10.0.0.0/8"]`',
+        '`clients`, for example `clients = ["10.0.0.0/8"]`, or ask everybody for credentials with `require_session = true`',
     )
   }
   if (control !== 'off' && !isLoopback(control.host)) {
-    values.problem('control', `\`${formatHostPort(control)}\` is off loopback and needs TLS, which this version does not have`)
+    judgeOpenControl(control, settings, values)
   }
   if (clients.some((cidr) => cidr.prefix === 0)) {
     values.warnings.push('clients: every address may connect to the proxy')
@@ -68,6 +66,24 @@ function judgeListeners(settings: Settings, values: Values): void {
     if (other !== undefined) values.problem(name, `and \`${other}\` are both \`${spelled}\``)
     taken.set(spelled, name)
   }
+}
+
+function judgeOpenControl(control: HostPort, { controlTls, controlHosts }: Settings, values: Values): void {
+  if (controlTls === undefined) {
+    values.problem('control', `\`${formatHostPort(control)}\` is off loopback and needs TLS: set \`control_tls.cert_file\` and \`control_tls.key_file\``)
+  } else if (controlHosts.length === 0) {
+    values.warnings.push(`control: answers to its own address only; list the names that reviewers use in \`control_hosts\``)
+  }
+}
+
+/** Certificate and key; one without the other is a problem. */
+export function readControlTls(values: Values): ControlTlsSettings | undefined {
+  const certFile = values.get('controlCertFile')
+  const keyFile = values.get('controlKeyFile')
+  if (certFile !== undefined && keyFile !== undefined) return { certFile, keyFile }
+  if (certFile !== undefined) values.problem('controlCertFile', 'is set without `control_tls.key_file`')
+  if (keyFile !== undefined) values.problem('controlKeyFile', 'is set without `control_tls.cert_file`')
+  return undefined
 }
 
 export function readOtel(values: Values): OtelSettings {
@@ -119,7 +135,7 @@ export function readUpstream(values: Values): UpstreamProxySettings | undefined 
   url.username = ''
   url.password = ''
   const username = values.get('upstreamUsername') ?? (inUrl.username || undefined)
-  const password = readPassword(values) ?? (inUrl.password || undefined)
+  const password = readSecret(values, upstreamSecret, 'password') ?? (inUrl.password || undefined)
   const caFile = values.get('upstreamCaFile')
   if (username === undefined && password !== undefined) {
     values.problem('upstreamUsername', 'is missing: there is a password')
@@ -145,43 +161,13 @@ const upstreamParts = [
   'upstreamCaFile',
 ] as const
 
+const upstreamSecret = { inline: 'upstreamPassword', file: 'upstreamPasswordFile', variable: 'upstreamPasswordEnv' } as const
+
 function decode(text: string): string {
   try {
     return decodeURIComponent(text)
   } catch (error) {
     if (error instanceof URIError) return text
     throw error
-  }
-}
-
-function readPassword(values: Values): string | undefined {
-  const sources = (['upstreamPassword', 'upstreamPasswordFile', 'upstreamPasswordEnv'] as const).filter(
-    (name) => values.get(name) !== undefined,
-  )
-  const [source, other] = sources
-  if (other !== undefined) values.problem(other, 'is one source of the password too many')
-  if (source === undefined) return undefined
-  if (source === 'upstreamPassword') return values.get('upstreamPassword')
-  return source === 'upstreamPasswordEnv' ? passwordFromVariable(values) : passwordFromFile(values)
-}
-
-function passwordFromVariable(values: Values): string | undefined {
-  const name = values.get('upstreamPasswordEnv') ?? ''
-  const found = values.env[name]
-  if (found === undefined || found === '') {
-    values.missingSecret('upstreamPasswordEnv', `names the variable ${name}, which is not set`)
-  }
-  return found
-}
-
-function passwordFromFile(values: Values): string | undefined {
-  try {
-    const password = readFileSync(values.get('upstreamPasswordFile') ?? '', 'utf8').split(/\r?\n/, 1)[0]
-    if (password === '') values.problem('upstreamPasswordFile', 'is empty')
-    return password
-  } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error)
-    values.missingSecret('upstreamPasswordFile', `cannot be read: ${reason}`)
-    return undefined
   }
 }

@@ -3,9 +3,10 @@
 import { statSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { nearestWord } from '../policy/suggestion.ts'
-import type { Environment } from './environment.ts'
+import { type Environment, tokenVariable } from './environment.ts'
 import { type Given, readSettingsFile, type SettingsProblem } from './load-file.ts'
-import { judgeSettings, readOtel, readUpstream } from './load-rules.ts'
+import { readNotifications } from './load-notifications.ts'
+import { judgeSettings, readControlTls, readOtel, readUpstream } from './load-rules.ts'
 import { SettingError } from './schema-kinds.ts'
 import { schema, settingList, type SettingName, type SettingValue, variableOf } from './schema.ts'
 import type { Limits, Settings } from './settings.ts'
@@ -165,7 +166,7 @@ function readTexts(
 
 /** Misspelt variables; not those that Kubernetes makes for a service called sallyport. */
 function strayVariables(env: Environment): string[] {
-  const known = new Set(['SALLYPORT_CONFIG', ...settingList.map((setting) => variableOf(setting.key))])
+  const known = new Set(['SALLYPORT_CONFIG', tokenVariable, ...settingList.map((setting) => variableOf(setting.key))])
   const warnings: string[] = []
   for (const name of Object.keys(env)) {
     if (!name.startsWith('SALLYPORT_') || known.has(name)) continue
@@ -190,6 +191,18 @@ function build(values: Values, configFile: string | undefined): Settings {
     json: values.get('json'),
     clients: values.get('clients'),
     requireSession: values.get('requireSession'),
+    controlTls: readControlTls(values),
+    controlHosts: values.get('controlHosts'),
+    approvals: {
+      perSession: values.get('approvalsPerSession'),
+      perSessionPerMinute: values.get('approvalsPerMinute'),
+      total: values.get('approvalsTotal'),
+      waitingTtlMs: values.get('approvalsWaitingTtl'),
+      idleTtlMs: values.get('approvalsIdleTtl'),
+    },
+    sessions: { hold: values.get('sessionsHold'), ttlMs: values.get('sessionsTtl') },
+    grants: { maxTtlMs: values.get('grantsMaxTtl') },
+    notifications: readNotifications(values),
     limits: readLimits(values),
     dns: {
       servers: values.get('dnsServers'),

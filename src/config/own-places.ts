@@ -18,7 +18,8 @@ export class OwnPlaces {
   readonly #clock: Clock
   readonly #ports: number[] = []
   #onlyLoopback = true
-  #reserved: readonly { readonly address: IpAddress; readonly port: number }[] = []
+  /** by `host:port` of a reserved destination */
+  readonly #reserved = new Map<string, readonly { readonly address: IpAddress; readonly port: number }[]>()
   #surroundings: Surroundings | undefined
   /** as they could last be read */
   #interfaces: readonly IpAddress[] | undefined
@@ -37,15 +38,16 @@ export class OwnPlaces {
   }
 
   /** Where the names of what the proxy itself connects to lead now; a name that does not resolve keeps
-   * what it led to before. */
+   * what it led to before. Rejects, when all were followed, with the first that did not resolve. */
   async follow(reserved: readonly ReservedDestination[], resolve: (name: string) => Promise<readonly IpAddress[]>): Promise<void> {
-    const found = await Promise.all(reserved.map(async ({ host, port }) => {
+    const followed = await Promise.allSettled(reserved.map(async ({ host, port }) => {
       const ip = parseIp(host)
       const addresses = ip === undefined ? await resolve(host) : [ip]
-      return addresses.map((address) => ({ address, port }))
+      this.#reserved.set(`${host}:${port}`, addresses.map((address) => ({ address, port })))
     }))
-    this.#reserved = found.flat()
     this.#surroundings = undefined
+    const failed = followed.find((one) => one.status === 'rejected')
+    if (failed !== undefined) throw failed.reason
   }
 
   /** Throws ProxyError `internal_error` when the addresses of this machine were never read. */
@@ -54,7 +56,7 @@ export class OwnPlaces {
     if (this.#surroundings === undefined || now - this.#readMs > interfacesMaxAgeMs) {
       this.#interfaces = ownAddresses() ?? this.#interfaces
       if (this.#interfaces === undefined) throw new ProxyError('internal_error', 'the addresses of this machine cannot be read')
-      this.#surroundings = { ownPorts: [...this.#ports], ownAddresses: this.#interfaces, onlyLoopback: this.#onlyLoopback, reserved: this.#reserved }
+      this.#surroundings = { ownPorts: [...this.#ports], ownAddresses: this.#interfaces, onlyLoopback: this.#onlyLoopback, reserved: [...this.#reserved.values()].flat() }
       this.#readMs = now
     }
     return this.#surroundings
@@ -74,9 +76,10 @@ function ownAddresses(): readonly IpAddress[] | undefined {
   return found.flatMap(({ address }) => parseIp(address.split('%', 1)[0] ?? '') ?? [])
 }
 
-/** The collector and the parent proxy: what the proxy itself connects to. */
+/** The collector, the parent proxy and whoever is notified: what the proxy itself connects to. */
 export function reservedDestinations(settings: Settings): readonly ReservedDestination[] {
-  const urls = [settings.otel.exporter?.endpoint, settings.upstreamProxy?.url].filter((url) => url !== undefined)
+  const { webhook, slack } = settings.notifications
+  const urls = [settings.otel.exporter?.endpoint, settings.upstreamProxy?.url, webhook?.url, slack?.url].filter((url) => url !== undefined)
   return urls.map((text) => {
     // settings were checked when they were loaded: this is a URL of http or https
     const [, scheme = '', authority = ''] = /^(https?):\/\/([^/?#]*)/i.exec(text) ?? []

@@ -44,6 +44,8 @@ export interface PolicySource {
   watch(): void
   /** loads at once, as on SIGHUP; never rejects for what is in the files */
   reload(): Promise<LoadResult>
+  /** What is wrong with all layers when `90-approved.toml` has this text; changes nothing. Never rejects for what is in the files. */
+  tryApproved(text: string): Promise<readonly Problem[]>
   close(): Promise<void>
   onLoaded(listener: (policy: Policy, problems: readonly Problem[]) => void): void
   onRejected(listener: (problems: readonly Problem[]) => void): void
@@ -73,7 +75,7 @@ class FilePolicySource implements PolicySource {
   #managedSeen = false
   #running: Promise<LoadResult> | undefined
   #next: Promise<LoadResult> | undefined
-  #worker: Worker | undefined
+  readonly #workers = new Set<Worker>()
   #watch: PolicyWatch | undefined
   #followed: { readonly files: readonly string[]; readonly stamp: string } | undefined
   #closed = false
@@ -129,6 +131,12 @@ class FilePolicySource implements PolicySource {
     return this.load()
   }
 
+  async tryApproved(text: string): Promise<readonly Problem[]> {
+    const { policiesDir } = this.#options
+    const answer = await this.#compile(text)
+    return answer instanceof Error ? [fault(`the policy could not be compiled: ${answer.message}`, policiesDir)] : answer.problems
+  }
+
   watch(): void {
     if (this.#closed || this.#watch !== undefined) return
     const { clock, policiesDir } = this.#options
@@ -149,7 +157,7 @@ class FilePolicySource implements PolicySource {
   async close(): Promise<void> {
     this.#closed = true
     this.#watch?.close()
-    await this.#worker?.terminate()
+    await Promise.all([...this.#workers].map((worker) => worker.terminate()))
     await this.#running
   }
 
@@ -212,25 +220,28 @@ class FilePolicySource implements PolicySource {
     return { outcome, policy: this.current(), problems, durationMs: this.#options.clock.monotonic() - startedAt }
   }
 
-  async #compile(): Promise<PolicyYield | Error> {
+  /** `approved`: tried in place of the file, whatever is in force */
+  async #compile(approved?: string): Promise<PolicyYield | Error> {
     if (this.#closed) return new Error('closed')
     const { policiesDir, requirementsFile, reserved } = this.#options
     const job: PolicyJob = {
       policiesDir,
       managed: { path: this.#managedPath(), mustExist: requirementsFile !== undefined || this.#managedSeen },
-      known: this.#good?.fingerprint,
+      known: approved === undefined ? this.#good?.fingerprint : undefined,
+      approved,
       reserved,
     }
+    let worker: Worker | undefined
     try {
-      const worker = startWorker(job)
-      this.#worker = worker
+      worker = startWorker(job)
+      this.#workers.add(worker)
       const answer = await answerOf(worker)
       await worker.terminate()
       return answer
     } catch (error) {
       return error instanceof Error ? error : new Error(String(error))
     } finally {
-      this.#worker = undefined
+      if (worker !== undefined) this.#workers.delete(worker)
     }
   }
 }

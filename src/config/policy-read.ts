@@ -19,6 +19,8 @@ export interface PolicyPlaces {
   readonly policiesDir: string
   /** the managed layer; `mustExist` where it was named by the operator or was there before */
   readonly managed: { readonly path: string; readonly mustExist: boolean }
+  /** text to read in place of `90-approved.toml`, whether that exists or not */
+  readonly approved?: string | undefined
 }
 
 export interface Reading {
@@ -46,12 +48,17 @@ export async function readPolicy(places: PolicyPlaces): Promise<Reading> {
     sources.push(managed)
     problems.push(...(await warnIfWritable(managedPath)))
   }
-  const names = await listPolicyFiles(places.policiesDir, problems)
+  const { approved } = places
+  const listed = await listPolicyFiles(places.policiesDir, problems)
+  const names = approved === undefined || listed.includes(approvedFileName) ? listed : inByteOrder([...listed, approvedFileName])
   const stamps: string[] = [names.join('/')]
   for (const name of names) {
     const path = join(places.policiesDir, name)
     stamps.push(await stampFile(path))
-    const source = await readSource(path, name === approvedFileName ? 'approved' : 'policy', problems, problems)
+    const isApproved = name === approvedFileName
+    const source = isApproved && approved !== undefined
+      ? { path, layer: 'approved' as const, text: approved }
+      : await readSource(path, isApproved ? 'approved' : 'policy', problems, problems)
     if (source !== undefined) sources.push(source)
   }
   if (sources.length === 0 && problems.length === 0) {
@@ -115,14 +122,16 @@ async function stampFile(path: string): Promise<string> {
 async function listPolicyFiles(dir: string, problems: Problem[]): Promise<string[]> {
   try {
     const entries = await readdir(dir, { withFileTypes: true })
-    return entries
-      .filter((entry) => entry.name.endsWith('.toml') && !entry.name.startsWith('.') && !entry.isDirectory())
-      .map((entry) => entry.name)
-      .toSorted((a, b) => (a < b ? -1 : 1))
+    const files = entries.filter((entry) => entry.name.endsWith('.toml') && !entry.name.startsWith('.') && !entry.isDirectory())
+    return inByteOrder(files.map((entry) => entry.name))
   } catch (error) {
     problems.push(problem(dir, `the policy folder cannot be read: ${whyNot(error)}`))
     return []
   }
+}
+
+function inByteOrder(names: readonly string[]): string[] {
+  return names.toSorted((a, b) => (a < b ? -1 : 1))
 }
 
 async function readSource(
@@ -132,7 +141,7 @@ async function readSource(
   problems: Problem[],
 ): Promise<SourceFile | undefined> {
   try {
-    const bytes = await readRegularFile(path)
+    const { bytes } = await readRegularFile(path)
     if (!isUtf8(bytes)) {
       problems.push(notUtf8(path, bytes))
       return undefined
@@ -158,7 +167,7 @@ async function readFeeds(
     if (bytes.has(key)) continue
     stamps.set(path, await stampFile(path))
     try {
-      bytes.set(key, await readRegularFile(path))
+      bytes.set(key, (await readRegularFile(path)).bytes)
     } catch (error) {
       problems.push(problem(path, `the feed file named in \`${file}\` cannot be read: ${whyNot(error)}`))
     }
@@ -167,13 +176,13 @@ async function readFeeds(
 }
 
 /** A pipe or a device in the place of a policy would block or never end, so only regular files are read. */
-async function readRegularFile(path: string): Promise<Buffer> {
+export async function readRegularFile(path: string): Promise<{ readonly bytes: Buffer; readonly mode: number }> {
   const handle = await open(path, constants.O_RDONLY | constants.O_NONBLOCK)
   try {
     const stats = await handle.stat()
     if (!stats.isFile()) throw new NotReadable('it is not a regular file')
     if (stats.size > maxFileBytes) throw new NotReadable(`it is larger than ${maxFileBytes} bytes`)
-    return await handle.readFile()
+    return { bytes: await handle.readFile(), mode: stats.mode }
   } finally {
     await handle.close()
   }
@@ -220,7 +229,8 @@ function errnoOf(error: unknown): string {
   return error instanceof Error && 'code' in error ? String(error.code) : 'unknown'
 }
 
-function whyNot(error: unknown): string {
+/** Why a file could not be read or written, for a message. */
+export function whyNot(error: unknown): string {
   if (error instanceof NotReadable) return error.message
   const code = errnoOf(error)
   if (code === 'ENOENT') return 'there is no such file'

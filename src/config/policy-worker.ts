@@ -23,7 +23,7 @@ export interface PolicyYield extends Pick<Reading, 'files' | 'managedFound' | 's
   /** paths of the layers that were read, managed first */
   readonly sourcePaths: readonly string[]
   readonly outcome: 'compiled' | 'unchanged' | 'invalid'
-  /** set when `compiled` */
+  /** set when `compiled`, but not of a job with `approved`: that one only tries */
   readonly policy: Policy | undefined
   readonly problems: readonly Problem[]
 }
@@ -50,5 +50,5 @@ async function load(job: PolicyJob): Promise<PolicyYield> {
   if (compiled.policy === undefined || all.some((problem) => problem.severity === 'error')) {
     return { ...rest, outcome: 'invalid', policy: undefined, problems: all }
   }
-  return { ...rest, outcome: 'compiled', policy: compiled.policy, problems: all }
+  return { ...rest, outcome: 'compiled', policy: job.approved === undefined ? compiled.policy : undefined, problems: all }
 }

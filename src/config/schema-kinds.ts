@@ -1,7 +1,9 @@
 // The kinds of value a setting can have: how each is read from text (flag, variable) and from TOML,
 // and what it is called in the documentation. Pure; a wrong value throws SettingError.
+import { ProxyError } from '../errors.ts'
 import { isTable, type TomlValue, typeName } from '../policy/toml.ts'
 import { type Cidr, parseCidr, parseIp } from '../target/address.ts'
+import { formatHost, parseHost } from '../target/host.ts'
 import type { HostPort } from './settings.ts'
 
 /** The message goes after the name of the setting: `limits.drain: ...`. */
@@ -48,6 +50,12 @@ export const url: Kind<string> = textKind('URL', 'URL', (value) => {
   }
   if (parsed.hash !== '') throw new SettingError('may not have a fragment')
   return value
+})
+
+/** A URL that is itself a secret: no message repeats it. */
+export const secretUrl: Kind<string> = textKind('URL', 'URL', (value) => {
+  if (!/^https?:$/.test(URL.parse(value)?.protocol ?? '')) throw new SettingError('is not a URL of http or https')
+  return url.fromText(value)
 })
 
 function withoutUserinfo(value: string): string {
@@ -138,6 +146,12 @@ export function duration(range: { readonly min: string; readonly max: string }):
   })
 }
 
+/** A duration, or the word that stands for a choice of the proxy's own. */
+export function durationOr<const Word extends string>(word: Word, range: { readonly min: string; readonly max: string }): Kind<number | Word> {
+  const kind = duration(range)
+  return textKind(`duration or \`${word}\``, `DURATION|${word}`, (value) => (value === word ? word : kind.fromText(value)))
+}
+
 /** `16 KiB`, `10 GB`, or a whole number of bytes. */
 export function bytes(range: { readonly min: string; readonly max: string }): Kind<number> {
   const limits = { min: readSize(range.min) ?? 0, max: readSize(range.max) ?? 0 }
@@ -207,6 +221,16 @@ export const cidrs: Kind<readonly Cidr[]> = list('list of CIDR', 'CIDR,...', (en
     throw new SettingError(`\`${entry}\` is neither an address nor a CIDR without host bits`)
   }
   return cidr
+})
+
+/** Names and addresses without a port, in their only spelling; IPv6 in brackets. */
+export const hosts: Kind<readonly string[]> = list('list of hosts', 'HOST,...', (entry) => {
+  try {
+    return formatHost(parseHost(entry))
+  } catch (error) {
+    if (error instanceof ProxyError) throw new SettingError(`\`${entry}\` is not a host name or an address without a port`)
+    throw error
+  }
 })
 
 /** `ip`, `ip:port`, `[v6]:port`: a name server is never a name. */

@@ -8,12 +8,15 @@ import {
   cidrs,
   count,
   duration,
+  durationOr,
   fields,
+  hosts,
   type Kind,
   listener,
   listenerOrOff,
   nameServers,
   path,
+  secretUrl,
   text,
   url,
 } from './schema-kinds.ts'
@@ -60,8 +63,8 @@ const timeout = duration({ min: '1 ms', max: '24 d' })
 const share = { min: 1, max: 1_000_000 }
 
 export const schema = {
-  listen: setting('listen', listener, '127.0.0.1:3128', 'where the proxy listens; port 0 picks a free one, and off loopback `clients` must be set', { flag: 'listen' }),
-  control: setting('control', listenerOrOff, '127.0.0.1:3129', 'where the control listener will be; loopback only (not open in this version)', { flag: 'control' }),
+  listen: setting('listen', listener, '127.0.0.1:3128', 'where the proxy listens; port 0 picks a free one, and off loopback `clients` or `require_session` must be set', { flag: 'listen' }),
+  control: setting('control', listenerOrOff, '127.0.0.1:3129', 'where the API and the pages of the control plane are served; off loopback `control_tls` must be set', { flag: 'control' }),
   ops: setting('ops', listenerOrOff, '127.0.0.1:3130', 'where `/livez`, `/readyz` and `/metrics` are served', { flag: 'ops' }),
   policies: setting('policies', path, 'policies', 'folder of the policy files', { flag: 'policies' }),
   requirements: optional('requirements', path, 'the managed policy layer; without it `/etc/sallyport/requirements.toml` if that exists', { flag: 'requirements' }),
@@ -69,7 +72,27 @@ export const schema = {
   certs: setting('certs', path, 'certs', 'folder of the CA', { flag: 'certs' }),
   json: setting('json', bool, 'false', 'print one JSON object on stdout when the listeners are open, instead of the banner', { flag: 'json' }),
   clients: setting('clients', cidrs, '', 'addresses that may connect; empty: loopback only', { flag: 'clients' }),
-  requireSession: setting('require_session', bool, 'false', 'refuse clients without session credentials (sessions are not open in this version, so `true` is refused)'),
+  requireSession: setting('require_session', bool, 'false', 'refuse requests without the credentials of a session, also before there is one; then every address may connect unless `clients` says which'),
+
+  controlCertFile: optional('control_tls.cert_file', path, 'PEM file of the certificate of the control listener, with its chain; with it the listener speaks https'),
+  controlKeyFile: optional('control_tls.key_file', path, 'PEM file of its private key'),
+  controlHosts: setting('control_hosts', hosts, '', 'names that the control listener answers to, beside its own address and, on loopback, `localhost`'),
+
+  approvalsPerSession: setting('approvals.per_session', count({ min: 1, max: 100_000 }), '20', 'questions of one session that may be open at once'),
+  approvalsPerMinute: setting('approvals.per_session_per_minute', count({ min: 1, max: 100_000 }), '30', 'new questions that one session may ask in a minute'),
+  approvalsTotal: setting('approvals.total', count({ min: 1, max: 1_000_000 }), '1000', 'questions that may be open at once, of all sessions'),
+  approvalsWaitingTtl: setting('approvals.waiting_ttl', duration({ min: '1 s', max: '24 h' }), '10 min', 'a question expires when it was not answered for so long while its client waited'),
+  approvalsIdleTtl: setting('approvals.idle_ttl', duration({ min: '1 s', max: '30 d' }), '24 h', 'a question that no client waits for expires after this'),
+  sessionsHold: setting('sessions.hold', durationOr('auto', { min: '0 s', max: '10 min' }), 'auto', 'how long a request waits for an answer before its client is told to come back; `auto`: as long as the client program is known to wait'),
+  sessionsTtl: setting('sessions.ttl', duration({ min: '1 s', max: '3650 d' }), '24 h', 'how long the credentials of a session are good, unless it is made with another time'),
+  grantsMaxTtl: setting('grants.max_ttl', duration({ min: '1 s', max: '3650 d' }), '30 d', 'the longest that an answer of a reviewer holds without an admin'),
+
+  pageUrl: optional('notifications.page_url', url, 'base of the links in notifications: where reviewers reach the control listener'),
+  webhookUrl: optional('notifications.webhook.url', secretUrl, 'URL that a signed notification of each question and answer is posted to', { isSecret: true }),
+  webhookSecret: optional('notifications.webhook.secret', text, 'key of the signature, 16 characters or more; better in a file or a variable', { isSecret: true }),
+  webhookSecretFile: optional('notifications.webhook.secret_file', path, 'file that holds the key, alone on its first line'),
+  webhookSecretEnv: optional('notifications.webhook.secret_env', text, 'name of the variable that holds the key'),
+  slackUrl: optional('notifications.slack.url', secretUrl, 'URL of a Slack-compatible incoming webhook; whoever has it can post', { isSecret: true }),
 
   headerBytes: setting('limits.header_bytes', bytes({ min: '1 KiB', max: '1 MiB' }), '16 KiB', 'all fields of a request together; more is 431'),
   headerCount: setting('limits.header_count', count({ min: 10, max: 2000 }), '200', 'fields of a request; more is 431'),

@@ -71,6 +71,43 @@ export interface UpstreamProxySettings {
   readonly resolve: 'here' | 'parent'
 }
 
+export interface ApprovalSettings {
+  /** open questions of one session */
+  readonly perSession: number
+  /** new questions of one session in a minute */
+  readonly perSessionPerMinute: number
+  /** open questions of all sessions */
+  readonly total: number
+  /** life of a question while a client waits for it */
+  readonly waitingTtlMs: number
+  /** life of a question that no client waits for */
+  readonly idleTtlMs: number
+}
+
+export interface SessionSettings {
+  /** `ms`; `auto`: as long as the client program is known to wait */
+  readonly hold: number | 'auto'
+  /** life of a session that is made without a time of its own */
+  readonly ttlMs: number
+}
+
+export interface GrantSettings {
+  /** the longest that an answer of a reviewer holds */
+  readonly maxTtlMs: number
+}
+
+export interface ControlTlsSettings {
+  readonly certFile: string
+  readonly keyFile: string
+}
+
+export interface NotificationSettings {
+  /** base of links, without a final slash; undefined: messages have none */
+  readonly pageUrl: string | undefined
+  readonly webhook: { readonly url: string; readonly secret: string } | undefined
+  readonly slack: { readonly url: string } | undefined
+}
+
 export const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const
 export type LogLevel = (typeof logLevels)[number]
 
@@ -90,6 +127,14 @@ export interface Settings {
   /** client addresses that may connect; empty: loopback only */
   readonly clients: readonly Cidr[]
   readonly requireSession: boolean
+  /** undefined: the control listener speaks plain http, on loopback only */
+  readonly controlTls: ControlTlsSettings | undefined
+  /** canonical, IPv6 in brackets: names that the control listener answers to beside its own address */
+  readonly controlHosts: readonly string[]
+  readonly approvals: ApprovalSettings
+  readonly sessions: SessionSettings
+  readonly grants: GrantSettings
+  readonly notifications: NotificationSettings
   readonly limits: Limits
   readonly dns: DnsSettings
   readonly audit: AuditSettings

@@ -1,5 +1,6 @@
 // The type is the lock. `Admitted` says that policy allowed an exchange; `Vetted` says which addresses
 // it may reach. Both have private constructors behind gate/seal.ts, and egress accepts nothing else.
+import type { GrantUse } from '../approvals/grant-book.ts'
 import type { Policy } from '../policy/compile.ts'
 import type { Decision } from '../policy/decision.ts'
 import type { IpAddress } from '../target/address.ts'
@@ -13,16 +14,19 @@ export class Admitted {
   readonly decision: Decision
   /** the policy that decided, for every later stage: an exchange sees one revision */
   readonly policy: Policy
+  /** the grant that answered what policy asks, and for how long */
+  readonly use: GrantUse | undefined
 
-  private constructor(seal: Seal, exchange: Exchange, decision: Decision, policy: Policy) {
+  private constructor(seal: Seal, exchange: Exchange, decision: Decision, policy: Policy, use: GrantUse | undefined) {
     this.#seal = seal
     this.exchange = exchange
     this.decision = decision
     this.policy = policy
+    this.use = use
   }
 
-  static make(seal: Seal, exchange: Exchange, decision: Decision, policy: Policy): Admitted {
-    return new Admitted(seal, exchange, decision, policy)
+  static make(seal: Seal, exchange: Exchange, decision: Decision, policy: Policy, use?: GrantUse): Admitted {
+    return new Admitted(seal, exchange, decision, policy, use)
   }
 
   /** true only for what the gate made; a look-alike object fails at run time too */

@@ -3,7 +3,7 @@
 // without Admitted nothing resolves or dials. Anything thrown, late or unknown denies.
 import type { Clock } from '../clock.ts'
 import { errorEntry, ProxyError, type ErrorCode } from '../errors.ts'
-import { decisionEvent } from '../audit/decision-event.ts'
+import { decisionEvent, type Answer, type DecisionStage } from '../audit/decision-event.ts'
 import { endedEvent, type Ending } from '../audit/ended-event.ts'
 import type { AuditSink } from '../audit/event.ts'
 import type { Redaction } from '../audit/redaction.ts'
@@ -11,11 +11,21 @@ import { judgeAddresses, type Surroundings } from '../policy/addresses.ts'
 import type { Policy } from '../policy/compile.ts'
 import type { Decision, RuleRef } from '../policy/decision.ts'
 import { evaluate } from '../policy/evaluate.ts'
+import { answeredBy } from '../policy/grant.ts'
+import { limitsFor } from '../policy/limit-rules.ts'
+import type { Approval } from '../approvals/approval.ts'
+import type { Approvals } from '../approvals/approvals.ts'
+import type { GrantUse } from '../approvals/grant-book.ts'
+import type { OpenedApproval } from '../approvals/pending.ts'
+import { isAboutRequest, type Question } from '../approvals/question.ts'
 import type { IpAddress } from '../target/address.ts'
 import { Admitted, ParentTarget, Vetted } from './admitted.ts'
 import type { Exchange, Malformed } from './exchange.ts'
-import { LiveExchanges } from './live-exchanges.ts'
+import { LiveExchanges, type LiveEnd } from './live-exchanges.ts'
 import type { NameBudget } from './name-budget.ts'
+import type { Presence } from './presence.ts'
+import { digestFor, putQuestion, questionOf, withoutGrant, type Answered } from './questioning.ts'
+import { RecentRefusals } from './recent-refusals.ts'
 import type { Refusal } from './refusal.ts'
 import { seal } from './seal.ts'
 import { subjectOf } from './subject.ts'
@@ -32,37 +42,145 @@ export interface GateOptions {
   readonly usesParent: boolean
   /** process settings say that the parent proxy resolves names */
   readonly parentResolves: boolean
+  /** where policy's questions are answered; absent: what is asked about is refused */
+  readonly approvals?: Approvals
+  /** whether a session is in force still; absent: all are */
+  readonly isLive?: (session: string) => boolean
   /** for the operator log: a fault of our own, never a denial */
   readonly onFault: (error: unknown) => void
   readonly onVerdict: (verdict: Decision['verdict'], code: Decision['code']) => void
 }
 
-type Stage = 'policy' | 'address' | 'tls'
-type Answer = Pick<Decision, 'verdict' | 'code' | 'reason' | 'rule' | 'revision' | 'monitored'>
+
+/** A question on its way to an answer. */
+interface Asked {
+  readonly question: Question
+  readonly opened: OpenedApproval
+  readonly presence: Presence | undefined
+}
 
 export class Gate {
   readonly #options: GateOptions
   /** what was refused because its decision could not be recorded: its end is not recorded either */
   readonly #unrecorded = new WeakSet<Exchange | Malformed>()
   readonly live: LiveExchanges
+  /** for `GET /` on the proxy listener */
+  readonly recent = new RecentRefusals()
 
   constructor(options: GateOptions) {
     this.#options = options
     this.live = new LiveExchanges({
       stillAllowed: (admitted, addresses) => this.#stillAllowed(admitted, addresses),
-      isCurrent: (admitted) => admitted.policy === options.policy(),
+      isCurrent: (admitted) => admitted.policy === options.policy() && this.#isSessionLive(admitted) && this.#grantStands(admitted),
+      endOf: (admitted) => this.#endOf(admitted),
     })
   }
 
-  /** Decides an exchange. Resolves after the decision is in the journal. */
-  async admit(exchange: Exchange): Promise<Admitted | Refusal> {
+  /** Decides an exchange, and holds it while a reviewer is asked if `presence` can wait. Resolves after the
+   * decision is in the journal. */
+  async admit(exchange: Exchange, presence?: Presence): Promise<Admitted | Refusal> {
     const policy = this.#options.policy()
-    const decision = this.#decide(policy, exchange)
+    const decision = this.#evaluate(policy, exchange)
+    const answer = decision.verdict === 'ask'
+      ? await this.#questionSafely(policy, exchange, decision, presence)
+      : await this.#conclude(policy, exchange, this.#withinMeans(policy, exchange, decision))
+    if (!(answer instanceof Admitted)) this.recent.note(exchange.facts.principal.session, this.#options.clock.now(), answer)
+    return answer
+  }
+
+  /** Journals an answer that is final and acts on it. */
+  async #conclude(policy: Policy | undefined, exchange: Exchange, decision: Decision, use?: GrantUse): Promise<Admitted | Refusal> {
     const refused = await this.#record(exchange, policy, decision, 'policy')
     if (refused !== undefined) return refused
-    if (decision.verdict === 'allow' && policy !== undefined) return Admitted.make(seal, exchange, decision, policy)
-    const code = decision.code === 'allowed' ? 'internal_error' : decision.code
-    return refusal(exchange, code, decision.reason, decision.rule)
+    if (decision.verdict === 'allow' && policy !== undefined) return Admitted.make(seal, exchange, decision, policy, use)
+    return refusal(exchange, decision.code === 'allowed' ? 'internal_error' : decision.code, decision.reason, decision.rule, decision.grant?.approvalId)
+  }
+
+  /** A question that cannot be kept, or a grant that cannot be used up, is a denial on record. */
+  async #questionSafely(policy: Policy | undefined, exchange: Exchange, decision: Decision, presence: Presence | undefined): Promise<Admitted | Refusal> {
+    try {
+      return await this.#question(policy, exchange, decision, presence)
+    } catch (error) {
+      this.#options.onFault(error)
+      return this.#conclude(policy, exchange, { ...decision, verdict: 'deny', code: 'internal_error', reason: 'the question could not be put to a reviewer' })
+    }
+  }
+
+  /** Policy asks: a grant answers, or a reviewer does. */
+  async #question(policy: Policy | undefined, exchange: Exchange, decision: Decision, presence: Presence | undefined): Promise<Admitted | Refusal> {
+    const { approvals } = this.#options
+    let digest: string | undefined
+    try {
+      digest = await digestFor(exchange, decision, presence)
+    } catch (error) {
+      if (!(error instanceof ProxyError)) throw error
+      return this.#conclude(policy, exchange, { ...decision, verdict: 'deny', code: error.code, reason: errorEntry(error.code).text })
+    }
+    const { answered, use } = this.#withGrant(policy, exchange, decision, digest)
+    if (answered.verdict !== 'ask') return this.#conclude(policy, exchange, answered, use)
+    const question = questionOf(exchange, answered, digest)
+    const opened = approvals?.open(question)
+    const approvalId = opened?.kind === 'open' ? opened.approval.id : undefined
+    const refused = await this.#record(exchange, policy, { ...answered, approvalId }, 'policy')
+    if (refused !== undefined) {
+      if (opened?.kind === 'open') approvals?.retract(opened)
+      return refused
+    }
+    if (approvals === undefined || opened === undefined) return refusal(exchange, 'approval_unavailable', answered.reason, answered.rule)
+    if (opened.kind === 'refused') return this.#refuse(policy, exchange, { ...answered, verdict: 'deny', code: opened.code, reason: opened.reason }, undefined)
+    return this.#ask(approvals, exchange, { question, opened, presence })
+  }
+
+  /** The answer of a grant, where one covers the exchange now. What may be used once is used up by this. */
+  #withGrant(policy: Policy | undefined, exchange: Exchange, decision: Decision, digest: string | undefined): { readonly answered: Decision; readonly use: GrantUse | undefined } {
+    const { approvals } = this.#options
+    const grant = decision.verdict === 'ask' ? approvals?.grantFor(exchange.facts, digest) : undefined
+    const comment = grant?.verdict === 'deny' ? approvals?.find(grant.approvalId)?.decision?.comment : undefined
+    const answered = this.#withinMeans(policy, exchange, grant === undefined ? decision : answeredBy(decision, grant, comment))
+    const use = grant !== undefined && answered.verdict === 'allow' ? approvals?.use(grant, exchange.id, exchange.facts.principal.session) : undefined
+    return { answered, use }
+  }
+
+  /** The prompt, the wait, and the second evaluation, by the policy and the grants of that moment. */
+  async #ask(approvals: Approvals, exchange: Exchange, { question, opened, presence }: Asked): Promise<Admitted | Refusal> {
+    let answered: Answered
+    try {
+      answered = await putQuestion(approvals, opened, question, presence)
+    } catch (error) {
+      this.#unwritten(error)
+      const isUnrecorded = error instanceof ProxyError && error.code === 'audit_unavailable'
+      if (isUnrecorded) return refusal(exchange, 'audit_unavailable', errorEntry('audit_unavailable').text, undefined)
+      const { reason: text, rule, revision } = question
+      return this.#refuse(this.#options.policy(), exchange, { ...denial('internal_error', `${text}; the question could not be kept`, revision), rule }, undefined)
+    }
+    const policy = this.#options.policy()
+    const { approval } = answered
+    if (answered.kind === 'pending') {
+      return { ...refusal(exchange, 'approval_pending', answered.reason, question.rule, approval.id), retryAfterS: answered.retryAfterS }
+    }
+    const decision = this.#evaluate(policy, exchange)
+    const stop = this.#overtaken(exchange, decision, question, approval)
+    if (stop !== undefined) return this.#refuse(policy, exchange, { ...decision, verdict: 'deny', ...stop }, approval.id)
+    const { answered: now, use } = this.#withGrant(policy, exchange, decision, question.requestDigest)
+    const isUnanswered = now.verdict === 'ask' || (now.verdict === 'deny' && approval.state === 'denied')
+    if (isUnanswered) return this.#refuse(policy, exchange, { ...now, verdict: 'deny', ...withoutGrant(approval) }, approval.id)
+    if (now.verdict === 'deny' || policy === undefined) return this.#refuse(policy, exchange, { ...now, verdict: 'deny' }, approval.id)
+    const refused = await this.#record(exchange, policy, { ...now, approvalId: approval.id }, 'approval')
+    return refused ?? Admitted.make(seal, exchange, now, policy, use)
+  }
+
+  /** What was asked is not what policy asks now, or nobody is there any more who asked: no answer to it counts. */
+  #overtaken({ facts }: Exchange, decision: Decision, { requestDigest }: Question, approval: Approval): Pick<Decision, 'code' | 'reason'> | undefined {
+    if (this.#options.isLive?.(facts.principal.session) === false) {
+      return approval.state === 'allowed' ? { code: 'session_ended', reason: errorEntry('session_ended').text } : withoutGrant(approval)
+    }
+    if (decision.verdict !== 'ask' || isAboutRequest(facts, decision) === (requestDigest !== undefined)) return undefined
+    return { code: 'approval_withdrawn', reason: `${facts.host.text}:${facts.port}: the policy changed and asks about each request now; sending this again asks again` }
+  }
+
+  async #refuse(policy: Policy | undefined, exchange: Exchange, decision: Decision, approvalId: string | undefined): Promise<Refusal> {
+    const refused = await this.#record(exchange, policy, { ...decision, approvalId }, 'approval')
+    return refused ?? refusal(exchange, decision.code === 'allowed' ? 'internal_error' : decision.code, decision.reason, decision.rule, approvalId)
   }
 
   /** Judges what the name resolved to; the answer is the only thing that dials. Synchronous on the
@@ -133,21 +251,21 @@ export class Gate {
     this.#options.audit.append(endedEvent(about, ending, durationMs)).catch((error: unknown) => this.#unwritten(error))
   }
 
-  #decide(policy: Policy | undefined, exchange: Exchange): Decision {
+  #evaluate(policy: Policy | undefined, exchange: Exchange): Decision {
     const { clock, onFault } = this.#options
     if (policy === undefined) return denial('policy_unavailable', 'no valid policy is loaded, so nothing is allowed', '')
     try {
-      const decision = evaluate(policy, exchange.facts, clock.now())
-      return decision.verdict === 'allow' ? this.#withinMeans(policy, exchange, decision) : decision
+      return evaluate(policy, exchange.facts, clock.now())
     } catch (error) {
       onFault(error)
       return denial('internal_error', 'the policy could not be evaluated', policy.revision)
     }
   }
 
-  /** An allow that obliges us to what we cannot do is a deny; so is one name too many. */
-  #withinMeans(policy: Policy, exchange: Exchange, decision: Decision): Decision {
+  /** An allow that obliges us to what we cannot do is a deny, and nobody is asked for it; so is one name too many. */
+  #withinMeans(policy: Policy | undefined, exchange: Exchange, decision: Decision): Decision {
     const { facts } = exchange
+    if (policy === undefined || decision.verdict === 'deny') return decision
     const plainInside = facts.port === 80
     if (this.#options.usesParent && !policy.allowUpstreamProxy) {
       return { ...decision, verdict: 'deny', code: 'parent_forbidden', reason: errorEntry('parent_forbidden').text, monitored: undefined }
@@ -161,9 +279,13 @@ export class Gate {
       code = 'cache_unavailable'
       reason = `only cached content may be read from ${facts.host.text} and there is no cache here`
     }
-    if (code === undefined && decision.wildcard && facts.host.kind === 'name' && !this.#options.nameBudget.spend(facts.principal.session, facts.host.text)) {
-      code = 'name_budget_exceeded'
-      reason = `too many new names below the domain of ${facts.host.text} in a minute`
+    if (code === undefined && decision.verdict === 'allow' && decision.wildcard && facts.host.kind === 'name') {
+      const { nameBudget } = this.#options
+      const { newNamesPerMinute } = limitsFor(policy, facts.principal)
+      if (!nameBudget.spend(facts.principal.session, facts.host.text, newNamesPerMinute)) {
+        code = 'name_budget_exceeded'
+        reason = `too many new names below the domain of ${facts.host.text} in a minute: the limit of this session is ${nameBudget.within(newNamesPerMinute)}`
+      }
     }
     if (code === undefined || decision.monitored !== undefined) return decision
     const answer = { verdict: 'deny', code, reason, rule: decision.rule } as const
@@ -173,11 +295,11 @@ export class Gate {
   /** Judged again at a policy change: the same evaluation, on the address that is connected. */
   #stillAllowed(admitted: Admitted, addresses: readonly IpAddress[] | undefined): boolean {
     const policy = this.#options.policy()
-    if (policy === undefined) return false
+    if (policy === undefined || !this.#isSessionLive(admitted) || !this.#grantStands(admitted)) return false
     const { facts } = admitted.exchange
     try {
       const decision = evaluate(policy, facts, this.#options.clock.now())
-      if (decision.verdict !== 'allow') return false
+      if (decision.verdict === 'deny' || (decision.verdict === 'ask' && !this.#isGranted(admitted, decision))) return false
       if (facts.stage === 'connect' && decision.obligations.inspect !== 'none' && facts.port !== 80 && policy.mode === 'enforce') return false
       return addresses === undefined || judgeAddresses(policy, facts, decision, addresses, this.#options.surroundings()).ok
     } catch (error) {
@@ -186,8 +308,33 @@ export class Gate {
     }
   }
 
+  #endOf(admitted: Admitted): LiveEnd {
+    if (!this.#isSessionLive(admitted)) return 'session_ended'
+    return this.#grantStands(admitted) ? 'policy_changed' : 'grant_ended'
+  }
+
+  #isSessionLive({ exchange }: Admitted): boolean {
+    return this.#options.isLive?.(exchange.facts.principal.session) !== false
+  }
+
+  /** By the grant that let it in, while that stands, or by another one that covers it now; a no is stronger than both. */
+  #isGranted(admitted: Admitted, decision: Decision): boolean {
+    const { use, exchange: { facts } } = admitted
+    const grant = this.#options.approvals?.grantFor(facts, undefined)
+    if (grant?.verdict === 'deny') return false
+    if (use !== undefined && this.#grantStands(admitted)) return true
+    // one that is for a single request is never joined by a second one
+    return grant !== undefined && !isAboutRequest(facts, decision)
+  }
+
+  #grantStands({ use }: Admitted): boolean {
+    if (use === undefined) return true
+    if (use.liveUntilMs !== undefined && use.liveUntilMs <= this.#options.clock.now()) return false
+    return this.#options.approvals?.book.stands(use.grant.id) === true
+  }
+
   /** Journals the answer; the refusal to give instead when it cannot be journaled. */
-  async #record(about: Exchange | Malformed, policy: Policy | undefined, answer: Answer, stage: Stage): Promise<Refusal | undefined> {
+  async #record(about: Exchange | Malformed, policy: Policy | undefined, answer: Answer, stage: DecisionStage): Promise<Refusal | undefined> {
     const { audit, redaction, onVerdict } = this.#options
     const subject = subjectOf(about, policy?.mode ?? 'enforce')
     if (!audit.overQuota(subject.principal.session)) {
@@ -211,8 +358,8 @@ export class Gate {
   }
 }
 
-function refusal(exchange: Exchange, code: ErrorCode, reason: string, rule: RuleRef | undefined): Refusal {
-  return { kind: 'refusal', code, reason, host: exchange.facts.host.text, rule, requestId: exchange.id }
+function refusal(exchange: Exchange, code: ErrorCode, reason: string, rule: RuleRef | undefined, approvalId?: string): Refusal {
+  return { kind: 'refusal', code, reason, host: exchange.facts.host.text, rule, requestId: exchange.id, approvalId }
 }
 
 function denial(code: ErrorCode, reason: string, revision: string): Decision {

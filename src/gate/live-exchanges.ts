@@ -6,12 +6,14 @@ import type { IpAddress } from '../target/address.ts'
 import type { Admitted } from './admitted.ts'
 
 /** why an open exchange is closed from our side */
-export type LiveEnd = 'policy_changed' | 'draining'
+export type LiveEnd = 'policy_changed' | 'session_ended' | 'grant_ended' | 'draining'
 
 export interface LiveJudge {
   readonly stillAllowed: (admitted: Admitted, addresses: readonly IpAddress[] | undefined) => boolean
-  /** whether the policy that decided it is the one in force */
+  /** whether nothing that its decision rests on has changed since: policy, session, grant */
   readonly isCurrent: (admitted: Admitted) => boolean
+  /** what to call it when it is no longer allowed */
+  readonly endOf: (admitted: Admitted) => LiveEnd
 }
 
 const sliceSize = 500
@@ -65,7 +67,7 @@ export class LiveExchange {
 
   judgeAgain(): boolean {
     if (this.#judge.stillAllowed(this.admitted, this.#addresses)) return true
-    this.close('policy_changed')
+    this.close(this.#judge.endOf(this.admitted))
     return false
   }
 
@@ -102,6 +104,14 @@ export class LiveExchanges {
       if (seen % sliceSize === 0) await new Promise((resolve) => setImmediate(resolve))
     }
     return closed
+  }
+
+  /** Closes those whose grant has run out; called every so often. */
+  closeOverdue(nowMs: number): void {
+    for (const live of this.#open.all()) {
+      const untilMs = live.admitted.use?.liveUntilMs
+      if (untilMs !== undefined && untilMs <= nowMs) live.close('grant_ended')
+    }
   }
 
   closeAll(): void {

@@ -20,20 +20,22 @@ export class NameBudget {
     this.#perMinute = perMinute
   }
 
-  /** Spends one name when it is new; false when the minute's budget is used up. */
-  spend(session: string, name: string): boolean {
+  /** The budget of a minute where policy leaves `limit`: the setting is the ceiling. */
+  within(limit: number): number {
+    return Math.min(this.#perMinute, limit)
+  }
+
+  /** Spends one name when it is new; false when the minute's budget, of `limit` names at most, is used up. */
+  spend(session: string, name: string, limit = Infinity): boolean {
     const key = `${session} ${name}`
     if (this.#known.get(key) === true) return true
     const domain = `${session} ${icannDomain(name) ?? name}`
     const minute = Math.floor(this.#clock.monotonic() / minuteMs)
     const spent = this.#spent.get(domain)
-    if (spent === undefined || spent.minute !== minute) {
-      this.#spent.set(domain, { minute, names: 1 })
-    } else if (spent.names >= this.#perMinute) {
-      return false
-    } else {
-      spent.names += 1
-    }
+    const names = spent?.minute === minute ? spent.names : 0
+    if (names >= this.within(limit)) return false
+    if (spent?.minute === minute) spent.names += 1
+    else this.#spent.set(domain, { minute, names: 1 })
     this.#known.set(key, true)
     return true
   }

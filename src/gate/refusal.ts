@@ -14,6 +14,10 @@ export interface Refusal {
   readonly host: string
   readonly rule: RuleRef | undefined
   readonly requestId: string
+  /** the approval that this waits for, or that said no */
+  readonly approvalId?: string | undefined
+  /** seconds after which trying again makes sense */
+  readonly retryAfterS?: number
 }
 
 export interface RenderedRefusal {
@@ -34,7 +38,7 @@ export function renderRefusal(refusal: Refusal): RenderedRefusal {
   const statusText = STATUS_CODES[entry.status] ?? 'Error'
   const body = entry.status === 407 ? '' : problem(refusal, statusText)
   const fields = [
-    'Content-Type', 'application/problem+json',
+    ...(body === '' ? [] : ['Content-Type', 'application/problem+json']),
     // ASCII only
     'Content-Length', String(body.length),
     'Cache-Control', 'no-store',
@@ -43,7 +47,8 @@ export function renderRefusal(refusal: Refusal): RenderedRefusal {
   ]
   if (entry.xProxyError !== undefined) fields.push('X-Proxy-Error', entry.xProxyError)
   if (entry.status === 407) fields.push('Proxy-Authenticate', 'Basic realm="sallyport"')
-  if (entry.status === 503) fields.push('Retry-After', '1')
+  const retryAfterS = refusal.retryAfterS ?? (entry.status === 503 ? 1 : entry.status === 429 ? 60 : undefined)
+  if (retryAfterS !== undefined) fields.push('Retry-After', String(retryAfterS))
   if (entry.status === 405) fields.push('Allow', 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, CONNECT')
   return { status: entry.status, reasonPhrase: reasonPhrase(refusal), fields, body }
 }
@@ -68,6 +73,7 @@ function problem(refusal: Refusal, title: string): string {
     reason: refusal.reason,
     rule: refusal.rule?.id,
     request_id: refusal.requestId,
+    approval: refusal.approvalId,
     retryable: entry.retryable,
     hint: hint(refusal.code),
   })
@@ -86,7 +92,8 @@ function reasonPhrase(refusal: Refusal): string {
 
 function lead(code: ErrorCode): string {
   const { status, proxyStatus } = errorEntry(code)
-  if (status === 403) return 'Denied by policy'
+  if (code === 'approval_pending') return 'Waiting for approval'
+  if (status === 403 || status === 429) return 'Denied by policy'
   if (status === 502 || status === 504) return 'Destination failed'
   if (status === 407) return 'Proxy credentials needed'
   return proxyStatus === 'http_request_error' ? 'Request refused' : 'Proxy unavailable'
@@ -95,6 +102,9 @@ function lead(code: ErrorCode): string {
 /** What an agent may do next. A refusal that is meant must not read like a fault to work around. */
 function hint(code: ErrorCode): string {
   const { status, retryable } = errorEntry(code)
+  if (code === 'approval_pending') return 'This is the intended network policy, not a fault. A reviewer has been asked. Try again after the time in Retry-After, or follow and explain the question on this proxy: GET /approvals/ID?wait=20, POST /approvals/ID/reason. Meanwhile use a host that is allowed. Do not try to work around it.'
+  if (code === 'approval_denied') return 'A reviewer looked at this and said no. It is the intended network policy, not a fault. Use a host that is allowed, or ask your user. Do not try to work around it.'
+  if (code === 'approval_limit' || code === 'approval_rate') return 'Too many questions to reviewers are open or were asked. Wait for answers, and ask for fewer hosts. Do not try to work around it.'
   if (status === 403) {
     const wait = retryable ? 'Wait a minute and try again, or ask' : 'Ask'
     return `This is the intended network policy, not a fault. ${wait} your user or administrator to allow the host, or use a host that is allowed. Do not try to work around it. \`sallyport why\` tells more.`

@@ -1,5 +1,9 @@
-// GET / on the proxy listener: what this is, for somebody who pointed a browser or curl at it.
-export function aboutPage(proxyUrl: string): string {
+// GET / on the proxy listener: what this is and what was refused lately, for somebody who pointed a browser or
+// curl at it, and for an agent that wants to know why.
+import type { RecentRefusal } from '../gate/recent-refusals.ts'
+
+/** `refusals`: of the session that asks, newest first. */
+export function aboutPage(proxyUrl: string, refusals: readonly RecentRefusal[]): string {
   return `sallyport: the guarded way out for software agents.
 
 This is a forward proxy that enforces network policy. Use it by setting
@@ -13,5 +17,14 @@ or try it once:
 
 What it refuses is refused on purpose: the answer says why. On the proxy's machine,
 \`sallyport why [HOST]\` shows the last refusals and the rules behind them.
-`
+${lastRefusals(refusals)}`
+}
+
+function lastRefusals(refusals: readonly RecentRefusal[]): string {
+  if (refusals.length === 0) return ''
+  const lines = refusals.map(({ timeMs, code, reason, requestId, approvalId }) => {
+    const follow = approvalId === undefined ? '' : `\n      follow it: GET /approvals/${approvalId}?wait=20; say why: POST /approvals/${approvalId}/reason`
+    return `  ${new Date(timeMs).toISOString()}  ${reason} (${code}, req ${requestId})${follow}`
+  })
+  return `\nThis session's last refusals:\n\n${lines.join('\n')}\n`
 }

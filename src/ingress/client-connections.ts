@@ -19,6 +19,16 @@ interface Owed {
   turn: (() => void) | undefined
 }
 
+/** Credentials that a connection showed and that were right. */
+export interface VerifiedCredentials {
+  /** of the field, whole; never shown or kept anywhere else */
+  readonly value: string
+  /** id */
+  readonly session: string
+  /** monotonic, `ms` */
+  readonly atMs: number
+}
+
 /** What every connection works with. */
 export interface ConnectionParts {
   readonly buffers: ReadBuffers
@@ -37,6 +47,10 @@ export class ClientConnection {
   silentSinceMs: number | undefined
   /** the CONNECT to port 80 that this connection is inside of */
   bound: Admitted | undefined = undefined
+  /** of the peer's process; undefined where nothing is known of it */
+  uid: number | undefined = undefined
+  /** the last ones */
+  verified: VerifiedCredentials | undefined = undefined
   /** pending while the peer's uid is being looked up */
   lookup: Promise<void> | undefined = undefined
   /** an answer that closes has been decided on: what comes behind its request is no request any more
@@ -110,6 +124,8 @@ export interface ConnectionRules {
   readonly connectionsPerClient: number
   /** client addresses that may connect; empty: loopback only */
   readonly clients: readonly Cidr[]
+  /** nothing is served without a session's credentials: with no `clients`, every address may connect */
+  readonly requireSession: boolean
   /** uid that this process runs as; undefined where the system has none */
   readonly ownUid: number | undefined
 }
@@ -158,8 +174,8 @@ export class ClientConnections {
   }
 
   #mayConnect(address: string, isLoopback: boolean): boolean {
-    const { clients } = this.#rules
-    if (clients.length === 0) return isLoopback
+    const { clients, requireSession } = this.#rules
+    if (clients.length === 0) return isLoopback || requireSession
     const ip = parseIp(address)
     return ip !== undefined && clients.some((range) => cidrContains(range, ip))
   }
@@ -170,6 +186,7 @@ export class ClientConnections {
     if (lookup === undefined) return
     connection.lookup = lookup.then((uid) => {
       connection.lookup = undefined
+      connection.uid = uid
       if (uid !== undefined && uid !== this.#rules.ownUid) connection.client = { ...connection.client, advisory: false }
     })
   }

@@ -13,13 +13,15 @@ import { Admitted, Vetted } from '../gate/admitted.ts'
 import type { Exchange, Malformed } from '../gate/exchange.ts'
 import type { LiveEnd, LiveExchange } from '../gate/live-exchanges.ts'
 import type { Refusal } from '../gate/refusal.ts'
-import type { Facts } from '../policy/facts.ts'
+import type { Facts, Principal } from '../policy/facts.ts'
 import { parseIp, type IpAddress } from '../target/address.ts'
 import { parseAuthority, type Authority } from '../target/authority.ts'
 import type { ClientConnection } from './client-connections.ts'
 import type { ConnectHead } from './connect-head.ts'
-import { anonymous, type IngressContext } from './context.ts'
+import type { IngressContext } from './context.ts'
+import { identify } from './identity.ts'
 import { TunnelOpening } from './opening.ts'
+import { TunnelPresence } from './presence.ts'
 import { endSocket, failAndEnd, refuseAndEnd, refuseSocket } from './refuse.ts'
 import { checkHost, fieldOf, readHead } from './request-head.ts'
 
@@ -50,16 +52,18 @@ export async function serveConnect(arrival: ConnectArrival, context: IngressCont
     return
   }
   const { exchange } = read
-  const admitted = await context.gate.admit(exchange)
+  const presence = new TunnelPresence(connection, arrival.early)
+  const admitted = await context.gate.admit(exchange, presence)
   if (!(admitted instanceof Admitted)) {
     refuseAndEnd(connection, context.gate, exchange, admitted)
     return
   }
+  const arrived = { ...arrival, early: presence.early }
   if (exchange.facts.port === plainPort && admitted.decision.obligations.raw === undefined) {
-    enterPlain(arrival, context, admitted)
+    enterPlain(arrived, context, admitted)
     return
   }
-  await tunnel(arrival, context, admitted)
+  await tunnel(arrived, context, admitted)
 }
 
 type ReadConnect =
@@ -80,9 +84,9 @@ function readConnect({ request, connection }: ConnectArrival, context: IngressCo
     if (head.hasBody) throw new ProxyError('framing', 'CONNECT has no body')
     if (connection.owed > 0) throw new ProxyError('pipelined', 'CONNECT')
     if (connection.bound !== undefined) throw new ProxyError('method_not_supported', 'CONNECT inside a tunnel')
-    if (head.hasCredentials) throw new ProxyError('credentials_invalid', 'no session has been issued')
+    const principal = identify(head.credentials, connection, context)
     if (context.isDraining()) throw new ProxyError('draining', '')
-    const facts = connectFacts(authority)
+    const facts = connectFacts(authority, principal)
     return { kind: 'exchange', exchange: { id, facts, client, protocol: 'https_connect', userAgent: head.userAgent, startedMs } }
   } catch (error) {
     if (!(error instanceof ProxyError)) throw error
@@ -92,9 +96,9 @@ function readConnect({ request, connection }: ConnectArrival, context: IngressCo
   }
 }
 
-function connectFacts({ host, port }: Authority): Facts {
+function connectFacts({ host, port }: Authority, principal: Principal): Facts {
   const scheme = port === plainPort ? 'http' : 'https'
-  return { stage: 'connect', scheme, host, port, method: undefined, path: undefined, query: undefined, upgrade: undefined, principal: anonymous }
+  return { stage: 'connect', scheme, host, port, method: undefined, path: undefined, query: undefined, upgrade: undefined, principal }
 }
 
 /** Plain HTTP in a tunnel to port 80 (that is how ws:// travels): answered here, nothing resolved or
@@ -136,6 +140,12 @@ async function tunnel(arrival: ConnectArrival, context: IngressContext, admitted
     socket.destroy()
   })
   try {
+    // what was taken back while its decision was journaled asks no name server
+    if (live.closedBy !== undefined) {
+      opening.release()
+      context.gate.ended(exchange, { outcome: 'expired', code: live.closedBy, bytesFromClient: 0, bytesFromOrigin: 0 })
+      return
+    }
     const destination = await context.reach.destination(admitted)
     if (isRefusal(destination)) {
       opening.release()

@@ -1,4 +1,6 @@
 // What every door of the ingress works with; put together once by the listener.
+import type { OwnQuestions } from '../approvals/desk.ts'
+import type { SessionDirectory } from '../approvals/session.ts'
 import type { Clock } from '../clock.ts'
 import type { Deadlines } from '../deadlines.ts'
 import type { Forwarder } from '../egress/forward.ts'
@@ -6,7 +8,7 @@ import type { ReadBuffers } from '../egress/read-buffers.ts'
 import type { Reach } from '../egress/reach.ts'
 import type { Gate } from '../gate/gate.ts'
 import type { RequestIds } from '../gate/request-id.ts'
-import type { Principal } from '../policy/facts.ts'
+import { anonymousSession, type Principal } from '../policy/facts.ts'
 
 export interface IngressLimits {
   readonly headerBytes: number
@@ -33,6 +35,9 @@ export interface IngressContext {
   /** looked at less often: for tunnels that say nothing */
   readonly idleDeadlines: Deadlines
   readonly ids: RequestIds
+  readonly sessions: SessionDirectory
+  /** what an agent may ask about its own questions */
+  readonly questions: OwnQuestions
   readonly limits: IngressLimits
   /** random name of this proxy in Via (RFC 9110 section 7.6.3) */
   readonly pseudonym: string
@@ -40,5 +45,5 @@ export interface IngressContext {
   readonly onFault: (error: unknown) => void
 }
 
-/** Everybody, until sessions exist: the local agent without credentials. */
-export const anonymous: Principal = { session: 'anonymous', agent: 'local', team: undefined, owner: undefined }
+/** The local agent without credentials; it exists only while nothing needs to know who asks. */
+export const anonymous: Principal = Object.freeze({ session: anonymousSession, agent: 'local', team: undefined, owner: undefined })

@@ -11,11 +11,12 @@ import type { LiveEnd } from '../gate/live-exchanges.ts'
 import type { Refusal } from '../gate/refusal.ts'
 import { formatAuthority } from '../target/authority.ts'
 import { formatTarget } from '../target/target-uri.ts'
-import { aboutPage } from './about-page.ts'
 import type { ClientConnection } from './client-connections.ts'
 import type { IngressContext } from './context.ts'
+import { answerOwnQuestion, isOwnQuestion } from './own-questions.ts'
+import { RequestPresence } from './presence.ts'
 import { readRequest, type ReadExchange } from './read-request.ts'
-import { refuseResponse } from './refuse.ts'
+import { outcomeOf, refuseResponse } from './refuse.ts'
 import type { StalledBodies } from './stalled-bodies.ts'
 
 /** what Expect says: nothing, 100-continue, or something unknown */
@@ -37,8 +38,8 @@ export async function servePlain(arrival: PlainArrival, context: IngressContext)
   const { request, response, connection, expectation } = arrival
   if (connection.lookup !== undefined) await connection.lookup
   if (connection.isClosing) return
-  if (connection.bound === undefined && !arrival.isFlood && isAboutPage(request)) {
-    showAboutPage(request, response)
+  if (connection.bound === undefined && !arrival.isFlood && isOwnQuestion(request)) {
+    await serveOwnQuestion(arrival, context)
     return
   }
   const read = readRequest(request, connection, context, { upgrade: undefined, isExpectationKnown: expectation !== 'unknown', isFlood: arrival.isFlood })
@@ -50,7 +51,8 @@ export async function servePlain(arrival: PlainArrival, context: IngressContext)
   }
   const { exchange } = read
   if (read.head.hasBody) arrival.bodies.watch(request)
-  const admitted = await context.gate.admit(exchange)
+  const presence = new RequestPresence(request, response, expectation === 'expected', arrival.bodies)
+  const admitted = await context.gate.admit(exchange, presence)
   if (!(admitted instanceof Admitted)) {
     refuse(arrival, context, exchange, admitted, false)
     return
@@ -61,20 +63,31 @@ export async function servePlain(arrival: PlainArrival, context: IngressContext)
       context.gate.ended(exchange, { outcome: 'completed', status: 204, bytesFromClient: 0, bytesFromOrigin: 0 })
       return
     }
-    await forward(arrival, context, read, admitted)
+    await forward(arrival, context, read, { admitted, presence })
   } catch (error) {
     if (!(error instanceof ProxyError)) throw error
     fail(arrival, context, exchange, error)
   }
 }
 
-async function forward(arrival: PlainArrival, context: IngressContext, read: ReadExchange, admitted: Admitted): Promise<void> {
+/** What was decided, and the client that waits for it. */
+interface Passed {
+  readonly admitted: Admitted
+  readonly presence: RequestPresence
+}
+
+async function forward(arrival: PlainArrival, context: IngressContext, read: ReadExchange, { admitted, presence }: Passed): Promise<void> {
   const { request, response, connection } = arrival
   const { exchange } = read
   const live = context.gate.live.open(admitted, () => request.socket.destroy())
   try {
     // pipelined answers go out in order; the ones behind would only be held in memory meanwhile
     if (connection.owed > 1) await connection.turnOf(response)
+    // closed, or left, while it waited: nothing is resolved for it
+    if (live.closedBy !== undefined || response.destroyed) {
+      end(arrival, context, exchange, nothingForwarded, live.closedBy)
+      return
+    }
     const destination = await context.reach.destination(admitted)
     if (isRefusal(destination)) {
       refuse(arrival, context, exchange, destination, false)
@@ -85,7 +98,7 @@ async function forward(arrival: PlainArrival, context: IngressContext, read: Rea
       end(arrival, context, exchange, nothingForwarded, live.closedBy)
       return
     }
-    const result = await forwardTo(arrival, context, read, { admitted, destination })
+    const result = await forwardTo(arrival, context, read, { admitted, presence, destination })
     end(arrival, context, exchange, result, live.closedBy)
   } finally {
     live.done()
@@ -96,10 +109,10 @@ const nothingForwarded: ForwardResult = {
   outcome: 'client_closed', status: undefined, headSent: false, error: undefined, bytesFromClient: 0, bytesFromOrigin: 0, peerAddress: undefined,
 }
 
-function forwardTo({ request, response, expectation }: PlainArrival, context: IngressContext, { exchange, target }: ReadExchange, way: { readonly admitted: Admitted; readonly destination: Destination }): Promise<ForwardResult> {
+function forwardTo({ request, response }: PlainArrival, context: IngressContext, { exchange, target }: ReadExchange, way: Passed & { readonly destination: Destination }): Promise<ForwardResult> {
   const { principal, host, port, method } = exchange.facts
-  const { admitted, destination } = way
-  if (expectation === 'expected') response.writeContinue()
+  const { admitted, presence, destination } = way
+  presence.continue()
   return context.forwarder.forward(request, response, {
     method: method ?? '',
     path: formatTarget(target),
@@ -132,7 +145,7 @@ function addressTexts(destination: Destination): readonly string[] {
 function refuse(arrival: PlainArrival, context: IngressContext, about: Exchange | Malformed, refusal: Refusal, close: boolean): void {
   answerRefusal(arrival, refusal, close)
   const { status } = errorEntry(refusal.code)
-  context.gate.ended(about, { outcome: 'refused', code: refusal.code, status, bytesFromClient: 0, bytesFromOrigin: 0 })
+  context.gate.ended(about, { outcome: outcomeOf(refusal), code: refusal.code, status, bytesFromClient: 0, bytesFromOrigin: 0 })
 }
 
 function fail(arrival: PlainArrival, context: IngressContext, exchange: Exchange, error: ProxyError): void {
@@ -153,16 +166,18 @@ function answerOptions(response: ServerResponse): void {
   response.end()
 }
 
-/** A plain request for it and nothing else: what has a body or another version is judged like any request. */
-function isAboutPage({ method, url, httpVersion, headers }: IncomingMessage): boolean {
-  return url === '/' && (method === 'GET' || method === 'HEAD') && httpVersion.startsWith('1.') &&
-    headers['content-length'] === undefined && headers['transfer-encoding'] === undefined
-}
-
-function showAboutPage(request: IncomingMessage, response: ServerResponse): void {
-  const { localAddress = '127.0.0.1', localPort = 0 } = request.socket
-  const host = localAddress.includes(':') ? `[${localAddress}]` : localAddress
-  const page = aboutPage(`http://${host}:${localPort}`)
-  response.writeHead(200, ['Content-Type', 'text/plain; charset=utf-8', 'Content-Length', String(Buffer.byteLength(page)), 'X-Content-Type-Options', 'nosniff'])
-  response.end(request.method === 'HEAD' ? undefined : page)
+/** What is not for the network: asked of the proxy itself. Credentials that are wrong are refused as everywhere. */
+async function serveOwnQuestion(arrival: PlainArrival, context: IngressContext): Promise<void> {
+  const { request, response, connection } = arrival
+  const startedMs = context.clock.monotonic()
+  arrival.bodies.watch(request)
+  try {
+    await answerOwnQuestion(request, response, connection, context)
+  } catch (error) {
+    if (!(error instanceof ProxyError)) throw error
+    const { method, url = '', headers } = request
+    const malformed: Malformed = { id: context.ids.next(), client: connection.client, protocol: 'http', rawTarget: url, method, userAgent: headers['user-agent'], startedMs }
+    const refusal = await context.gate.refuseMalformed(malformed, error.code, error.detail)
+    refuse(arrival, context, malformed, refusal, true)
+  }
 }

@@ -7,7 +7,8 @@ import type { Admitted } from '../gate/admitted.ts'
 import type { Exchange, Malformed } from '../gate/exchange.ts'
 import { parseAbsoluteForm, parseOriginForm, type TargetUri } from '../target/target-uri.ts'
 import type { ClientConnection } from './client-connections.ts'
-import { anonymous, type IngressContext } from './context.ts'
+import type { IngressContext } from './context.ts'
+import { identify } from './identity.ts'
 import { checkHost, readHead, type RequestHead } from './request-head.ts'
 
 export interface ReadExchange {
@@ -49,10 +50,10 @@ export function readRequest(
     if (action.upgrade !== undefined && connection.owed > 0) throw new ProxyError('pipelined', 'an upgrade')
     if (action.isFlood) throw new ProxyError('pipelined', `more than ${maxOwed} requests`)
     if (action.upgrade !== undefined && head.hasBody) throw new ProxyError('framing', 'an upgrade has no body')
-    if (head.hasCredentials) throw new ProxyError('credentials_invalid', 'no session has been issued')
+    const principal = identify(head.credentials, connection, context)
     if (context.isDraining()) throw new ProxyError('draining', '')
     const { scheme, authority: { host, port }, path, query } = target
-    const facts = { stage: 'request', scheme, host, port, method, path, query, upgrade: action.upgrade, principal: anonymous } as const
+    const facts = { stage: 'request', scheme, host, port, method, path, query, upgrade: action.upgrade, principal } as const
     return { kind: 'exchange', exchange: { id, facts, client, protocol: 'http', userAgent: head.userAgent, startedMs }, target, head }
   } catch (error) {
     if (!(error instanceof ProxyError)) throw error

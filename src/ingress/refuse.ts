@@ -44,7 +44,12 @@ export function refuseSocket(client: ClientEnd, refusal: Refusal): void {
 /** Refuses on a bare socket and journals that end. */
 export function refuseAndEnd(client: ClientEnd, gate: Gate, about: Exchange | Malformed, refusal: Refusal): void {
   refuseSocket(client, refusal)
-  gate.ended(about, { outcome: 'refused', code: refusal.code, status: errorEntry(refusal.code).status, bytesFromClient: 0, bytesFromOrigin: 0 })
+  gate.ended(about, { outcome: outcomeOf(refusal), code: refusal.code, status: errorEntry(refusal.code).status, bytesFromClient: 0, bytesFromOrigin: 0 })
+}
+
+/** Told to come back is not refused. */
+export function outcomeOf({ code }: Refusal): 'pending' | 'refused' {
+  return code === 'approval_pending' ? 'pending' : 'refused'
 }
 
 /** The destination failed: says so on a bare socket and journals that end. */

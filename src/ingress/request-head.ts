@@ -8,7 +8,8 @@ import { quoted } from '../target/quoted.ts'
 export interface RequestHead {
   readonly host: string | undefined
   readonly hasBody: boolean
-  readonly hasCredentials: boolean
+  /** what stands in Proxy-Authorization, one for each such field */
+  readonly credentials: readonly string[]
   readonly userAgent: string | undefined
   readonly isWebSocket: boolean
 }
@@ -17,6 +18,8 @@ export interface HeadLimits {
   readonly headerCount: number
   readonly urlBytes: number
 }
+
+const noCredentials: readonly string[] = []
 
 interface RawRequest {
   readonly rawHeaders: readonly string[]
@@ -42,7 +45,7 @@ export function readHead(request: RawRequest, limits: HeadLimits): RequestHead {
   let contentLength: string | undefined
   let userAgent: string | undefined
   let upgrade: string | undefined
-  let hasCredentials = false
+  let credentials = noCredentials
   for (let index = 0; index + 1 < rawHeaders.length; index += 2) {
     const value = rawHeaders[index + 1] ?? ''
     switch (rawHeaders[index]?.toLowerCase()) {
@@ -65,7 +68,7 @@ export function readHead(request: RawRequest, limits: HeadLimits): RequestHead {
         upgrade = upgrade === undefined ? value : `${upgrade},${value}`
         break
       case 'proxy-authorization':
-        hasCredentials = true
+        credentials = [...credentials, value]
         break
     }
   }
@@ -73,7 +76,7 @@ export function readHead(request: RawRequest, limits: HeadLimits): RequestHead {
   if (host === undefined && httpVersion === '1.1') throw new ProxyError('host_mismatch', 'Host is missing')
   if (host === '') throw new ProxyError('host_mismatch', 'Host is empty')
   const hasBody = transferEncoding !== undefined || (contentLength !== undefined && contentLength !== '0')
-  return { host, hasBody, hasCredentials, userAgent, isWebSocket: upgrade?.toLowerCase() === 'websocket' }
+  return { host, hasBody, credentials, userAgent, isWebSocket: upgrade?.toLowerCase() === 'websocket' }
 }
 
 /** Transfer-Encoding is exactly `chunked`, once, on 1.1, without Content-Length; or not there at all. */

@@ -5,6 +5,8 @@ import type { IncomingMessage } from 'node:http'
 interface Watched {
   bytes: number
   quietMs: number
+  /** its request is held: nobody reads it, and its client may wait to be told to go on */
+  isResting: boolean
 }
 
 const maxSweepMs = 2_500
@@ -25,7 +27,7 @@ export class StalledBodies {
   /** From now on; only for a request that has a body. */
   watch(request: IncomingMessage): void {
     if (request.complete) return
-    this.#bodies.set(request, { bytes: unseen, quietMs: 0 })
+    this.#bodies.set(request, { bytes: unseen, quietMs: 0, isResting: false })
     const forget = (): void => {
       this.#bodies.delete(request)
       if (this.#bodies.size === 0) this.stop()
@@ -33,6 +35,16 @@ export class StalledBodies {
     request.once('end', forget)
     request.once('close', forget)
     this.#timer ??= setInterval(() => this.#sweep(), this.#sweepMs).unref()
+  }
+
+  /** Silence counts for nothing until the end of it, which is returned. */
+  rest(request: IncomingMessage): () => void {
+    const watched = this.#bodies.get(request)
+    if (watched === undefined) return () => undefined
+    watched.isResting = true
+    return () => {
+      watched.isResting = false
+    }
   }
 
   stop(): void {
@@ -46,7 +58,7 @@ export class StalledBodies {
       if (request.complete) continue
       const bytes = request.socket.bytesRead
       // paused by back-pressure of the origin: not the client's silence
-      const isFree = request.readableFlowing !== false
+      const isFree = request.readableFlowing !== false && !watched.isResting
       watched.quietMs = isFree && bytes === watched.bytes ? watched.quietMs + this.#sweepMs : 0
       watched.bytes = bytes
       if (watched.quietMs >= this.#limitMs) request.socket.destroy()

@@ -11,6 +11,7 @@ import { formatAuthority } from '../target/authority.ts'
 import { formatTarget } from '../target/target-uri.ts'
 import type { ClientConnection } from './client-connections.ts'
 import type { IngressContext } from './context.ts'
+import { RequestPresence } from './presence.ts'
 import { readRequest, type ReadExchange } from './read-request.ts'
 import { failAndEnd, refuseAndEnd } from './refuse.ts'
 
@@ -35,20 +36,24 @@ export async function serveUpgrade(arrival: UpgradeArrival, context: IngressCont
     return
   }
   const { exchange } = read
-  const admitted = await context.gate.admit(exchange)
+  const admitted = await context.gate.admit(exchange, new RequestPresence(request, undefined, false))
   if (!(admitted instanceof Admitted)) {
     refuseAndEnd(connection, context.gate, exchange, admitted)
     return
   }
   const live = context.gate.live.open(admitted, () => connection.socket.destroy())
+  const isClosed = (): boolean => {
+    if (live.closedBy === undefined) return false
+    context.gate.ended(exchange, { outcome: 'expired', code: live.closedBy, bytesFromClient: 0, bytesFromOrigin: 0 })
+    return true
+  }
   try {
+    // what was taken back while its decision was journaled asks no name server
+    if (isClosed()) return
     const destination = await reach(arrival, context, admitted)
     if (destination === undefined) return
     live.reached(context.reach.judgedAddresses(destination))
-    if (live.closedBy !== undefined) {
-      context.gate.ended(exchange, { outcome: 'expired', code: live.closedBy, bytesFromClient: 0, bytesFromOrigin: 0 })
-      return
-    }
+    if (isClosed()) return
     await shakeHands(arrival, context, read, { live, destination })
   } finally {
     live.done()

@@ -11,8 +11,8 @@ import type { Policy, SettingRef } from './policy.ts'
 /** A decision before mode and revision are put to it. */
 export type Answer = Pick<Decision, 'verdict' | 'code' | 'reason' | 'rule' | 'obligations' | 'wildcard'>
 
-/** The end of every `ask`: as long as approvals are not open, it is a refusal. */
-export const needsApproval = 'so it needs an approval, and approvals are not open in this version'
+/** The end of every reason to ask. */
+export const needsApproval = 'so it needs an approval'
 
 export const noObligations: Obligations = { inspect: 'none', raw: undefined, local: [] }
 
@@ -21,7 +21,7 @@ export function deny(code: ErrorCode, reason: string, rule: RuleRef | undefined)
 }
 
 export function ask(reason: string, rule: RuleRef | undefined, obligations: Obligations): Answer {
-  return { verdict: 'ask', code: 'approval_unavailable', reason, rule, obligations, wildcard: false }
+  return { verdict: 'ask', code: 'approval_required', reason, rule, obligations, wildcard: false }
 }
 
 export function allow(reason: string, rule: RuleRef | undefined, obligations: Obligations, wildcard: boolean): Answer {
@@ -48,7 +48,7 @@ export function deniedReason(facts: Facts, hit: Hit): string {
 
 export function askReason(facts: Facts, hit: Hit): string {
   if (hit.rule.kind === 'list') return `${hostText(facts)} is on the review list, ${needsApproval}`
-  return `rule ${hit.rule.id} asks for an approval of ${hostText(facts)}, and approvals are not open in this version${because(hit)}`
+  return `rule ${hit.rule.id} asks for an approval of ${hostText(facts)}${because(hit)}`
 }
 
 export function allowedReason(facts: Facts, hit: Hit): string {

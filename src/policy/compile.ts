@@ -4,6 +4,7 @@ import { checkClashes } from './clashes.ts'
 import { fileName } from './feed-paths.ts'
 import { runCases } from './cases.ts'
 import { checkBelowManaged, mayAllow, mergeSettings, warnOfOverruled } from './layers.ts'
+import { warnOfIdleLimits } from './limit-rules.ts'
 import { parsePolicyToml } from './policy-toml.ts'
 import { Positions } from './positions.ts'
 import type { Policy } from './policy.ts'
@@ -47,6 +48,7 @@ export function compilePolicy(
   const drafts = sources.flatMap((source) => readSource(source, problems) ?? [])
   checkIds(drafts)
   warnOfOverruled(drafts)
+  warnOfIdleLimits(drafts)
   const belowManaged = checkBelowManaged(drafts)
   const builder = new RuleBookBuilder(drafts)
   for (const draft of drafts) {

@@ -37,6 +37,8 @@ export interface Decision {
   readonly revision: string
   /** monitor mode: what enforce mode would have answered, when that is not an allow */
   readonly monitored: { readonly verdict: Verdict; readonly code: ErrorCode; readonly reason: string; readonly rule: RuleRef | undefined } | undefined
+  /** the grant that answered what policy asks; absent where policy answered */
+  readonly grant?: { readonly id: string; readonly approvalId: string }
   /** true when the allow came from a wildcard pattern: new names below it are budgeted */
   readonly wildcard: boolean
 }

@@ -1,8 +1,11 @@
 // What is known of a request when policy looks at it. Plain data, parsed once in target/.
 import type { Host } from '../target/host.ts'
 
+/** Id of the local agent's session, which needs no credentials and lives as long as the process. */
+export const anonymousSession = 'anonymous'
+
 export interface Principal {
-  /** id of the session, or `anonymous` for the local agent without credentials */
+  /** id of the session, or `anonymousSession` */
   readonly session: string
   /** name of the agent program or role */
   readonly agent: string

@@ -1,6 +1,8 @@
 // How the files of all layers become one: lists are unions, what restricts wins, and below a managed allow
 // list nothing may be opened wholesale. Order never matters; only the layer does.
+import { mergeApprovals } from './approval-rules.ts'
 import type { Verdict } from './decision.ts'
+import { mergeLimits } from './limit-rules.ts'
 import type { Path } from './positions.ts'
 import type { Policy, SettingRef, WebFetch, WebSearchMode } from './policy.ts'
 import type { Scope } from './pattern.ts'
@@ -9,7 +11,7 @@ import type { Draft } from './schema.ts'
 export type Settings = Pick<
   Policy,
   | 'mode' | 'limited' | 'enabled' | 'unknown' | 'ipLiterals' | 'managedOnly' | 'allowLocalBinding' | 'allowUpstreamProxy'
-  | 'settings' | 'webSearchModes' | 'webFetch'
+  | 'settings' | 'approvals' | 'limits' | 'webSearchModes' | 'webFetch'
 >
 
 const builtIn: SettingRef = { file: 'built-in', line: 0 }
@@ -42,6 +44,8 @@ export function mergeSettings(drafts: readonly Draft[]): Settings {
       managedOnly: refOf(managedOnly, 'managed_allowed_domains_only'),
       allowLocalBinding: refOf(unbinding, 'allow_local_binding'),
     },
+    approvals: mergeApprovals(drafts.flatMap(({ approvals }) => approvals ?? [])),
+    limits: mergeLimits(drafts),
     webSearchModes: modesOf,
     webFetch: mergeWebFetch(drafts, modesOf),
   }

@@ -2,6 +2,7 @@
 // transferred. It holds no function, no class and no reference to the text it came from.
 import type { Cidr } from '../target/address.ts'
 import type { Verdict } from './decision.ts'
+import type { GrantTerm } from './grant.ts'
 import type { NameTable } from './name-table.ts'
 import type { PathPattern } from './path-pattern.ts'
 import type { PortRange } from './ports.ts'
@@ -112,6 +113,32 @@ export interface WebFetch {
   readonly onMiss: 'deny' | 'ask'
 }
 
+/** What an answer can be that may need a comment; `wide`: it covers more than was asked about. */
+export type CommentCase = 'allow' | 'deny' | 'until' | 'always' | 'wide'
+export const commentCases: readonly CommentCase[] = ['allow', 'deny', 'until', 'always', 'wide']
+
+/** Who may answer what policy asks, `[network.approvals]` of all layers together. */
+export interface ApprovalRules {
+  /** terms that a session's owner may give to its own session */
+  readonly ownerMay: readonly GrantTerm[]
+  /** hosts whose allow needs two people, on every port */
+  readonly fourEyes: PatternIndex
+  readonly commentRequired: readonly CommentCase[]
+}
+
+/** One `[[network.limits]]` table: what a session it covers may do at most; undefined: it does not say. */
+export interface LimitRule {
+  /** names, with `*` and `?`; undefined: everybody */
+  readonly agents: readonly string[] | undefined
+  readonly teams: readonly string[] | undefined
+  /** open questions */
+  readonly openApprovals: number | undefined
+  /** new questions in a minute */
+  readonly approvalsPerMinute: number | undefined
+  /** new names below one wildcard-allowed domain in a minute */
+  readonly newNamesPerMinute: number | undefined
+}
+
 /** Codex's web search modes; `disabled` is always among them. */
 export type WebSearchMode = 'disabled' | 'cached' | 'indexed' | 'live'
 
@@ -137,6 +164,9 @@ export interface Policy {
   readonly lists: { readonly deny: NameList; readonly ask: NameList; readonly allow: NameList }
   readonly feeds: readonly Feed[]
   readonly neverIntercept: PatternIndex
+  readonly approvals: ApprovalRules
+  /** of all layers */
+  readonly limits: readonly LimitRule[]
   /** `host:port`, or `host:*` */
   readonly reserved: ReadonlySet<string>
   readonly cases: readonly PolicyCase[]

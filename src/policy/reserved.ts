@@ -1,5 +1,5 @@
-// Destinations of the proxy itself: collectors, parent proxy. Agents could read or spoil what goes there, so
-// they may not reach them under any name; `agent_telemetry` aside.
+// Destinations of the proxy itself: collectors, parent proxy, receivers of notifications. Agents could read or spoil what
+// goes there, so they may not reach them under any name; `agent_telemetry` aside.
 import { classifyAddress } from '../target/address.ts'
 import type { Host } from '../target/host.ts'
 import type { Policy } from './policy.ts'

@@ -1,8 +1,12 @@
 // One policy file as a draft: every key known and typed, every value in its place, nothing merged yet.
 // All that is wrong with the file is told at once; a draft with errors is never compiled.
+import { readApprovals } from './approval-rules.ts'
+import type { DraftApprovals } from './approval-rules.ts'
 import { codexKeys } from './codex-keys.ts'
 import type { CodexKey } from './codex-keys.ts'
 import type { Verdict } from './decision.ts'
+import { readLimits } from './limit-rules.ts'
+import type { DraftLimit } from './limit-rules.ts'
 import { parseHostPattern } from './pattern.ts'
 import type { LongList } from './long-lists.ts'
 import type { Path } from './positions.ts'
@@ -54,6 +58,8 @@ export interface Draft {
   readonly telemetry: readonly DraftEndpoint[]
   readonly neverIntercept: readonly DraftPattern[]
   readonly rules: readonly DraftRule[]
+  readonly approvals: DraftApprovals | undefined
+  readonly limits: readonly DraftLimit[]
   readonly webSearchModes: readonly WebSearchMode[] | undefined
   readonly webFetch: WebFetch | undefined
   readonly webFetchAt: Path
@@ -64,7 +70,7 @@ const listKeys = [
   ['denied_domains', 'deny'],
   ['review_domains', 'ask'],
 ] as const
-const ownKeys: readonly string[] = ['unknown', 'ip_literals', 'denied_domains_files', 'agent_telemetry', 'never_intercept', 'rules']
+const ownKeys: readonly string[] = ['unknown', 'ip_literals', 'denied_domains_files', 'agent_telemetry', 'never_intercept', 'rules', 'approvals', 'limits']
 /** Every key of `[network]` and `[experimental_network]`. */
 export const networkKeys: readonly string[] = [...ownKeys, ...codexKeys.map(({ key }) => key)]
 /** Every top-level key that is read here. */
@@ -107,6 +113,8 @@ export function readDraft(file: SourceReader, root: TomlTable): Draft {
     }),
     neverIntercept: readHosts(network, 'never_intercept') ?? [],
     rules: (network.tables('rules') ?? []).flatMap((table) => readRule(table) ?? []),
+    approvals: readApprovals(network),
+    limits: readLimits(network),
     webSearchModes: top.words('allowed_web_search_modes', searchModes),
     webFetch: readWebFetch(top),
     webFetchAt: ['web_fetch'],

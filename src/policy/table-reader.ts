@@ -73,6 +73,16 @@ export class TableReader {
     return this.#wrong(key, 'a port (0-65535)', value)
   }
 
+  /** A whole number from 0. */
+  count(key: string): number | undefined {
+    const value = this.value(key)
+    if (value === undefined || (typeof value === 'number' && Number.isSafeInteger(value) && value >= 0)) return value
+    const wanted = 'a whole number from 0'
+    if (typeof value !== 'number') return this.#wrong(key, wanted, value)
+    this.file.error(this.at(key), `\`${key}\` has to be ${wanted}, and this is ${value}`)
+    return undefined
+  }
+
   /** An array of strings; with others among them it is empty, and each of those an error. */
   strings(key: string): readonly string[] | undefined {
     const value = this.value(key)

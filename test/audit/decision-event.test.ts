@@ -45,7 +45,7 @@ const severity = (answer: typeof allowed) => decisionEvent(subject, answer, 'pol
 
 t.test('severity is INFO for allow, INFO2 for ask, WARN for deny, ERROR for a fault of our own', async (t) => {
   t.equal(severity(allowed), 'INFO')
-  t.equal(severity({ ...denied, verdict: 'ask', code: 'approval_unavailable' }), 'INFO2')
+  t.equal(severity({ ...denied, verdict: 'ask', code: 'approval_required' }), 'INFO2')
   t.equal(severity(denied), 'WARN')
   t.equal(severity({ ...denied, code: 'internal_error' }), 'ERROR')
   t.equal(severity({ ...denied, code: 'policy_unavailable' }), 'ERROR')
@@ -65,6 +65,31 @@ t.test('monitor mode says what happened and what enforce mode would have said', 
     'sallyport.monitored.rule.line': 9,
   })
   t.match(event.body, /enforce mode says deny/)
+})
+
+t.test('an exchange that a grant let through says which, and whose yes overrode the miss', async (t) => {
+  const grant = { id: 'g-1', approvalId: 'a-1' }
+  const event = decisionEvent(subject, { ...allowed, reason: 'no rule allows it; approved by bob', grant }, 'policy', redaction)
+  t.match(event.attributes, {
+    'sallyport.approval.id': 'a-1', 'sallyport.grant.id': 'g-1', 'sallyport.code': 'allowed', 'network.policy.decision': 'allow', 'network.policy.scope': 'domain',
+    'network.policy.source': 'decider', 'network.policy.reason': 'not_allowed', 'network.policy.override': true,
+  })
+  t.equal(event.severity, 'INFO')
+})
+
+t.test('an exchange that a grant refused was overridden by nobody', async (t) => {
+  const event = decisionEvent(subject, { ...denied, code: 'approval_denied', grant: { id: 'g-1', approvalId: 'a-1' } }, 'approval', redaction)
+  t.match(event.attributes, { 'sallyport.grant.id': 'g-1', 'network.policy.decision': 'deny', 'network.policy.source': 'decider', 'network.policy.reason': 'denied', 'network.policy.override': false })
+})
+
+t.test('a question and a pending answer name their approval, and no grant', async (t) => {
+  for (const code of ['approval_required', 'approval_pending'] as const) {
+    const { attributes, severity: level } = decisionEvent(subject, { ...denied, verdict: 'ask', code, approvalId: 'a-1' }, 'approval', redaction)
+    t.equal(attributes['sallyport.approval.id'], 'a-1', code)
+    t.notOk(Object.hasOwn(attributes, 'sallyport.grant.id'), code)
+    t.equal(level, 'INFO2', code)
+  }
+  t.notOk(Object.hasOwn(decisionEvent(subject, allowed, 'policy', redaction).attributes, 'sallyport.approval.id'))
 })
 
 t.test('plain HTTP carries method and redacted path, never a query value', async (t) => {

@@ -1,12 +1,12 @@
 import t from 'tap'
-import { endedEvent } from '../../src/audit/ended-event.ts'
+import { endedEvent, type Ending } from '../../src/audit/ended-event.ts'
 import { encodeEvent } from '../../src/audit/record.ts'
 import { subject } from './fixture.ts'
 
 const ending = { bytesFromClient: 517, bytesFromOrigin: 20_480 }
 const durationMs = 12.34567
 
-const severity = (outcome: 'completed' | 'refused' | 'failed' | 'expired', code?: 'connection_refused' | 'internal_error') => endedEvent(subject, { ...ending, outcome, code }, durationMs).severity
+const severity = (outcome: Ending['outcome'], code?: Ending['code']) => endedEvent(subject, { ...ending, outcome, code }, durationMs).severity
 
 t.test('a completed exchange says how much went each way, how long, and to which address', async (t) => {
   const event = endedEvent(subject, { ...ending, outcome: 'completed', peerAddress: '192.0.2.7', status: 200 }, durationMs)
@@ -26,6 +26,7 @@ t.test('a completed exchange says how much went each way, how long, and to which
 t.test('severity follows the outcome, and a fault of our own is an error', async (t) => {
   t.equal(severity('expired'), 'INFO')
   t.equal(severity('refused'), 'WARN')
+  t.equal(severity('pending', 'approval_pending'), 'INFO2')
   t.equal(severity('failed', 'connection_refused'), 'WARN')
   t.equal(severity('failed', 'internal_error'), 'ERROR')
 })
@@ -42,6 +43,7 @@ t.test('what only the decision must carry is not said again', async (t) => {
 t.test('the line for people says what moved, and of a refusal only why', async (t) => {
   t.equal(endedEvent(subject, { ...ending, outcome: 'completed' }, durationMs).body, 'completed api.example.com:443: 517 bytes out, 20480 bytes in, 12 ms')
   t.equal(endedEvent(subject, { ...ending, outcome: 'refused', code: 'denied_by_rule' }, durationMs).body, 'refused api.example.com:443 (denied_by_rule)')
+  t.equal(endedEvent(subject, { ...ending, outcome: 'pending', code: 'approval_pending' }, durationMs).body, 'pending api.example.com:443 (approval_pending)')
 })
 
 t.test('a number that is none does not break the record', async (t) => {

@@ -3,7 +3,9 @@ import { rmSync, mkdtempSync, readFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Test } from 'tap'
-import type { EventSubject } from '../../src/audit/decision-event.ts'
+import type { ApprovalOutcome, ApprovalSubject } from '../../src/audit/approval-events.ts'
+import type { ControlCall } from '../../src/audit/control-events.ts'
+import type { Answer, EventSubject } from '../../src/audit/decision-event.ts'
 import { decisionEvent } from '../../src/audit/decision-event.ts'
 import type { AuditEvent } from '../../src/audit/event.ts'
 import type { Journal, JournalOptions } from '../../src/audit/journal.ts'
@@ -12,9 +14,10 @@ import type { JournalRecord } from '../../src/audit/record.ts'
 import { parseLine } from '../../src/audit/record.ts'
 import type { Redaction } from '../../src/audit/redaction.ts'
 import { listSegments } from '../../src/audit/segments.ts'
+import type { SessionSubject } from '../../src/audit/session-events.ts'
 import type { Clock } from '../../src/clock.ts'
 import { systemClock } from '../../src/clock.ts'
-import type { Decision } from '../../src/policy/decision.ts'
+import type { Grant } from '../../src/policy/grant.ts'
 import * as fc from '../support/property.ts'
 
 /** Any UTF-16, unpaired surrogates and controls too. */
@@ -38,8 +41,6 @@ export const subject: EventSubject = {
   mode: 'enforce',
 }
 
-type Answer = Pick<Decision, 'verdict' | 'code' | 'reason' | 'rule' | 'revision' | 'monitored'>
-
 export const allowed: Answer = {
   verdict: 'allow',
   code: 'allowed',
@@ -57,8 +58,69 @@ export const denied: Answer = {
   rule: { id: 'denied_domains', pattern: 'pastebin.com', file: 'policies/10-base.toml', line: 9 },
 }
 
-export function decisionOf(requestId: string, session = 's-1'): AuditEvent {
-  return decisionEvent({ ...subject, requestId, principal: { ...subject.principal, session } }, allowed, 'policy', redaction)
+export const approval: ApprovalSubject = {
+  id: '01JD00000000000000000000AP',
+  kind: 'host',
+  session: 's1a2b3c4d5e6f',
+  agent: 'codex',
+  owner: 'alice@example.com',
+  team: 'web',
+  scheme: 'https',
+  host: 'files.example.net',
+  port: 443,
+  method: 'CONNECT',
+  reason: 'no rule allows files.example.net, and unknown hosts are asked about',
+  rule: { id: 'unknown', pattern: '*', file: 'policies/10-base.toml', line: 3 },
+  clientAddress: '127.0.0.1',
+  advisory: false,
+  attempts: 1,
+  version: 1,
+}
+
+export const decided: ApprovalOutcome = {
+  verdict: 'allow',
+  term: 'until',
+  by: 'bob',
+  byKind: 'person',
+  secondBy: 'carol',
+  comment: 'the data of the spring report',
+  grantId: '01JD00000000000000000000GR',
+  isComplete: true,
+  waitedMs: 41_250.4,
+  subdomains: false,
+  allPorts: false,
+  who: 'session',
+  untilMs: Date.UTC(2026, 0, 2, 11, 4, 5),
+}
+
+export const grant: Grant = {
+  id: '01JD00000000000000000000GR',
+  approvalId: approval.id,
+  verdict: 'allow',
+  term: 'until',
+  who: 'session',
+  holder: approval.session,
+  scheme: 'https',
+  host: approval.host,
+  subdomains: false,
+  port: 443,
+  requestDigest: undefined,
+  by: 'bob',
+  createdMs: Date.UTC(2026, 0, 2, 3, 4, 5),
+  expiresMs: Date.UTC(2026, 0, 2, 11, 4, 5),
+}
+
+export const session: SessionSubject = {
+  id: approval.session, agent: approval.agent, owner: approval.owner, team: approval.team, expiresMs: Date.UTC(2026, 0, 3, 3, 4, 5), unattended: false,
+}
+
+export const call: ControlCall = {
+  actor: 'bob', kind: 'person', role: 'reviewer', method: 'POST', route: '/v1/approvals/{id}/decision', status: 200,
+  requestId: '01JD0000000000000000000001', clientAddress: '127.0.0.1', subjectId: approval.id,
+}
+
+export function decisionOf(requestId: string, sessionId = 's-1'): AuditEvent {
+  return decisionEvent({ ...subject, requestId, principal: { ...subject.principal, session: sessionId } }, allowed, 'policy', redaction)
 }
 
 /** A folder that goes with the test. */

@@ -8,7 +8,7 @@ t.test('the banner says where it listens, what it loaded and one line to try', a
   t.match(text, /^sallyport 1\.2\.3 is running, pid 4242\n/)
   t.match(text, / proxy +http:\/\/127\.0\.0\.1:3128\n/)
   t.match(text, / ops +http:\/\/127\.0\.0\.1:3130 /)
-  t.match(text, / control +not open in this version\n/)
+  t.match(text, / control +http:\/\/127\.0\.0\.1:3129 .*\n +\/srv\/var\/control\.sock /)
   t.match(text, /revision abc123def456, enforce, 3 rules from 1 file\n +\/p\/policies\/00-default\.toml\n/)
   t.match(text, / journal +\/p\/var\/journal\n/)
   t.match(text, / export +none: events stay in the journal\n/)
@@ -48,5 +48,5 @@ t.test('control characters in a file name or warning do not reach the terminal',
 t.test('the JSON line is one line and keeps its keys', async (t) => {
   const line = startLine({ ...listening, warnings: ['a\nb'] }, '1.2.3')
   t.equal(line.indexOf('\n'), line.length - 1)
-  t.same(Object.keys(JSON.parse(line)), ['proxy', 'control', 'ops', 'policy', 'pid', 'version', 'mode', 'policy_files', 'rules', 'feed_names', 'journal', 'otlp', 'advisory', 'warnings'])
+  t.same(Object.keys(JSON.parse(line)), ['proxy', 'control', 'control_socket', 'ops', 'policy', 'pid', 'version', 'mode', 'policy_files', 'rules', 'feed_names', 'journal', 'otlp', 'advisory', 'warnings'])
 })

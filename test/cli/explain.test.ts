@@ -1,7 +1,7 @@
 // `sallyport explain`: the answer, the line it stands on, what nearly matched, and the exit code.
 import t from 'tap'
 import { explainCommand } from '../../src/cli/explain.ts'
-import { readTarget } from '../../src/cli/policy-target.ts'
+import { readTarget } from '../../src/policy/explain-target.ts'
 import { ProxyError } from '../../src/errors.ts'
 import { policyFolder } from './policy-folder.ts'
 import { array, assert, constantFrom, oneof, property, string } from '../support/property.ts'
@@ -60,7 +60,7 @@ t.test('a deny is exit code 3 and names every rule that matched', async (t) => {
 
 t.test('an ask is exit code 3', async (t) => {
   const { run } = await policyFolder(t, explainCommand, files)
-  t.match(await run('https://unheard-of.example/'), { code: 3, out: /^ask: CONNECT unheard-of\.example:443\n.*\(approval_unavailable\)\n {2}decided by unknown `\*` \(policies\/10-a\.toml:2\)\n/ })
+  t.match(await run('https://unheard-of.example/'), { code: 3, out: /^ask: CONNECT unheard-of\.example:443\n.*\(approval_required\)\n {2}decided by unknown `\*` \(policies\/10-a\.toml:2\)\n/ })
   t.match(await run('www.example.com:8443'), { code: 3, out: /nearly .*not port 8443/ })
 })
 

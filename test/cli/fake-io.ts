@@ -24,7 +24,8 @@ export function fakeIo(cwd: string, more: { readonly signal?: AbortSignal; reado
 
 export const listening: Listening = {
   proxy: 'http://127.0.0.1:3128',
-  control: 'not open in this version',
+  control: 'http://127.0.0.1:3129',
+  controlSocket: '/srv/var/control.sock',
   ops: 'http://127.0.0.1:3130',
   policy: 'abc123def456',
   pid: 4242,

@@ -1,7 +1,9 @@
 // The process itself: the line that scripts wait for, the health pages, the signals and the exit codes.
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import t, { type Test } from 'tap'
@@ -17,7 +19,11 @@ interface Running {
 }
 
 function start(t: Test, argv: readonly string[], env: Record<string, string> = {}): Running {
-  const cwd = t.testdir({ policies: { '00.toml': '[network]\nallowed_domains = ["example.com"]\n' } })
+  // short: the path of a unix socket has little room
+  const cwd = mkdtempSync(join(tmpdir(), 'sallyport-'))
+  t.teardown(() => rmSync(cwd, { recursive: true, force: true }))
+  mkdirSync(join(cwd, 'policies'))
+  writeFileSync(join(cwd, 'policies/00.toml'), '[network]\nallowed_domains = ["example.com"]\n')
   const args = [bin, 'start', '--listen', '127.0.0.1:0', '--ops', '127.0.0.1:0', '--control', 'off', ...argv]
   const child = spawn(process.execPath, args, { cwd, env: { PATH: process.env['PATH'] ?? '', ...env } })
   let stderr = ''

@@ -119,6 +119,25 @@ t.test('the next step names the host, the rule and the line to paste', async (t)
   t.match(nextStep('ip_denied', { host: 'intranet.test', port: '443' }), '`local`')
 })
 
+t.test('what waits for a reviewer names the command that answers it', async (t) => {
+  for (const code of ['approval_pending', 'approval_required']) {
+    t.match(nextStep(code, { host: 'new.test', port: '443' }), '`sallyport approvals allow new.test` or `sallyport approvals deny new.test`')
+    t.match(nextStep(code, { host: '2001:db8::7', port: '8443', approval: '01JQ' }), '`sallyport approvals allow 01JQ` or `sallyport approvals deny 01JQ`, then the client tries again; `sallyport approvals show 01JQ`')
+    t.match(nextStep(code, { host: 'new.test', port: '8443' }), 'allow new.test:8443`')
+  }
+  t.match(nextStep('approval_denied', { approval: '01JQ' }), '`sallyport approvals show 01JQ`')
+})
+
+t.test('why takes the question from the record', async (t) => {
+  const dir = folder(t)
+  const journal = await openTestJournal(t, dir)
+  const event = decisionEvent({ ...subject, host: 'new.test' }, { ...denied, verdict: 'ask', code: 'approval_pending' }, 'approval', redaction)
+  await journal.append({ ...event, attributes: { ...event.attributes, 'sallyport.approval.id': '01JQ0000000000000000000AAA' } })
+  await journal.close()
+  t.match((await run(dir)).text, 'sallyport approvals allow 01JQ0000000000000000000AAA')
+  t.match(JSON.parse((await run(dir, '--json')).text), { refusals: [{ approval_id: '01JQ0000000000000000000AAA' }] })
+})
+
 t.test('what is pasted as the next step says is a policy that opens the host', async (t) => {
   for (const [host, port, line] of [['new.test', '443', 0], ['127.0.0.1', '8081', 1]] as const) {
     const [, pasted = ''] = /`((?:network\.|hosts)[^`]*)`/.exec(nextStep('not_allowed', { host, port })) ?? []

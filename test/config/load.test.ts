@@ -173,12 +173,38 @@ t.test('a client list that holds everybody is warned about', async (t) => {
   t.match(load(t, { flags: { clients: '0.0.0.0/0' } }).warnings, [/every address may connect/])
 })
 
-t.test('require_session is refused while there are no sessions', async (t) => {
-  t.match(faults(t, { file: 'require_session = true\n' }), [/sessions, which this version does not have/])
+t.test('require_session stands for a client list off loopback', async (t) => {
+  t.equal(loaded(t, { file: 'require_session = true\n' }).requireSession, true)
+  t.equal(loaded(t, { file: 'require_session = true\nlisten = "0.0.0.0:3128"\n' }).listen.host, '0.0.0.0')
+  t.match(faults(t, { file: 'require_session = false\nlisten = "0.0.0.0:3128"\n' }), [/reachable from other machines.*`require_session = true`/])
 })
 
-t.test('a control listener off loopback is refused', async (t) => {
-  t.match(faults(t, { flags: { control: '0.0.0.0:3129' } }), [/needs TLS/])
+t.test('a control listener off loopback is refused without a certificate', async (t) => {
+  t.match(faults(t, { flags: { control: '0.0.0.0:3129' } }), [/needs TLS: set `control_tls\.cert_file` and `control_tls\.key_file`/])
+  const file = 'control_hosts = ["Review.Corp.Example", "10.0.0.5", "[2001:DB8::1]"]\n[control_tls]\ncert_file = "cert.pem"\nkey_file = "key.pem"\n'
+  const settings = loaded(t, { file, flags: { control: '0.0.0.0:3129' } })
+  t.match(settings.controlTls, { certFile: /\/cert\.pem$/, keyFile: /\/key\.pem$/ })
+  t.same(settings.controlHosts, ['review.corp.example', '10.0.0.5', '[2001:db8::1]'])
+  t.match(load(t, { file: file.slice(file.indexOf('[control_tls]')), flags: { control: '0.0.0.0:3129' } }).warnings, [/answers to its own address only/])
+})
+
+t.test('half a certificate, and a control host that is none, are refused', async (t) => {
+  t.match(faults(t, { file: '[control_tls]\ncert_file = "cert.pem"\n' }), [/without `control_tls\.key_file`/])
+  t.match(faults(t, { file: '[control_tls]\nkey_file = "key.pem"\n' }), [/without `control_tls\.cert_file`/])
+  for (const host of ['a.example:3129', 'https://a.example', '*.a.example', '']) t.match(faults(t, { file: `control_hosts = ["${host}"]\n` }), [/not a host name or an address without a port/], host)
+})
+
+t.test('questions, sessions and grants have bounds of their own, each within reason', async (t) => {
+  t.same(loaded(t, {}).approvals, { perSession: 20, perSessionPerMinute: 30, total: 1000, waitingTtlMs: 600_000, idleTtlMs: 86_400_000 })
+  t.same(loaded(t, {}).sessions, { hold: 'auto', ttlMs: 86_400_000 })
+  t.same(loaded(t, {}).grants, { maxTtlMs: 30 * 86_400_000 })
+  const sessions = (line: string): Settings['sessions'] => loaded(t, { file: `[sessions]\n${line}\n` }).sessions
+  t.equal(sessions('hold = "10 min"').hold, 600_000)
+  t.equal(sessions('hold = "0 s"').hold, 0)
+  t.match(faults(t, { file: '[sessions]\nhold = "11 min"\n' }), [/not between 0 s and 10 min/])
+  t.match(faults(t, { file: '[sessions]\nhold = "never"\n' }), [/not a duration/])
+  t.match(faults(t, { file: '[approvals]\nper_session = 0\n' }), [/from 1 to/])
+  t.match(faults(t, { file: '[approvals]\nper_sesion = 1\n' }), [/did you mean `approvals\.per_session`/])
 })
 
 t.test('two listeners on one address are refused; several free ports are not', async (t) => {

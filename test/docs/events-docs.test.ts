@@ -2,13 +2,19 @@
 import { readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import t from 'tap'
+import {
+  approvalDecidedEvent, approvalExpiredEvent, approvalRequestedEvent, approvalWithdrawnEvent,
+  grantCreatedEvent, grantExpiredEvent, grantRevokedEvent, grantUsedEvent,
+} from '../../src/audit/approval-events.ts'
+import { controlCalledEvent } from '../../src/audit/control-events.ts'
 import { decisionEvent } from '../../src/audit/decision-event.ts'
 import { endedEvent } from '../../src/audit/ended-event.ts'
 import { eventNames, type AuditEvent, type EventName } from '../../src/audit/event.ts'
 import { createEncoding, toLogRecord } from '../../src/audit/otlp-encoding.ts'
 import { encodeEvent, parseLine, sealLine, zeroHash } from '../../src/audit/record.ts'
+import { sessionEndedEvent, sessionSharedEvent, sessionStartedEvent } from '../../src/audit/session-events.ts'
 import { checkpointEvent, gapEvent, policyLoadedEvent, policyRejectedEvent, processStartedEvent, processStoppedEvent } from '../../src/audit/service-events.ts'
-import { allowed, denied, redaction, subject } from '../audit/fixture.ts'
+import { allowed, approval, call, decided, denied, grant, redaction, session, subject } from '../audit/fixture.ts'
 
 const page = readFileSync(resolve(import.meta.dirname, '../../docs/events.md'), 'utf8')
 
@@ -26,6 +32,18 @@ const http = { ...subject, principal: { ...subject.principal, team: 'web' }, hos
 const examples: Record<EventName, AuditEvent> = {
   'sallyport.decision': decisionEvent(http, denied, 'policy', redaction),
   'sallyport.exchange.ended': endedEvent(subject, { outcome: 'completed', status: 200, bytesFromClient: 1482, bytesFromOrigin: 90_210, peerAddress: '192.0.2.7' }, 812.4),
+  'sallyport.approval.requested': approvalRequestedEvent(approval, '0123456789ab'),
+  'sallyport.approval.decided': approvalDecidedEvent({ ...approval, attempts: 3, version: 2 }, decided),
+  'sallyport.approval.expired': approvalExpiredEvent(approval, 600_000),
+  'sallyport.approval.withdrawn': approvalWithdrawnEvent(approval, 'policy_changed', 42_000),
+  'sallyport.grant.created': grantCreatedEvent(grant),
+  'sallyport.grant.used': grantUsedEvent(grant, '01JD0000000000000000000000', 's1a2b3c4d5e6f'),
+  'sallyport.grant.revoked': grantRevokedEvent(grant, 'carol'),
+  'sallyport.grant.expired': grantExpiredEvent(grant),
+  'sallyport.session.started': sessionStartedEvent(session, 'alice'),
+  'sallyport.session.shared': sessionSharedEvent(session, { address: '127.0.0.1', uid: 1000 }, { address: '127.0.0.1', uid: 1001 }),
+  'sallyport.session.ended': sessionEndedEvent(session, 'ended', 'alice'),
+  'sallyport.control.called': controlCalledEvent(call),
   'sallyport.policy.loaded': policyLoadedEvent({ revision: '0123456789ab', previousRevision: 'ba9876543210', mode: 'enforce', ruleCount: 42, feedNames: 1_000_000, files: ['policies/10-base.toml'], warnings: 0 }),
   'sallyport.policy.rejected': policyRejectedEvent({ revision: '0123456789ab', problems: [{ file: 'policies/20-team.toml', line: 7, message: 'unknown key `host`, did you mean `hosts`?' }] }),
   'sallyport.audit.gap': gapEvent({ cause: 'journal_unavailable', count: 12, detail: 'the journal could not be written: ENOSPC: no space left on device, write', sinceMs: Date.UTC(2026, 0, 2, 3, 4, 5), untilMs: Date.UTC(2026, 0, 2, 3, 4, 9) }),
@@ -35,28 +53,25 @@ const examples: Record<EventName, AuditEvent> = {
 }
 
 const monitored = { verdict: 'deny', code: 'denied_by_rule', reason: denied.reason, rule: denied.rule } as const
-/** The two events of an exchange with everything in them that there can be. */
+/** The events with everything in them that there can be, where no example has it all. */
 const fullest: Partial<Record<EventName, AuditEvent>> = {
-  'sallyport.decision': decisionEvent(http, { ...allowed, monitored }, 'policy', redaction),
+  'sallyport.decision': decisionEvent(http, { ...allowed, monitored, grant: { id: grant.id, approvalId: grant.approvalId } }, 'policy', redaction),
   'sallyport.exchange.ended': endedEvent(http, { outcome: 'expired', code: 'policy_changed', status: 200, bytesFromClient: 0, bytesFromOrigin: 0, peerAddress: '192.0.2.7' }, 0),
 }
-/** Named before there are approvals; no decision has them yet. */
-const toCome = ['sallyport.approval.id', 'sallyport.grant.id']
 
 /** Names each builder can set, given or not. */
 function namesOf(name: EventName): string[] {
-  return [...Object.keys((fullest[name] ?? examples[name]).attributes), ...(name === 'sallyport.decision' ? toCome : [])]
+  return Object.keys((fullest[name] ?? examples[name]).attributes)
 }
 
-t.test('every event has a section, and every section about an event is about one', async (t) => {
-  const described = [...sections.keys()].filter((heading) => heading.startsWith('sallyport.'))
-  t.strictSame(described.toSorted(), eventNames.toSorted())
+t.test('every event has a section, in the order of the names, and every section about an event is about one', async (t) => {
+  t.strictSame([...sections.keys()].filter((heading) => heading.startsWith('sallyport.')), eventNames)
 })
 
 t.test('the shared attributes are the ones that both events of an exchange have of their subject', async (t) => {
-  const decided = namesOf('sallyport.decision')
+  const inDecision = namesOf('sallyport.decision')
   // each has a code of its own, with a meaning of its own
-  const shared = namesOf('sallyport.exchange.ended').filter((name) => decided.includes(name) && name !== 'sallyport.code')
+  const shared = namesOf('sallyport.exchange.ended').filter((name) => inDecision.includes(name) && name !== 'sallyport.code')
   t.strictSame(namesIn('Who asked for what').toSorted(), shared.toSorted())
 })
 

@@ -3,10 +3,13 @@
 import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import t from 'tap'
+import { approvalKeys, ownerTerms } from '../../src/policy/approval-rules.ts'
 import { codexKeys, codexTopLevelKeys } from '../../src/policy/codex-keys.ts'
 import type { CodexKey } from '../../src/policy/codex-keys.ts'
 import { compilePolicy, feedPaths } from '../../src/policy/compile.ts'
 import { evaluate } from '../../src/policy/evaluate.ts'
+import { limitKeys } from '../../src/policy/limit-rules.ts'
+import { commentCases } from '../../src/policy/policy.ts'
 import { ruleKeys } from '../../src/policy/rule-schema.ts'
 import { networkKeys } from '../../src/policy/schema.ts'
 import { parseAuthority } from '../../src/target/authority.ts'
@@ -57,6 +60,22 @@ t.test('the table of settings names every key of ours, and no other', async (t) 
   const codex = new Set(codexKeys.map(({ key }) => key))
   t.same(networkKeys.filter((key) => !codex.has(key) && !named.includes(key)), [])
   t.same(named.filter((key) => !networkKeys.includes(key)), [])
+})
+
+t.test('the table of approvals names every key, and every word that it takes', async (t) => {
+  const words = (cell: string): string[] => [...cell.matchAll(/`([a-z_]+)`/g)].map(([, word = '']) => word)
+  const rows = rowsAfter('| key of `[network.approvals]`')
+  t.same(rows.flatMap(([key = '']) => words(key)).toSorted(), approvalKeys.toSorted())
+  t.same(rows.flatMap(([, says = '']) => words(says)).toSorted(), [...ownerTerms, ...commentCases].toSorted())
+})
+
+t.test('the table of limits names every key, and settings that there are', async (t) => {
+  const rows = rowsAfter('| key of `[[network.limits]]`')
+  t.same(rows.map(([key = '']) => key.replaceAll('`', '')).toSorted(), limitKeys.toSorted())
+  const settings = readFileSync(resolve(import.meta.dirname, '../../docs/configuration.md'), 'utf8')
+  const named = rows.flatMap(([, , above = '']) => (above.startsWith('`') ? [above] : []))
+  t.equal(named.length, 3)
+  for (const setting of named) t.ok(settings.includes(`| ${setting} |`), setting)
 })
 
 t.test('the precedence table is what the policy above it answers', async (t) => {

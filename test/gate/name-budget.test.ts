@@ -23,3 +23,16 @@ t.test('new names below one domain are budgeted per session and minute', async (
   nowMs = 60_000
   t.ok(budget.spend('s1', 'd.example.com'), 'the next minute begins anew')
 })
+
+t.test('what policy leaves is the budget where it is less than the setting', async (t) => {
+  const budget = new NameBudget({ now: () => 0, monotonic: () => 0 }, 3)
+  t.strictSame([1, 3, 9, Infinity, 0].map((limit) => budget.within(limit)), [1, 3, 3, 3, 0])
+  t.ok(budget.spend('s1', 'a.example.com', 1))
+  t.notOk(budget.spend('s1', 'b.example.com', 1))
+  t.ok(budget.spend('s1', 'b.example.com', 9), 'a policy that leaves more counts at once, and what was spent stays spent')
+  t.ok(budget.spend('s1', 'c.example.com', 9))
+  t.notOk(budget.spend('s1', 'd.example.com', 9), 'the setting is the ceiling')
+  t.ok(budget.spend('s1', 'a.example.com', 0), 'a name asked for before costs nothing')
+  t.notOk(budget.spend('s2', 'a.example.com', 0), 'none at all')
+  t.ok(budget.spend('s2', 'a.example.com'), 'and that cost nothing')
+})

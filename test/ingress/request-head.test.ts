@@ -21,7 +21,12 @@ function read(rawHeaders: readonly string[], httpVersion = '1.1', url = '/'): st
 
 t.test('an ordinary head is read', async (t) => {
   const head = readHead({ rawHeaders: ['hOsT', 'a.test', 'User-Agent', 'x/1', 'Content-Length', '5'], httpVersion: '1.1', url: 'http://a.test/' }, limits)
-  t.strictSame(head, { host: 'a.test', hasBody: true, hasCredentials: false, userAgent: 'x/1', isWebSocket: false })
+  t.strictSame(head, { host: 'a.test', hasBody: true, credentials: [], userAgent: 'x/1', isWebSocket: false })
+})
+
+t.test('every Proxy-Authorization field is read, whatever its case', async (t) => {
+  const { credentials } = readHead({ rawHeaders: ['Host', 'a', 'Proxy-Authorization', 'Basic YTpi', 'Authorization', 'Basic Yzpk', 'proxy-AUTHORIZATION', ''], httpVersion: '1.1', url: '/' }, limits)
+  t.strictSame(credentials, ['Basic YTpi', ''])
 })
 
 t.test('Host has to stand exactly once on HTTP/1.1', async (t) => {

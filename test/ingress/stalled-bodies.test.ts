@@ -22,3 +22,23 @@ t.test('a body that is all here is never cut, and one that stops is', async (t) 
   await once(stopped.socket, 'close')
   t.notOk(here.socket.destroyed)
 })
+
+t.test('a body whose request is held is not cut, and is again when it is held no longer', async (t) => {
+  const bodies = new StalledBodies(100)
+  const alive = setInterval(() => undefined, 1000)
+  t.teardown(() => {
+    clearInterval(alive)
+    bodies.stop()
+  })
+  const [held, stopped] = [new IncomingMessage(new Socket()), new IncomingMessage(new Socket())]
+  for (const request of [held, stopped]) {
+    request.resume()
+    bodies.watch(request)
+  }
+  const wake = bodies.rest(held)
+  await once(stopped.socket, 'close')
+  t.notOk(held.socket.destroyed)
+  wake()
+  await once(held.socket, 'close')
+  t.equal(bodies.rest(new IncomingMessage(new Socket()))(), undefined, 'one without a body has nothing to rest')
+})

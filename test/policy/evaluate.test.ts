@@ -158,7 +158,7 @@ reason = "read-only GitHub API"
     ['example.org', 'no rule allows example.org'],
     ['a.example', 'a.example is on the allowed list'],
     ['a.example:8443', 'a.example is allowed, but no rule allows its port 8443'],
-    ['r.example', 'r.example is on the review list, so it needs an approval, and approvals are not open in this version'],
+    ['r.example', 'r.example is on the review list, so it needs an approval'],
     ['GET https://api.github.com/x', 'rule gh allows api.github.com: read-only GitHub API'],
     ['POST https://api.github.com/x', 'no rule of api.github.com allows POST /x'],
     ['wss://api.github.com/x', 'no rule of api.github.com allows a websocket upgrade'],

@@ -18,10 +18,14 @@ export interface TestProxyOptions {
   readonly hosts?: Readonly<Record<string, string | readonly string[]>>
   readonly flags?: Readonly<Record<string, string>>
   readonly change?: (settings: Settings) => Settings
+  /** puts things into the data folder before the proxy starts */
+  readonly before?: (dataDir: string) => Promise<void>
 }
 
 export interface JournalRecord {
   readonly seq: number
+  /** of the process that wrote it */
+  readonly instance: string
   readonly name: string
   readonly attributes: Readonly<Record<string, unknown>>
   readonly body: string
@@ -31,6 +35,9 @@ export interface TestProxy {
   readonly port: number
   readonly url: string
   readonly ops: string
+  /** URL of the control listener, or `off`, which it is by default */
+  readonly control: string
+  readonly controlSocket: string
   readonly dir: string
   readonly policyFile: string
   readonly log: readonly string[]
@@ -51,6 +58,7 @@ export async function startProxy(t: Scope, options: TestProxyOptions = {}): Prom
   for (const [name, text] of Object.entries(options.policies ?? {})) writeFileSync(join(policies, name), text)
   writeFileSync(join(dir, 'hosts'), hostsFile(options.hosts ?? {}))
   writeFileSync(join(dir, 'resolv.conf'), '')
+  await options.before?.(join(dir, 'var'))
   const log: string[] = []
   const app = await createApp(settingsFor(dir, options), { log: operatorLog(log), version: '0.0.0-test' })
   const listening = await app.start()
@@ -65,6 +73,8 @@ export async function startProxy(t: Scope, options: TestProxyOptions = {}): Prom
     port: Number(new URL(listening.proxy).port),
     url: listening.proxy,
     ops: listening.ops,
+    control: listening.control,
+    controlSocket: listening.controlSocket,
     dir,
     policyFile,
     log,

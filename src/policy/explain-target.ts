@@ -1,7 +1,7 @@
 // What `explain` is asked about: a URL or host:port as a person types it, read by the same parser that
 // reads requests. Nothing is repaired: what the proxy would refuse as ambiguous is refused here too.
 import { ProxyError } from '../errors.ts'
-import type { Facts, Principal } from '../policy/facts.ts'
+import type { Facts, Principal } from './facts.ts'
 import { formatAuthority, parseAuthority } from '../target/authority.ts'
 import type { Authority } from '../target/authority.ts'
 import { parseAbsoluteForm, parseOriginForm } from '../target/target-uri.ts'

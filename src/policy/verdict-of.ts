@@ -1,13 +1,13 @@
 // What the proxy as a whole answers, from what policy says: the address of a literal, and what the gate
 // refuses because it cannot be looked into. Mirrors the gate for `explain`; it enforces nothing.
 import type { ErrorCode } from '../errors.ts'
-import { judgeAddresses } from '../policy/addresses.ts'
-import type { Decision, Verdict } from '../policy/decision.ts'
-import { explain } from '../policy/explain.ts'
-import type { Explanation } from '../policy/explain.ts'
-import type { Policy } from '../policy/compile.ts'
-import type { Facts } from '../policy/facts.ts'
-import type { ExplainTarget } from './policy-target.ts'
+import { judgeAddresses } from './addresses.ts'
+import type { Decision, Verdict } from './decision.ts'
+import { explain } from './explain.ts'
+import type { Explanation } from './explain.ts'
+import type { Policy } from './compile.ts'
+import type { Facts } from './facts.ts'
+import type { ExplainTarget } from './explain-target.ts'
 
 export interface Part {
   readonly explanation: Explanation

@@ -1,0 +1,79 @@
+// Puts the room together on one store: sessions, tokens, open questions, grants, the desk. It wires and decides
+// nothing.
+import type { AuditSink } from '../audit/event.ts'
+import type { Clock } from '../clock.ts'
+import type { Deadlines } from '../deadlines.ts'
+import type { Policy } from '../policy/policy.ts'
+import type { Store } from '../store/store.ts'
+import { Approvals } from './approvals.ts'
+import { Cards } from './cards.ts'
+import type { Proposal } from './desk.ts'
+import { createNotifier, type NotifierSettings } from './notifier.ts'
+import type { PendingLimits } from './pending.ts'
+import { ProposalRegistry } from './proposal-registry.ts'
+import { Proposals } from './proposals.ts'
+import { ReviewDesk } from './review-desk.ts'
+import type { Hold } from './session.ts'
+import { SessionRegistry } from './session-registry.ts'
+import { TokenRegistry } from './token-registry.ts'
+
+export interface OpenApprovalsOptions {
+  readonly store: Store
+  readonly clock: Clock
+  readonly deadlines: Deadlines
+  readonly audit: AuditSink
+  readonly policy: () => Policy | undefined
+  readonly policyNamesAgents: () => boolean
+  readonly requireSession: boolean
+  readonly limits: PendingLimits
+  readonly hold: Hold
+  readonly sessionTtlMs: number
+  readonly grantMaxTtlMs: number
+  readonly nextId: () => string
+  /** Resolves when the line is in the policy file. */
+  readonly writeApproved: (proposal: Proposal, acceptedBy: string) => Promise<void>
+  /** open exchanges are to be judged again */
+  readonly onNarrowed: () => void
+  readonly notifications: NotifierSettings
+  readonly onFault: (error: unknown) => void
+}
+
+export interface ApprovalsRoom {
+  readonly sessions: SessionRegistry
+  readonly tokens: TokenRegistry
+  readonly approvals: Approvals
+  readonly desk: ReviewDesk
+  readonly cards: Cards
+  /** The store may be closed when this resolves. */
+  close(): Promise<void>
+}
+
+export function openApprovals(options: OpenApprovalsOptions): ApprovalsRoom {
+  const { store, clock, audit, policy, nextId, onFault, onNarrowed } = options
+  const { requireSession, policyNamesAgents } = options
+  const sessions = new SessionRegistry({ store, audit, clock, requireSession, policyNamesAgents, defaultTtlMs: options.sessionTtlMs, onFault })
+  const tokens = new TokenRegistry({ store, clock, onFault })
+  const notifier = createNotifier({ store, settings: options.notifications, clock, onFault })
+  const approvals = new Approvals({
+    ...options,
+    sessions,
+    onRequested: (approval) => notifier.approvalRequested(approval),
+    onEnded: (approval) => notifier.approvalDecided(approval),
+  })
+  const proposals = new Proposals({ registry: new ProposalRegistry({ store, clock, nextId }), policy, write: options.writeApproved, onFault })
+  const desk = new ReviewDesk({ approvals, store, clock, audit, policy, proposals, maxTtlMs: options.grantMaxTtlMs, nextId, onNarrowed, onDecided: (approval) => notifier.approvalDecided(approval) })
+  sessions.onEnded(({ id }) => approvals.sessionEnded(id))
+  return {
+    sessions,
+    tokens,
+    approvals,
+    desk,
+    cards: new Cards({ approvals, clock, policy }),
+    close: async () => {
+      await notifier.stop()
+      approvals.close()
+      sessions.close()
+      tokens.close()
+    },
+  }
+}

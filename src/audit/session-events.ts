@@ -1,0 +1,78 @@
+// Builds the events of a session's life. Pure. They name whoever made and ended it, and where its credentials
+// were seen; never the credentials.
+import { escapeText } from './escape.ts'
+import type { AttributeValue, AuditEvent } from './event.ts'
+import { isoTime, labelText, optionalLabel } from './label-text.ts'
+
+export interface SessionSubject {
+  readonly id: string
+  readonly agent: string
+  readonly owner: string | undefined
+  readonly team: string | undefined
+  /** wall clock, `ms`; undefined: until it is ended */
+  readonly expiresMs: number | undefined
+  /** nobody is there to answer: its questions are refused at once */
+  readonly unattended: boolean
+}
+
+/** Where credentials came from. */
+export interface SeenAt {
+  readonly address: string
+  /** undefined where nothing is known of it */
+  readonly uid: number | undefined
+}
+
+/** Credentials were made; write it before they are usable. */
+export function sessionStartedEvent(session: SessionSubject, by: string): AuditEvent {
+  const owner = session.owner === undefined ? '' : ` of ${labelText(session.owner)}`
+  return {
+    name: 'sallyport.session.started',
+    severity: 'INFO',
+    body: escapeText(`session ${session.id} for ${labelText(session.agent)}${owner} made by ${labelText(by)}`),
+    attributes: {
+      ...sessionAttributes(session),
+      'sallyport.session.expires': isoTime(session.expiresMs),
+      'sallyport.session.unattended': session.unattended,
+      'sallyport.actor.name': labelText(by),
+    },
+  }
+}
+
+/** The same credentials came from a second place: somebody else may have them. */
+export function sessionSharedEvent(session: SessionSubject, first: SeenAt, second: SeenAt): AuditEvent {
+  return {
+    name: 'sallyport.session.shared',
+    severity: 'WARN',
+    body: escapeText(`the credentials of session ${session.id} for ${labelText(session.agent)} were used from ${seenText(second)}, and before from ${seenText(first)}`),
+    attributes: {
+      ...sessionAttributes(session),
+      'client.address': labelText(second.address),
+      'sallyport.client.uid': second.uid,
+      'sallyport.session.first_address': labelText(first.address),
+      'sallyport.session.first_uid': first.uid,
+    },
+  }
+}
+
+/** Its credentials are worth nothing any more; what it had open is closed. */
+export function sessionEndedEvent(session: SessionSubject, how: 'ended' | 'expired', by: string | undefined): AuditEvent {
+  return {
+    name: 'sallyport.session.ended',
+    severity: 'INFO',
+    body: escapeText(`session ${session.id} for ${labelText(session.agent)} ${how}${by === undefined ? '' : ` by ${labelText(by)}`}`),
+    attributes: { ...sessionAttributes(session), 'sallyport.session.how': how, 'sallyport.actor.name': optionalLabel(by) },
+  }
+}
+
+function sessionAttributes(session: SessionSubject): Readonly<Record<string, AttributeValue | undefined>> {
+  return {
+    'session.id': labelText(session.id),
+    'gen_ai.agent.name': labelText(session.agent),
+    'user.name': optionalLabel(session.owner),
+    'sallyport.team': optionalLabel(session.team),
+  }
+}
+
+function seenText({ address, uid }: SeenAt): string {
+  return uid === undefined ? labelText(address) : `${labelText(address)} (uid ${uid})`
+}

@@ -1,0 +1,91 @@
+// An answer to a question, as it is given on a command line or a screen: how long, how wide, in words and as
+// the control API takes it. Pure. What is wider than what was asked is told apart here, and only here.
+import { placeOf } from './question-finder.ts'
+import type { Question } from './control-wire.ts'
+import { point } from './time-words.ts'
+
+export type Verdict = 'allow' | 'deny'
+export type Who = 'session' | 'agent' | 'team'
+
+export type Term =
+  | { readonly kind: 'once' | 'session' | 'always' }
+  | { readonly kind: 'for'; readonly duration: string }
+  | { readonly kind: 'until'; readonly at: string }
+
+export interface AnswerDraft {
+  readonly verdict: Verdict
+  readonly term: Term
+  readonly subdomains: boolean
+  readonly allPorts: boolean
+  readonly who: Who
+  readonly comment: string | undefined
+}
+
+/** The body of a decision. */
+export function answerBody({ verdict, term, subdomains, allPorts, who, comment }: AnswerDraft): object {
+  const limit = term.kind === 'for' ? { term: 'until', duration: term.duration } : term.kind === 'until' ? { term: 'until', until: term.at } : { term: term.kind }
+  return {
+    verdict,
+    ...limit,
+    ...(subdomains ? { subdomains } : {}),
+    ...(allPorts ? { all_ports: true } : {}),
+    ...(who === 'session' ? {} : { who }),
+    ...(comment === undefined ? {} : { comment }),
+  }
+}
+
+/** Reaches further than what was asked: other names, ports or sessions, or without end. It is asked for twice. */
+export function isWide({ term, subdomains, allPorts, who }: AnswerDraft): boolean {
+  return subdomains || allPorts || who !== 'session' || term.kind === 'always'
+}
+
+/** `allow every session of agent codex, until the session ends: lib.test and every name below it on every port` */
+export function answerText(draft: AnswerDraft, question: Question): string {
+  const { verdict, subdomains, allPorts, who, term } = draft
+  const { host } = question
+  const place = allPorts ? (host.includes(':') ? `[${host}]` : host) : placeOf(question)
+  const asked = question.kind === 'request' ? `one request, ${question.method ?? 'to'} ${question.url ?? place}` : place
+  const where = `${asked}${subdomains ? ' and every name below it' : ''}${allPorts ? ' on every port' : ''}`
+  return `${verdict} ${whoText(who, question)}, ${termText(term)}: ${where}`
+}
+
+function whoText(who: Who, { agent, team, session }: Question): string {
+  if (who === 'agent') return `every session of agent ${agent}`
+  return who === 'team' ? `every session of team ${team ?? '-'}` : `${agent} in session ${session}`
+}
+
+export function termText(term: Term): string {
+  switch (term.kind) {
+    case 'once':
+      return 'once'
+    case 'session':
+      return 'until the session ends'
+    case 'for':
+      return `for ${term.duration}`
+    case 'until':
+      return `until ${point(Date.parse(term.at))}`
+    default:
+      return 'always (at once up to the longest that settings give, and proposed as a rule)'
+  }
+}
+
+/** What became of it, from the question as the server gave it back. */
+export function outcomeText(question: Question, verdict: Verdict): string {
+  const { decision, firstYes, state } = question
+  if (state === 'pending' && verdict === 'allow' && firstYes !== undefined) {
+    return `${placeOf(question)}: yours is the first of two: someone else has to allow it too before anything opens`
+  }
+  if (decision === undefined) return `${placeOf(question)} is ${state}`
+  return `${decisionText(question)}${decision.grantId === undefined ? '' : `; grant ${decision.grantId}`}`
+}
+
+/** `lib.test:443 for codex was allowed once by ana and bo` */
+export function decisionText(question: Question): string {
+  const { decision, state, agent } = question
+  const about = `${placeOf(question)} for ${agent}`
+  if (decision === undefined) return `${about} is ${state}`
+  const by = decision.secondBy === undefined ? decision.by : `${decision.by} and ${decision.secondBy}`
+  const terms: Readonly<Record<string, string>> = { once: 'once', session: 'for the session', until: 'for a time', always: 'always' }
+  const term = Object.hasOwn(terms, decision.term) ? terms[decision.term] : decision.term
+  return `${about} was ${decision.verdict === 'allow' ? 'allowed' : 'denied'} ${term} by ${by}${decision.comment === undefined ? '' : `: ${decision.comment}`}`
+}

@@ -1,0 +1,88 @@
+// Puts the control plane together: the API, the pages, and what both are handed. It wires and decides nothing.
+import { randomBytes } from 'node:crypto'
+import type { ApprovalsRoom } from '../approvals/open-approvals.ts'
+import type { KeptAnswers } from '../approvals/kept-answers.ts'
+import type { AuditSink } from '../audit/event.ts'
+import { journalEvents } from '../audit/journal-events.ts'
+import type { Clock } from '../clock.ts'
+import type { PolicySource } from '../config/policy-files.ts'
+import type { Settings } from '../config/settings.ts'
+import { readTarget } from '../policy/explain-target.ts'
+import { anonymousSession } from '../policy/facts.ts'
+import { verdictOf } from '../policy/verdict-of.ts'
+import { cookieName } from './auth.ts'
+import { createControl, type Control } from './control.ts'
+import { controlLimits, type ControlPolicy } from './deps.ts'
+import { registerPages } from './pages/pages.ts'
+
+export interface OpenControlOptions {
+  readonly settings: Settings
+  readonly socketPath: string
+  readonly journalDir: string
+  readonly instanceId: string
+  /** the operating system's name of the user that this process runs as */
+  readonly localUser: string
+  readonly room: ApprovalsRoom
+  readonly answers: KeptAnswers
+  readonly policies: PolicySource
+  readonly audit: AuditSink
+  readonly clock: Clock
+  readonly nextId: () => string
+  /** of the proxy listener */
+  readonly proxyUrl: () => string
+  readonly onFault: (error: unknown) => void
+}
+
+export function openControl(options: OpenControlOptions): Control {
+  const { settings, room, answers, policies, audit, clock, instanceId, onFault } = options
+  const { sessions, tokens, desk, cards } = room
+  const events = journalEvents(options.journalDir)
+  const card: Parameters<typeof createControl>[0]['card'] = (approval, actor) => cards.card(approval, actor)
+  return createControl({
+    listen: settings.control,
+    tls: settings.controlTls,
+    hosts: settings.controlHosts,
+    socketPath: options.socketPath,
+    instanceId,
+    localUser: options.localUser,
+    desk,
+    card,
+    sessions,
+    tokens,
+    isAgentCredential: (id, token) => sessions.isCredential(id, token),
+    policy: policyOf(policies, settings.clients.length === 0),
+    events,
+    answers,
+    audit,
+    clock,
+    limits: controlLimits,
+    proxyUrl: options.proxyUrl,
+    requestId: options.nextId,
+    onFault,
+    pages: (server) => registerPages(server, {
+      desk, card, sessions, tokens, clock,
+      events: { recent: async (limit) => (await events.latest(limit)).toReversed() },
+      cookieName: cookieName(instanceId),
+      isSecure: settings.controlTls !== undefined,
+      csrfKey: randomBytes(32),
+      onFault,
+    }),
+  })
+}
+
+function policyOf(policies: PolicySource, onlyLoopback: boolean): ControlPolicy {
+  return {
+    state: () => {
+      const policy = policies.current()
+      if (policy === undefined) return undefined
+      const { revision, mode, unknown, ruleCount, feedNames } = policy
+      return { revision, mode, unknown, ruleCount, feedNames, files: policies.files(), problems: policies.problems() }
+    },
+    explain: ({ url, method, agent, team }) => {
+      const policy = policies.current()
+      if (policy === undefined) return undefined
+      const target = readTarget(url, { method, upgrade: undefined, principal: { session: anonymousSession, agent, team, owner: undefined } })
+      return { asked: target.asked, ...verdictOf(policy, target, onlyLoopback) }
+    },
+  }
+}

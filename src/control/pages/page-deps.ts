@@ -1,0 +1,25 @@
+// What the pages are given. They see the domain through these and nothing else.
+import type { Actor, ControlTokens } from '../../approvals/actor.ts'
+import type { Approval } from '../../approvals/approval.ts'
+import type { Card } from '../../approvals/card.ts'
+import type { Desk } from '../../approvals/desk.ts'
+import type { Sessions } from '../../approvals/session.ts'
+import type { Clock } from '../../clock.ts'
+import type { RecentEvent } from './events-page.ts'
+
+export interface PageDeps {
+  readonly desk: Desk
+  card(approval: Approval, actor: Actor): Card
+  readonly sessions: Sessions
+  readonly tokens: ControlTokens
+  readonly events: { recent(limit: number): Promise<readonly RecentEvent[]> }
+  /** `sallyport_` and 8 hex digits of the instance */
+  readonly cookieName: string
+  readonly clock: Clock
+  /** the listener speaks TLS */
+  readonly isSecure: boolean
+  /** 32 random bytes; with other ones every open form ends */
+  readonly csrfKey: Uint8Array
+  /** Called with what no page expected; the reader sees one sentence. */
+  onFault?(error: unknown, requestId: string): void
+}

@@ -1,0 +1,171 @@
+// Sessions, and the tokens of people and programs. A launcher creates sessions for its own owner only. A
+// secret is in the answer that makes it, and nowhere else.
+import type { Actor, NewControlToken } from '../approvals/actor.ts'
+import { parseDuration } from '../approvals/duration.ts'
+import type { Hold, Session } from '../approvals/session.ts'
+import type { ControlContext } from './context.ts'
+import { may } from './permissions.ts'
+import { ControlFault } from './problem.ts'
+import type { Answer, Call, Route } from './route.ts'
+import { emptyBody, list, named, object, orNull, sessionBody, string, tokenBody } from './schemas.ts'
+import { sessionJson, tokenJson } from './wire.ts'
+
+interface SessionBody {
+  readonly agent: string
+  readonly owner?: string
+  readonly team?: string
+  readonly hold?: string
+  readonly unattended?: boolean
+  readonly ttl?: string
+}
+
+interface TokenBody extends Pick<NewControlToken, 'kind' | 'name' | 'role'> {
+  readonly teams?: readonly string[]
+  readonly ttl?: string
+}
+
+const dayMs = 86_400_000
+const maxHoldMs = 600_000
+const maxTtlMs = 366 * dayMs
+const tokenTtlMs = 30 * dayMs
+
+export function sessionRoutes(context: ControlContext): readonly Route[] {
+  const { sessions, proxyUrl } = context.deps
+  const listRoute: Route = {
+    method: 'GET',
+    path: '/v1/sessions',
+    name: 'listSessions',
+    summary: 'The sessions that the caller may see, newest first, ended ones of the last day included.',
+    needs: ['read_sessions'],
+    answers: { 200: object({ items: list(named.Session) }) },
+    handle: async ({ actor }) => ({ body: { items: sessions.list().filter((session) => maySee(session, actor)).map(sessionJson) } }),
+  }
+  const createRoute: Route<SessionBody> = {
+    method: 'POST',
+    path: '/v1/sessions',
+    name: 'createSession',
+    summary: 'Start a session. `proxy_url` holds its token, which is told this once: a replay has null there.',
+    needs: ['launch'],
+    headers: ['Idempotency-Key'],
+    body: sessionBody,
+    answers: { 201: object({ session: named.Session, token: orNull(string), proxy_url: orNull(string) }) },
+    faults: ['scope_not_allowed', 'audit_unavailable'],
+    keep: (body) => ({ ...body, token: null, proxy_url: null }),
+    handle: async (call) => {
+      const { body, actor } = call
+      const owner = ownerOf(body, actor)
+      checkTeam(body, actor)
+      const { session, token } = await sessions.create({
+        agent: body.agent,
+        owner,
+        team: body.team,
+        hold: holdOf(body.hold),
+        unattended: body.unattended ?? false,
+        ttlMs: body.ttl === undefined ? undefined : durationOf(body.ttl, '/ttl', maxTtlMs),
+      }, actor.name)
+      call.request.subjectId = session.id
+      return { status: 201, body: { session: sessionJson(session), token, proxy_url: withCredentials(proxyUrl(), session.id, token) } }
+    },
+  }
+  const endRoute: Route = {
+    method: 'POST',
+    path: '/v1/sessions/{id}/end',
+    name: 'endSession',
+    summary: 'End a session: its credentials are refused, its questions withdrawn, its grants and tunnels closed.',
+    needs: ['launch'],
+    headers: ['Idempotency-Key'],
+    body: emptyBody,
+    answers: { 200: 'Session' },
+    faults: ['not_found', 'audit_unavailable'],
+    handle: async ({ id, actor }) => {
+      const session = sessions.get(id)
+      const isOwn = session !== undefined && (may(actor, 'administer') || session.principal.owner === actor.name)
+      if (!isOwn || !(await sessions.end(id, actor.name))) throw new ControlFault('not_found', 'there is no such session')
+      return { body: sessionJson(sessions.get(id) ?? session) }
+    },
+  }
+  return [listRoute, createRoute, endRoute]
+}
+
+export function tokenRoutes({ deps: { tokens } }: ControlContext): readonly Route[] {
+  const listRoute: Route = {
+    method: 'GET',
+    path: '/v1/tokens',
+    name: 'listTokens',
+    summary: 'Tokens of people and programs, without their secrets.',
+    needs: ['administer'],
+    answers: { 200: object({ items: list(named.Token) }) },
+    handle: async () => ({ body: { items: tokens.list().map(tokenJson) } }),
+  }
+  const createRoute: Route<TokenBody> = {
+    method: 'POST',
+    path: '/v1/tokens',
+    name: 'createToken',
+    summary: 'Make a token. Its secret is told this once: a replay has null there.',
+    needs: ['administer'],
+    headers: ['Idempotency-Key'],
+    body: tokenBody,
+    answers: { 201: object({ token: named.Token, secret: orNull(string) }) },
+    faults: ['audit_unavailable'],
+    keep: (body) => ({ ...body, secret: null }),
+    handle: async (call: Call<TokenBody>): Promise<Answer> => {
+      const { kind, name, role, teams = [], ttl } = call.body
+      const { token, secret } = tokens.create({ kind, name, role, teams, ttlMs: ttl === undefined ? tokenTtlMs : durationOf(ttl, '/ttl', maxTtlMs) }, call.actor)
+      call.request.subjectId = token.id
+      return { status: 201, body: { token: tokenJson(token), secret } }
+    },
+  }
+  const revokeRoute: Route = {
+    method: 'POST',
+    path: '/v1/tokens/{id}/revoke',
+    name: 'revokeToken',
+    summary: 'Revoke a token. Streams that it opened end.',
+    needs: ['administer'],
+    headers: ['Idempotency-Key'],
+    body: emptyBody,
+    answers: { 200: 'Token' },
+    faults: ['not_found', 'audit_unavailable'],
+    handle: async ({ id }) => {
+      const isRevoked = tokens.revoke(id)
+      const token = tokens.list().find((each) => each.id === id)
+      if (!isRevoked || token === undefined) throw new ControlFault('not_found', 'there is no such token in force')
+      return { body: tokenJson(token) }
+    },
+  }
+  return [listRoute, createRoute, revokeRoute]
+}
+
+/** An admin sees all; a launcher its own; everyone else those of their teams, all without any, and their own. */
+function maySee({ principal }: Session, actor: Actor): boolean {
+  if (may(actor, 'administer') || principal.owner === actor.name) return true
+  if (!may(actor, 'read')) return false
+  return actor.teams.length === 0 || (principal.team !== undefined && actor.teams.includes(principal.team))
+}
+
+/** An admin's session has the owner it says, or none: then nobody is kept from answering for it. */
+function ownerOf({ owner }: SessionBody, actor: Actor): string | undefined {
+  if (may(actor, 'administer')) return owner
+  if (owner === undefined || owner === actor.name) return actor.name
+  throw new ControlFault('scope_not_allowed', 'this token creates sessions for its own owner only')
+}
+
+/** A session has the rules and grants of its team: who starts agents for some teams starts none for others. */
+function checkTeam({ team }: SessionBody, actor: Actor): void {
+  if (team === undefined || may(actor, 'administer') || actor.teams.length === 0 || actor.teams.includes(team)) return
+  throw new ControlFault('scope_not_allowed', 'this token creates sessions for its own teams only')
+}
+
+function holdOf(hold: string | undefined): Hold {
+  return hold === undefined || hold === 'auto' ? 'auto' : durationOf(hold, '/hold', maxHoldMs)
+}
+
+function durationOf(text: string, pointer: string, maxMs: number): number {
+  const ms = parseDuration(text)
+  if (ms !== undefined && ms <= maxMs) return ms
+  const most = maxMs < dayMs ? `${maxMs / 60_000} minutes` : `${maxMs / dayMs} days`
+  throw new ControlFault('invalid', 'the body is not what this call takes', { errors: [{ pointer, message: `is longer than ${most}` }] })
+}
+
+function withCredentials(url: string, id: string, token: string): string {
+  return url.replace('://', `://${id}:${token}@`)
+}

@@ -1,0 +1,181 @@
+// JSON schemas of what the API takes and gives: the routes validate with those of requests, the OpenAPI
+// document shows all, and tests hold the answers to those of answers.
+import { approvalStates, grantTerms, grantWhos, roles } from './words.ts'
+
+/** A JSON schema of draft 2020-12 that says no more than AJV's strict mode knows. */
+export interface Schema {
+  readonly [keyword: string]: unknown
+}
+
+type Members = Readonly<Record<string, Schema>>
+
+/** An object with these members and no others. */
+export function object(members: Members, optional: Members = {}): Schema {
+  const required = Object.keys(members)
+  return { type: 'object', additionalProperties: false, ...(required.length === 0 ? {} : { required }), properties: { ...members, ...optional } }
+}
+
+export const string: Schema = { type: 'string' }
+export const boolean: Schema = { type: 'boolean' }
+export const integer: Schema = { type: 'integer' }
+export const instant: Schema = { type: 'string', format: 'date-time' }
+export const oneOf = (words: readonly string[]): Schema => ({ type: 'string', enum: words })
+export const list = (items: Schema): Schema => ({ type: 'array', items })
+export const orNull = (schema: Schema): Schema => ({ anyOf: [schema, { type: 'null' }] })
+const describe = (schema: Schema, description: string): Schema => ({ ...schema, description })
+
+/** One line of what people type as a name: nothing that is invisible, no space at either end. */
+const label: Schema = { type: 'string', minLength: 1, maxLength: 100, pattern: '^(?! )[^\\p{C}\\p{Zl}\\p{Zp}]*(?<! )$' }
+/** Comments may have line breaks. */
+const comment: Schema = { type: 'string', minLength: 1, maxLength: 2000, pattern: '^(?:[^\\p{C}]|[\\n\\t])*$' }
+const duration: Schema = describe({ type: 'string', pattern: '^[1-9][0-9]{0,6}[smhd]$' }, 'A whole number and `s`, `m`, `h` or `d`: `15m`')
+export const identifier: Schema = { type: 'string', pattern: '^[A-Za-z0-9_-]{1,64}$' }
+
+const verdict = oneOf(['allow', 'deny'])
+const rule = object({ id: string, pattern: string, file: string, line: integer })
+
+const approvalMembers: Members = {
+  id: string,
+  version: describe(integer, 'Grows with every change that a reviewer should see; the ETag'),
+  state: oneOf(approvalStates),
+  kind: describe(oneOf(['host', 'request']), '`host`: every exchange with host and port; `request`: one request'),
+  session: string,
+  agent: string,
+  owner: orNull(string),
+  team: orNull(string),
+  scheme: oneOf(['http', 'https']),
+  host: describe(string, 'Canonical, ASCII'),
+  port: integer,
+  method: orNull(string),
+  url: describe(orNull(string), 'Whole, query included'),
+  upgrade: orNull(oneOf(['websocket'])),
+  reason: describe(string, 'Why policy asks'),
+  rule: orNull(rule),
+  is_review: describe(boolean, 'Always asked about: the owner of the session may not answer'),
+  stated_reason: describe(orNull(string), 'What the agent says it is for'),
+  user_agent: orNull(string),
+  client_address: string,
+  advisory: boolean,
+  attempts: integer,
+  waiting: describe(integer, 'Exchanges that are held now'),
+  first_seen: instant,
+  last_seen: instant,
+  expires_at: instant,
+  snoozed_until: orNull(instant),
+  first_yes: describe(orNull(object({ by: string, at: instant })), 'Four eyes: the first of two'),
+  decision: orNull(object({
+    verdict, term: oneOf(grantTerms), by: string, second_by: orNull(string), at: instant, comment: orNull(string), grant_id: orNull(string),
+  })),
+}
+
+export const approval = object(approvalMembers)
+export const card = object({
+  ...approvalMembers,
+  unicode_host: orNull(string),
+  registrable_domain: orNull(string),
+  hints: list(object({ code: string, text: string })),
+  nearest_rules: list(object({ rule, why: string })),
+  others: list(object({ agent: string, session: string, state: string })),
+  similar: list(object({ approval_id: string, host: string, verdict, term: oneOf(grantTerms), by: string, at: instant, comment: orNull(string) })),
+  patterns: list(string),
+  rules: object({ four_eyes: boolean, comment_for: list(string), owner_may: list(oneOf(grantTerms)) }),
+})
+export const grant = object({
+  id: string, approval_id: string, verdict, term: oneOf(grantTerms), who: oneOf(grantWhos), holder: string, scheme: oneOf(['http', 'https']),
+  host: string, subdomains: boolean, port: describe(orNull(integer), 'null: every port that policy does not deny'), request_digest: orNull(string),
+  by: string, created_at: instant, expires_at: orNull(instant),
+})
+export const session = object({
+  id: string, agent: string, owner: orNull(string), team: orNull(string),
+  hold: describe({ anyOf: [oneOf(['auto']), { type: 'number' }] }, '`auto`, or seconds'),
+  unattended: boolean, created_at: instant, created_by: string, expires_at: orNull(instant), ended_at: orNull(instant), last_seen: orNull(instant),
+})
+export const token = object({
+  id: string, kind: oneOf(['person', 'program']), name: string, role: oneOf(roles), teams: list(string), created_at: instant, created_by: string,
+  expires_at: instant, revoked_at: orNull(instant), last_used: orNull(instant),
+})
+export const proposal = object({
+  id: string, approval_id: string, verdict, pattern: string, agent: orNull(string), team: orNull(string), by: string, created_at: instant,
+  state: oneOf(['open', 'accepted', 'rejected']), decided_by: orNull(string),
+})
+export const policy = object({
+  revision: string, mode: oneOf(['enforce', 'monitor']), unknown: oneOf(['ask', 'deny', 'allow']), files: list(string), rule_count: integer, feed_names: integer,
+  problems: list(object({ file: string, line: integer, column: integer, severity: oneOf(['error', 'warning', 'notice']), message: string })),
+})
+
+const answer: Members = { verdict: oneOf(['allow', 'deny', 'ask']), code: string, reason: string, rule: orNull(rule) }
+const spoken: Members = { rule, verdict: oneOf(['allow', 'deny', 'ask']), layer: string, says: string }
+const speaks: Members = { matched: list(object(spoken)), near: list(object({ ...spoken, why: string })) }
+export const explained = object({
+  asked: describe(string, 'First line of what the proxy is sent'), ...answer, monitored: orNull(object(answer)), notes: list(string), revision: string, ...speaks,
+  inner: describe(orNull(object({ ...answer, ...speaks })), 'The request inside a tunnel, where rules look at it'),
+})
+export const record: Schema = {
+  type: 'object',
+  description: 'A record of the journal, as docs/events.md has it',
+  required: ['v', 'seq', 'prev', 'uid', 'time', 'instance', 'name', 'severity', 'body', 'attributes', 'hash'],
+  properties: {
+    v: { const: 1 }, seq: integer, prev: string, uid: string, time: instant, instance: string, name: string, severity: string, body: string, attributes: { type: 'object' }, hash: string,
+  },
+}
+export const problem: Schema = {
+  type: 'object',
+  description: 'RFC 9457',
+  required: ['type', 'title', 'status', 'detail', 'code', 'request_id'],
+  properties: {
+    type: string, title: string, status: integer, detail: string, code: describe(string, 'Match on this'), request_id: string,
+    errors: list(object({ pointer: describe(string, 'RFC 6901'), message: string })),
+    approval: describe({ $ref: '#/components/schemas/Approval' }, 'With `already_decided` and `version_conflict`: as it is now'),
+  },
+}
+
+/** Answers by the name that the OpenAPI document gives them. */
+export const named = { Approval: approval, Card: card, Grant: grant, Session: session, Token: token, Proposal: proposal, Policy: policy, Explained: explained, Record: record, Problem: problem } as const
+export type SchemaName = keyof typeof named
+
+// what requests say
+
+const until: Members = { until: instant, duration }
+export const decisionBody = object({ verdict }, {
+  term: describe(oneOf(grantTerms), 'Default: `once`'),
+  until: describe(instant, 'With term `until`: this or `duration`'),
+  duration,
+  subdomains: boolean,
+  all_ports: boolean,
+  who: describe(oneOf(grantWhos), 'Default: `session`'),
+  comment,
+})
+export const snoozeBody = object({}, until)
+export const emptyBody = object({})
+export const sessionBody = object({ agent: label }, {
+  owner: describe(label, 'Default: the caller; for an admin, none'),
+  team: label,
+  hold: describe({ type: 'string', pattern: '^(?:auto|[1-9][0-9]{0,6}[smhd])$' }, '`auto` or a duration of at most 10 minutes'),
+  unattended: boolean,
+  ttl: describe(duration, 'Default: until it is ended'),
+})
+export const tokenBody = object({ kind: oneOf(['person', 'program']), name: label, role: oneOf(roles) }, {
+  teams: { type: 'array', items: label, maxItems: 100, uniqueItems: true },
+  ttl: describe(duration, 'Default: `30d`; at most `366d`'),
+})
+export const explainBody = object({ url: { type: 'string', minLength: 1, maxLength: 8192 } }, {
+  method: describe({ type: 'string', pattern: '^[A-Za-z][A-Za-z0-9_-]{0,31}$' }, 'Default: `GET`'),
+  agent: label,
+  team: label,
+})
+export const proposalBody = object({ accept: boolean })
+
+const limit: Schema = describe({ type: 'string', pattern: '^(?:[1-9][0-9]?|[1-4][0-9]{2}|500)$' }, '1 to 500')
+export const approvalsQuery = object({}, {
+  state: oneOf(approvalStates),
+  session: { type: 'string', maxLength: 64 },
+  host: describe({ type: 'string', maxLength: 255 }, 'Canonical, ASCII'),
+  limit: describe(limit, '1 to 500; default 50'),
+  cursor: describe({ type: 'string', maxLength: 128 }, '`next_cursor` of the page before'),
+})
+const sequence: Schema = { type: 'string', pattern: '^(?:0|[1-9][0-9]{0,14})$' }
+export const eventsQuery = object({}, {
+  after: describe(sequence, 'Sequence number: records past it'),
+  last: describe(limit, 'Instead of `after`: the newest so many'),
+  limit: describe(limit, '1 to 500; default 100'),
+})
