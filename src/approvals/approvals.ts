@@ -77,7 +77,7 @@ export class Approvals implements OwnQuestions {
     this.#waiters = new Waiters(deadlines, (id, count) => {
       this.pending.waiting(id, count)
       // a crowd that comes or leaves is told of now and then, not ten thousand times
-      if (count <= 1 || count % 64 === 0) this.changes.tell('approval', id)
+      if (count <= 16 || count % 64 === 0) this.changes.tell('approval', id)
     })
     this.#prunedMs = clock.monotonic()
     this.#timer = setInterval(() => this.sweep(), sweepMs).unref()

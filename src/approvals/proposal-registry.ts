@@ -3,7 +3,6 @@
 import type { Clock } from '../clock.ts'
 import { anonymousSession } from '../policy/facts.ts'
 import type { Policy } from '../policy/policy.ts'
-import { isDefaultPort } from '../policy/ports.ts'
 import { numberOf, optionalText, textOf } from '../store/store.ts'
 import type { Row, Store } from '../store/store.ts'
 import { formatHost } from '../target/host.ts'
@@ -42,9 +41,9 @@ export function proposalOf(approval: Approval, answer: Answer, by: string, polic
 }
 
 /** A deny covers every port; an allow the one that was asked about, since a pattern for all would name closed ones. */
-function patternOf({ host, port, scheme }: Approval, { subdomains, verdict }: Answer): string {
+function patternOf({ host, port }: Approval, { subdomains, verdict }: Answer): string {
   const name = `${subdomains ? '**.' : ''}${formatHost(hostOf(host))}`
-  return verdict === 'deny' || isDefaultPort('request', scheme, port) ? name : `${name}:${port}`
+  return verdict === 'deny' ? name : `${name}:${port}`
 }
 
 export class ProposalRegistry {

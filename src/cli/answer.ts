@@ -65,7 +65,7 @@ export function termText(term: Term): string {
     case 'until':
       return `until ${point(Date.parse(term.at))}`
     default:
-      return 'always (at once up to the longest that settings give, and proposed as a rule)'
+      return 'always (at once up to the longest that settings give, and as a rule for all sessions of the agent: proposed, or written at once when an admin answers)'
   }
 }
 

@@ -187,7 +187,7 @@ class WatchScreen {
     const screen = this.#screen
     if (screen === undefined || this.#stop.signal.aborted) return
     const lines = frame(this.#state, this.#context.io.isTty)
-    const changed = lines.flatMap((line, at) => (line === this.#drawn[at] ? [] : [`\x1b[${at + 1};1H${line}\x1b[K`]))
+    const changed = lines.flatMap((line, at) => (line === this.#drawn[at] ? [] : [`\x1b[${at + 1};1H\x1b[K${line}`]))
     this.#drawn = lines
     if (changed.length > 0) screen.write(changed.join(''))
   }

@@ -36,7 +36,8 @@ how long:
   --session          until the session of the agent ends
   --for TIME         such as 15m or 8h
   --until TIME       such as 2027-01-31T18:00Z
-  --always           at once up to the longest that settings give, and proposed as a rule
+  --always           at once up to the longest that settings give, and as a rule for all
+                   sessions of the agent: proposed, or written when an admin answers
 how wide, beyond the host, port and session that asked:
   --subdomains       every name below the host too
   --all-ports        every port that the policy does not close

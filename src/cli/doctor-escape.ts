@@ -123,7 +123,7 @@ export async function proxyFindings(
   ]
   if (answer.status === 200) return finding('ok', `${shown} gets out to ${authority}`)
   if (answer.status === 403) return finding('ok', `${shown} answers, and its policy refuses ${authority}: ${said}`)
-  if (answer.status === 407) return finding('fail', `${shown} does not accept the credentials: ${said}`, 'this version gives out no credentials: take user name and password out of the proxy URL')
+  if (answer.status === 407) return finding('fail', `${shown} does not accept the credentials: ${said}`, 'run it with the variables of a session that is in force: `sallyport sessions create --agent NAME --export` prints them')
   return finding('fail', `${shown} answers and does not get out to ${authority}: ${said}`, 'look at its log, its name servers and its own way out')
 }
 

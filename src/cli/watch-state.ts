@@ -82,7 +82,7 @@ export const termLines: readonly TermLine[] = [
   { letter: '1', text: 'for 1 hour', term: { kind: 'for', duration: '1h' } },
   { letter: '8', text: 'for 8 hours', term: { kind: 'for', duration: '8h' } },
   { letter: 't', text: 'for another time …', term: undefined },
-  { letter: 'a', text: 'always, and proposed as a rule', term: { kind: 'always' } },
+  { letter: 'a', text: 'always, and a rule for all sessions of the agent', term: { kind: 'always' } },
 ]
 
 export const snoozeLines: readonly { readonly letter: string; readonly text: string; readonly duration: string }[] = [

@@ -63,15 +63,15 @@ t.test('proposals outlive the process', async (t) => {
 
 const open = { managedOnly: false }
 const cases: readonly (readonly [name: string, approval: Partial<Approval>, answer: Partial<Answer>, made: Partial<NewProposal> | undefined, policy?: { readonly managedOnly: boolean }])[] = [
-  ['the host, for the agent that asked', {}, {}, { verdict: 'allow', pattern: 'www.shop.example', agent: 'codex', team: undefined }],
+  ['the host, for the agent that asked', {}, {}, { verdict: 'allow', pattern: 'www.shop.example:443', agent: 'codex', team: undefined }],
   ['for the team, of which there is none: for the agent', {}, { who: 'team' }, { agent: 'codex', team: undefined }],
   ['for the agent', { team: 'red' }, { who: 'agent' }, { agent: 'codex', team: undefined }],
   ['for the team', { team: 'red' }, { who: 'team' }, { agent: undefined, team: 'red' }],
   ['for the agent without credentials: for everybody', { session: 'anonymous', agent: 'local' }, {}, { agent: undefined, team: undefined }],
-  ['names below, and the name', {}, { subdomains: true }, { pattern: '**.www.shop.example' }],
+  ['names below, and the name', {}, { subdomains: true }, { pattern: '**.www.shop.example:443' }],
   ['another port is written', { port: 8443 }, {}, { pattern: 'www.shop.example:8443' }],
   ['another port is written behind a wildcard', { port: 8443 }, { subdomains: true }, { pattern: '**.www.shop.example:8443' }],
-  ['the port of http is not', { port: 80, scheme: 'http' }, {}, { pattern: 'www.shop.example' }],
+  ['of http its own', { port: 80, scheme: 'http' }, {}, { pattern: 'www.shop.example:80' }],
   ['all ports are not more than the one that was asked about', { port: 8443 }, { allPorts: true }, { pattern: 'www.shop.example:8443' }],
   ['a deny names no port', { port: 8443 }, { verdict: 'deny' }, { verdict: 'deny', pattern: 'www.shop.example' }],
   ['a v6 address stands in brackets', { host: '2001:db8::7', port: 8443 }, {}, { pattern: '[2001:db8::7]:8443' }],

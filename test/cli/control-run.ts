@@ -8,7 +8,8 @@ import { nowMs } from './fake-control.ts'
 import { fakeIo, fakeProcess } from './fake-io.ts'
 
 const esc = String.fromCharCode(27)
-const drawnLine = new RegExp(`${esc}\\[(\\d+);1H([^]*?)${esc}\\[K`, 'g')
+// a line is cleared before it is written: behind the last column there is nothing to clear
+const drawnLine = new RegExp(`${esc}\\[(\\d+);1H${esc}\\[K([^]*?)(?=${esc}\\[\\d+;1H|$)`, 'g')
 
 export interface Ran {
   readonly code: number

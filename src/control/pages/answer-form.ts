@@ -147,7 +147,7 @@ function choice(value: string, chosen: string | undefined, text: Html): Html {
 
 function termWords(term: 'once' | 'session' | 'always', { kind }: Approval): readonly [name: string, text: string] {
   if (term === 'session') return ['This session', 'until it ends']
-  if (term === 'always') return ['Always', 'and proposed as a rule']
+  if (term === 'always') return ['Always', 'and a rule for all sessions of the agent']
   return ['Once', kind === 'request' ? 'this one request' : 'whoever waits, or the next try']
 }
 

@@ -71,7 +71,7 @@ function howLong({ nowMs }: View, { approval }: Card, { term, untilMs, verdict }
   if (term === 'until' && untilMs !== undefined) return until(untilMs, nowMs)
   if (term === 'session') return html`session <span class="mono">${approval.session}</span> ends`
   if (term === 'once') return html`whoever waits has been answered, or the first retry`
-  return html`<strong>no end</strong>: in force at once for as long as a grant may last, and proposed to the admins as a rule to ${verdict} it`
+  return html`<strong>no end</strong>: in force at once for as long as a grant may last, and as a rule to ${verdict} it for all sessions of the agent: proposed to the admins, or written at once when an admin answers`
 }
 
 function forWhom({ approval }: Card, { who }: Answer): Html {
