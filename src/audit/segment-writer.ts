@@ -5,10 +5,12 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { segmentName } from './segments.ts'
 
-/** The two calls that can fail for want of room or a broken disk; tests put their own here. */
+/** The calls that can fail for want of room or a broken disk; tests put their own here. */
 export interface SegmentIo {
   write(fd: number, buffer: Uint8Array, offset: number, length: number): number
   truncate(fd: number, length: number): void
+  /** default: fdatasync(2) */
+  sync?(fd: number): Promise<void>
 }
 
 /** A write that ended early: `written` bytes of it are in the file. */
@@ -38,6 +40,8 @@ export class SegmentWriter {
   #size: number
   #isTorn = false
   #syncedSize: number
+  /** the last one that was begun */
+  #syncing: Promise<void> = Promise.resolve()
 
   /** Opens the segment that starts with `firstSeq`, new or to go on with. */
   constructor(dir: string, firstSeq: number, io: SegmentIo = systemIo) {
@@ -97,11 +101,19 @@ export class SegmentWriter {
     return found !== undefined && found.ino === this.#inode && found.size === this.#size
   }
 
-  /** Hands what is written to the disk itself, off the main thread. */
-  async sync(): Promise<void> {
+  /** Hands what is written to the disk itself, off the main thread. One at a time: when it is done none is under
+   * way that a close would pull the file from under. */
+  sync(): Promise<void> {
+    this.#syncing = this.#syncAfter(this.#syncing)
+    return this.#syncing
+  }
+
+  /** Whoever began `before` is told how that ended. */
+  async #syncAfter(before: Promise<void>): Promise<void> {
+    await Promise.allSettled([before])
     const size = this.#size
     if (size === this.#syncedSize) return
-    await syncData(this.#fd)
+    await (this.#io.sync === undefined ? syncData(this.#fd) : this.#io.sync(this.#fd))
     this.#syncedSize = size
   }
 

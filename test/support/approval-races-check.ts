@@ -42,14 +42,15 @@ function endsOf(records: readonly JournalRecord[]): Map<string, JournalRecord[]>
   return ends
 }
 
-/** What a restart took up: `listed` are the approvals that are pending now. */
-export function checkRestart(records: readonly JournalRecord[], listed: readonly { readonly id: string; readonly waiting: number }[], decided: ReadonlyMap<string, string>): string[] {
+/** What a restart took up: `listed` are the approvals that are pending now, `shown` those that somebody was told of
+ * before. A prompt is journaled first: one that nobody was told of may have been killed between. */
+export function checkRestart(records: readonly JournalRecord[], listed: readonly { readonly id: string; readonly waiting: number }[], decided: ReadonlyMap<string, string>, shown: ReadonlySet<string>): string[] {
   const broken: string[] = []
   const ends = endsOf(records)
   const pending = new Set(listed.map(({ id }) => id))
   const asked = new Set<string>()
   for (const record of records) if (record.name === 'sallyport.approval.requested') asked.add(text(record, 'sallyport.approval.id'))
-  for (const id of asked) if (!ends.has(id) && !pending.has(id)) broken.push(`approval ${id} was pending and is gone`)
+  for (const id of shown) if (!ends.has(id) && !pending.has(id)) broken.push(`approval ${id} was pending and is gone`)
   for (const { id, waiting } of listed) {
     if (waiting !== 0) broken.push(`approval ${id} has ${waiting} waiting sockets that did not survive`)
     if (decided.has(id)) broken.push(`approval ${id} is pending, and a reviewer was told that it is decided`)
@@ -85,7 +86,8 @@ function checkGrants(records: readonly JournalRecord[]): string[] {
   const over = new Set<string>()
   for (const record of records) {
     if (record.name === 'sallyport.grant.created') grants.set(text(record, 'sallyport.grant.id'), record)
-    if (/^sallyport\.grant\.(?:revoked|expired)$/.test(record.name)) over.add(text(record, 'sallyport.grant.id'))
+    // a revocation is journaled before it takes effect, and closes what went through meanwhile
+    if (record.name === 'sallyport.grant.expired') over.add(text(record, 'sallyport.grant.id'))
     if (record.name !== 'sallyport.decision' || record.attributes['network.policy.decision'] !== 'allow') continue
     const [session, host] = [text(record, 'session.id'), text(record, 'server.address')]
     const id = text(record, 'sallyport.grant.id')

@@ -77,6 +77,8 @@ class Races {
   readonly heard: Heard[] = []
   /** ids of approvals that a reviewer was told are decided, with the verdict */
   readonly decided = new Map<string, string>()
+  /** ids of approvals that a client or a reviewer was told of */
+  readonly shown = new Set<string>()
   readonly broken: string[] = []
   reloads = 0
   kills = 0
@@ -155,6 +157,8 @@ class Races {
     const status = await Promise.race([answer, leave])
     over.abort()
     wire.socket.destroy()
+    const [, told] = /reviewer has been asked \(approval (\w+)\)/.exec(wire.received) ?? []
+    if (told !== undefined) this.shown.add(told)
     return status
   }
 
@@ -165,6 +169,7 @@ class Races {
       await this.#during(async () => {
         const pending = (await this.#control('GET', '/v1/approvals?state=pending', token)).json.items as readonly { readonly id: string; readonly version: number }[]
         if (pending.length === 0) return
+        for (const approval of pending) this.shown.add(approval.id)
         const { id, version } = this.pick(pending)
         const verdict = this.#random() < 0.7 ? 'allow' : 'deny'
         const term = this.pick(['once', 'once', 'session', 'until'] as const)
@@ -228,7 +233,7 @@ class Races {
     const listed = (await this.#control('GET', '/v1/approvals?state=pending&limit=200', undefined)).json.items as readonly { readonly id: string; readonly waiting: number }[]
     const { fault } = await verifyJournal(this.journal)
     if (fault !== undefined) this.broken.push(`the journal after kill ${this.kills}: ${fault.file}:${fault.line}: ${fault.what}`)
-    this.broken.push(...checkRestart(readJournal(this.journal), listed, this.decided).map((what) => `after kill ${this.kills}: ${what}`))
+    this.broken.push(...checkRestart(readJournal(this.journal), listed, this.decided, this.shown).map((what) => `after kill ${this.kills}: ${what}`))
   }
 
   /** Everybody has left or was answered: nobody is counted as waiting. */
