@@ -1,8 +1,8 @@
-// The grants in force, found by host in the time of its labels however many there are. INVARIANT: a grant
+// The grants in force, found by holder and host in the time of its labels however many there are. INVARIANT: a grant
 // answers only whom it names; a refusal is stronger than a permission; what is for one request is used once. A wall
 // clock that is set back makes none of them last longer.
 import type { Clock } from '../clock.ts'
-import { grantCovers, type Grant, type GrantFacts } from '../policy/grant.ts'
+import { grantCovers, grantWhos, holderOf, type Grant, type GrantFacts, type GrantWho } from '../policy/grant.ts'
 import type { GrantEnd, GrantTable } from './grant-table.ts'
 
 /** An exchange that a grant let through. */
@@ -34,7 +34,8 @@ export const onceLifeMs = 10 * 60_000
 export class GrantBook {
   readonly #table: GrantTable
   readonly #clock: Clock
-  readonly #byHost = new Map<string, Entry[]>()
+  /** by whom it names and its host */
+  readonly #byPlace = new Map<string, Entry[]>()
   readonly #byId = new Map<string, Entry>()
 
   /** Takes up what is in force on disk. `isLive` says whether a session still is. */
@@ -70,8 +71,8 @@ export class GrantBook {
     const nowMs = this.#clock.now()
     const atMs = this.#clock.monotonic()
     let found: Grant | undefined
-    for (const host of namesAbove(facts.host.text)) {
-      for (const entry of this.#byHost.get(host) ?? none) {
+    for (const place of placesOf(facts)) {
+      for (const entry of this.#byPlace.get(place) ?? none) {
         const { grant } = entry
         if (isSpent(entry) || atMs >= entry.closedAtMs || !grantCovers(grant, facts, requestDigest, nowMs)) continue
         if (grant.verdict === 'deny') return grant
@@ -116,10 +117,11 @@ export class GrantBook {
     if (entry === undefined) return undefined
     this.#table.end(id, this.#clock.now(), how)
     this.#byId.delete(id)
-    const { host } = entry.grant
-    const left = (this.#byHost.get(host) ?? []).filter((each) => each !== entry)
-    if (left.length === 0) this.#byHost.delete(host)
-    else this.#byHost.set(host, left)
+    const { who, holder, host } = entry.grant
+    const place = placeOf(who, holder, host)
+    const left = (this.#byPlace.get(place) ?? []).filter((each) => each !== entry)
+    if (left.length === 0) this.#byPlace.delete(place)
+    else this.#byPlace.set(place, left)
     return entry.grant
   }
 
@@ -139,11 +141,12 @@ export class GrantBook {
   }
 
   #insert(grant: Grant, usedMs: number | undefined): void {
-    const { id, host } = grant
+    const { id, who, holder, host } = grant
     const entry: Entry = { grant, usedMs, ...this.#limitsOf(grant, usedMs !== undefined) }
     this.#byId.set(id, entry)
-    const there = this.#byHost.get(host)
-    if (there === undefined) this.#byHost.set(host, [entry])
+    const place = placeOf(who, holder, host)
+    const there = this.#byPlace.get(place)
+    if (there === undefined) this.#byPlace.set(place, [entry])
     else there.push(entry)
   }
 
@@ -170,4 +173,19 @@ function endOf({ term, verdict, expiresMs }: Grant, isUsed: boolean): number | u
 function* namesAbove(host: string): Generator<string> {
   yield host
   for (let dot = host.indexOf('.'); dot !== -1; dot = host.indexOf('.', dot + 1)) yield host.slice(dot + 1)
+}
+
+/** A host holds no blank, so no two places read alike. */
+function placeOf(who: GrantWho, holder: string, host: string): string {
+  return `${host} ${who} ${holder}`
+}
+
+/** Where a grant for these facts may stand: for each name, itself first, each of those it may name. */
+function* placesOf(facts: GrantFacts): Generator<string> {
+  for (const host of namesAbove(facts.host.text)) {
+    for (const who of grantWhos) {
+      const holder = holderOf(who, facts)
+      if (holder !== undefined) yield placeOf(who, holder, host)
+    }
+  }
 }
