@@ -47,7 +47,12 @@ function guardHost(request: Guarded, door: Door): ControlFault | undefined {
   return new ControlFault('misdirected', 'this listener answers to its own address and to the configured names only')
 }
 
-/** Every Host that is right: the address that was connected to, `localhost` for a loopback one, the configured names. */
+/** The name that the pages of a loopback listener have to themselves: browsers take every `*.localhost` to be this machine
+ * (RFC 6761 section 6.3), and send its cookies to no other. */
+export const pageHost = 'sallyport.localhost'
+
+/** Every Host that is right: the address that was connected to, `localhost` and the pages' name for a loopback one, the
+ * configured names. */
 function hostsOf({ localAddress, localPort }: Guarded, { kind, scheme, hosts }: Door): ReadonlySet<string> {
   const right = new Set<string>()
   const add = (name: string, port: number | undefined): void => {
@@ -58,7 +63,10 @@ function hostsOf({ localAddress, localPort }: Guarded, { kind, scheme, hosts }: 
   else if (localAddress !== undefined) {
     const address = localAddress.replace(/^::ffff:(?=\d+\.)/, '')
     add(address.includes(':') ? `[${address}]` : address, localPort)
-    if (isLoopback(address)) add('localhost', localPort)
+    if (isLoopback(address)) {
+      add('localhost', localPort)
+      if (scheme === 'http') add(pageHost, localPort)
+    }
   }
   for (const name of hosts) {
     right.add(name)

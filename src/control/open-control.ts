@@ -11,6 +11,7 @@ import { readTarget } from '../policy/explain-target.ts'
 import { anonymousSession } from '../policy/facts.ts'
 import { verdictOf } from '../policy/verdict-of.ts'
 import { cookieName } from './auth.ts'
+import { pageHost } from './guards.ts'
 import { createControl, type Control } from './control.ts'
 import { controlLimits, type ControlPolicy } from './deps.ts'
 import { registerPages } from './pages/pages.ts'
@@ -64,6 +65,8 @@ export function openControl(options: OpenControlOptions): Control {
       events: { recent: async (limit) => (await events.latest(limit)).toReversed() },
       cookieName: cookieName(instanceId),
       isSecure: settings.controlTls !== undefined,
+      // a page that is reached by a certificate's name has that name to itself
+      ownHost: settings.controlTls === undefined ? pageHost : undefined,
       csrfKey: randomBytes(32),
       onFault,
     }),

@@ -170,7 +170,7 @@ function tokensOf(world: World): ControlTokens {
 }
 
 /** A bare listener with the pages and the stream that they follow; not listening yet. */
-export async function pagesOn(t: Scope, world: World, { isSecure = false } = {}): Promise<FastifyInstance> {
+export async function pagesOn(t: Scope, world: World, { isSecure = false, ownHost }: { readonly isSecure?: boolean; readonly ownHost?: string } = {}): Promise<FastifyInstance> {
   const server = fastify({ logger: false, forceCloseConnections: true })
   // the listener makes an event of what stands on the request
   server.addHook('onResponse', async ({ actor, isRefused, subjectId, method, routeOptions }, reply) => {
@@ -189,7 +189,7 @@ export async function pagesOn(t: Scope, world: World, { isSecure = false } = {})
     return reply
   })
   await registerPages(server, {
-    desk, tokens, cookieName, isSecure,
+    desk, tokens, cookieName, isSecure, ownHost,
     card: (approval) => cardOf(approval, world.cards.get(approval.id)),
     sessions: sessionsOf(world),
     events: { recent: async (limit) => world.events.slice(-limit) },

@@ -16,6 +16,9 @@ export interface PageDeps {
   /** `sallyport_` and 8 hex digits of the instance */
   readonly cookieName: string
   readonly clock: Clock
+  /** where pages asked for by an address of this machine, or as `localhost`, are sent: a cookie of those would go to every
+   * port, a web server of the agent's too. Absent: nowhere */
+  readonly ownHost?: string | undefined
   /** the listener speaks TLS */
   readonly isSecure: boolean
   /** 32 random bytes; with other ones every open form ends */

@@ -34,6 +34,7 @@ export async function registerPages(server: FastifyInstance, deps: PageDeps): Pr
     const door: Door = { deps, assets }
     scope.removeAllContentTypeParsers()
     scope.addContentTypeParser('application/x-www-form-urlencoded', { parseAs: 'string', bodyLimit: maxForm }, async (_request: FastifyRequest, body: string) => new FormFields(body))
+    scope.addHook('onRequest', async (request, reply) => leaveSharedHost(door, request, reply))
     scope.addHook('onSend', async (_request, reply) => {
       protect(reply)
     })
@@ -44,6 +45,16 @@ export async function registerPages(server: FastifyInstance, deps: PageDeps): Pr
     addListRoutes(scope, door)
   })
 }
+
+/** Cookies know no ports (RFC 6265 section 8.5): nobody is signed in under a name that other programs here serve, too. */
+function leaveSharedHost({ deps, assets }: Door, request: FastifyRequest, reply: FastifyReply): FastifyReply | undefined {
+  const [, name = '', port = ''] = /^(.*?)(:\d+)?$/.exec(request.headers.host ?? '') ?? []
+  if (deps.ownHost === undefined || !sharedName.test(name)) return undefined
+  if (request.method === 'GET' || request.method === 'HEAD') return reply.redirect(`http://${deps.ownHost}${port}${request.url}`, 302)
+  return sendFault({ deps, assets }, reply, 403, 'Not here', `These pages are used at http://${deps.ownHost}${port}/, whose cookies no other program of this machine gets.`)
+}
+
+const sharedName = /^(?:127(?:\.\d{1,3}){3}|\[::1\]|localhost)$/i
 
 function protect(reply: FastifyReply): void {
   void reply.headers({

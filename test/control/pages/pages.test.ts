@@ -346,3 +346,14 @@ t.test('an empty queue says what will appear', async (t) => {
   const { body } = await pageClient(await pagesOn(t, worldOf()), 'viewer').get('/')
   t.match(body, 'its question appears here')
 })
+
+t.test('nobody is signed in under a name that other programs of the machine serve too', async (t) => {
+  const server = await pagesOn(t, fullWorld(), { ownHost: 'sallyport.localhost' })
+  for (const host of ['127.0.0.1:3129', 'localhost:3129', '[::1]:3129', '127.0.0.9:3129']) {
+    const asked = await server.inject({ url: '/approvals/x?y', headers: { host } })
+    t.same([asked.statusCode, asked.headers['location'], asked.headers['set-cookie']], [302, 'http://sallyport.localhost:3129/approvals/x?y', undefined], host)
+    const posted = await server.inject({ method: 'POST', url: '/login', headers: { host, 'content-type': 'application/x-www-form-urlencoded' }, payload: 'token=sp_x' })
+    t.same([posted.statusCode, posted.headers['set-cookie']], [403, undefined], host)
+  }
+  t.equal((await server.inject({ url: '/login', headers: { host: 'sallyport.localhost:3129' } })).statusCode, 200)
+})
