@@ -10,14 +10,15 @@ const rooms: Record<string, readonly string[]> = {
   policy: ['target'],
   audit: ['target', 'policy'],
   store: [],
+  ca: ['target'],
   approvals: ['target', 'policy', 'audit', 'store'],
   gate: ['target', 'policy', 'audit', 'approvals'],
   egress: ['target', 'policy', 'gate'],
-  ingress: ['target', 'policy', 'approvals', 'gate', 'egress'],
+  ingress: ['target', 'policy', 'approvals', 'ca', 'gate', 'egress'],
   control: ['target', 'policy', 'audit', 'approvals', 'config'],
   config: ['target', 'policy'],
   ops: ['config'],
-  cli: ['target', 'policy', 'audit', 'config', 'egress'],
+  cli: ['target', 'policy', 'audit', 'ca', 'config', 'egress'],
 }
 const topLevel: Record<string, readonly string[]> = {
   'errors.ts': [],

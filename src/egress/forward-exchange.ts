@@ -1,9 +1,9 @@
 // One forwarded exchange as undici's handler: request fields out, answer in, body by body. It owns the
 // one promise of its outcome and settles it once. Must never reuse a connection whose answer was not
 // read to its proven end, and never throw from a callback.
-import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Dispatcher } from 'undici'
 import { ProxyError } from '../errors.ts'
+import type { ClientRequest, ClientResponse } from './client-leg.ts'
 import { passableTrailers, rawStrings, requestFields, responseFields, safeReason, type FilteredFields } from './field-rules.ts'
 import type { ForwardPlan, ForwardResult, ForwarderOptions } from './forward.ts'
 import { isConnectionFault, originFault } from './origin-fault.ts'
@@ -19,8 +19,8 @@ const oneWriteBytes = 16 * 1024
 const replayable: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE'])
 
 export interface ExchangeParts {
-  readonly request: IncomingMessage
-  readonly response: ServerResponse
+  readonly request: ClientRequest
+  readonly response: ClientResponse
   readonly plan: ForwardPlan
   readonly pools: OriginPools
   readonly options: Required<ForwarderOptions>
@@ -29,7 +29,7 @@ export interface ExchangeParts {
 
 export class ForwardExchange implements Dispatcher.DispatchHandler {
   readonly #parts: ExchangeParts
-  readonly #response: ServerResponse
+  readonly #response: ClientResponse
   #outgoing: FilteredFields | undefined
   #controller: Dispatcher.DispatchController | undefined
   #connection: OriginConnection | undefined

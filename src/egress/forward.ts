@@ -1,8 +1,8 @@
 // Plain HTTP/1.1 exchanges: one request of an admitted client to one origin, and the answer back. Works
 // on undici's dispatch with raw fields both ways; framing is made anew on each side, never copied. Must
 // never dial: it connects through the function of the plan, which reaches vetted addresses only.
-import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { ProxyError } from '../errors.ts'
+import type { ClientRequest, ClientResponse } from './client-leg.ts'
 import { ForwardExchange } from './forward-exchange.ts'
 import { OriginPools, type ConnectOrigin, type PoolKey } from './origin-pools.ts'
 
@@ -70,7 +70,7 @@ export class Forwarder {
    * never rejects. Codes: what `connect` fails with, `framing`, `field_syntax`, `connection_reset`,
    * `origin_protocol_error`, `origin_incomplete`, `origin_timeout`, `internal_error`.
    */
-  forward(request: IncomingMessage, response: ServerResponse, plan: ForwardPlan): Promise<ForwardResult> {
+  forward(request: ClientRequest, response: ClientResponse, plan: ForwardPlan): Promise<ForwardResult> {
     const { promise, resolve } = Promise.withResolvers<ForwardResult>()
     const exchange = new ForwardExchange({ request, response, plan, pools: this.#pools, options: this.#options, settle: resolve })
     exchange.start()

@@ -1,8 +1,8 @@
 // A client's request body on its way to the origin. It stands between the two so that the end of one
 // never destroys the other: an origin that answers early leaves the client's connection usable, and a
 // client that leaves breaks the origin's request. Must never read ahead of the origin.
-import type { IncomingMessage } from 'node:http'
 import { Readable } from 'node:stream'
+import type { ClientRequest } from './client-leg.ts'
 
 // what is still read and thrown away of an upload that the origin did not want, to save the connection
 const drainBytes = 1024 * 1024
@@ -13,11 +13,11 @@ export class RequestBody extends Readable {
   bytes = 0
   /** true when the client went before its request was complete */
   clientLeft = false
-  readonly #request: IncomingMessage
+  readonly #request: ClientRequest
   #started = false
   #drains = false
 
-  constructor(request: IncomingMessage) {
+  constructor(request: ClientRequest) {
     super({ highWaterMark: 64 * 1024 })
     this.#request = request
   }

@@ -3,6 +3,7 @@ import type { ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Clock } from '../clock.ts'
 import type { Deadlines } from '../deadlines.ts'
+import type { ClientResponse } from '../egress/client-leg.ts'
 import { dropListeners } from '../egress/arm-socket.ts'
 import { ReadPump } from '../egress/read-pump.ts'
 import type { ReadBuffers } from '../egress/read-buffers.ts'
@@ -104,7 +105,7 @@ export class ClientConnection {
   }
 
   /** Resolves when every answer before this one is out. */
-  turnOf(response: ServerResponse): Promise<void> {
+  turnOf(response: ClientResponse): Promise<void> {
     const at = this.#owed.findIndex((owed) => owed.response === response)
     const owed = this.#owed[at]
     if (at === 0 || owed === undefined || response.destroyed) return Promise.resolve()

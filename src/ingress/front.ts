@@ -10,6 +10,7 @@ import { serveConnect } from './connect.ts'
 import { readConnectHead, type ConnectHead } from './connect-head.ts'
 import type { IngressContext } from './context.ts'
 import { malformedOf } from './malformed.ts'
+import { isOwnQuestion, serveOwnQuestion } from './own-questions.ts'
 import { servePlain, type Continue } from './plain.ts'
 import { maxOwed } from './read-request.ts'
 import { refuseSocket } from './refuse.ts'
@@ -200,7 +201,9 @@ class Doors {
       // a client that keeps its connection alive must not keep a process that is stopping
       if (this.#context.isDraining() && connection.owed === 0) socket.destroySoon()
     })
-    this.#run(socket, servePlain({ request, response, connection, expectation, isFlood, bodies: this.#bodies }, this.#context))
+    const arrival = { request, response, connection, expectation, isFlood, bodies: this.#bodies }
+    const isOwn = connection.bound === undefined && !isFlood && isOwnQuestion(request)
+    this.#run(socket, isOwn ? serveOwnQuestion(arrival, this.#context) : servePlain(arrival, this.#context))
   }
 
   /** A CONNECT that came through node's parser. */

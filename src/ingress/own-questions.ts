@@ -3,12 +3,15 @@
 // sentence, and shows nothing of other sessions.
 import { STATUS_CODES, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { Approval } from '../approvals/approval.ts'
+import { ProxyError } from '../errors.ts'
+import type { Malformed } from '../gate/exchange.ts'
 import type { Principal } from '../policy/facts.ts'
-import { parseIp } from '../target/address.ts'
+import { parseAuthority } from '../target/authority.ts'
 import { aboutPage } from './about-page.ts'
 import type { ClientConnection } from './client-connections.ts'
 import type { IngressContext } from './context.ts'
 import { identify } from './identity.ts'
+import { refuse, type PlainArrival } from './plain.ts'
 import { fieldOf, readHead } from './request-head.ts'
 import { wholeBody } from './presence.ts'
 
@@ -26,14 +29,38 @@ export function isOwnQuestion({ method, url, httpVersion, headers }: IncomingMes
   return url === '/' || (url !== undefined && questionPath.exec(url)?.[2] === undefined && questionPath.test(url))
 }
 
-/** By address, or by a name that no web page can have: a browser's page that points its own name here is not answered. */
+/** By address, or by a name of one label, which no web page can have: a browser's page that points its own name here is not answered. */
 function isNamedAsProxy(host: string | undefined): boolean {
-  const name = host?.replace(/:\d+$/, '') ?? ''
-  return name === '' || !name.includes('.') || parseIp(name.replace(/^\[|\]$/g, '')) !== undefined
+  if (host === undefined || host === '') return true
+  try {
+    const { host: named } = parseAuthority(host, 80)
+    return named.kind === 'ip' || !named.text.includes('.')
+  } catch (error) {
+    if (error instanceof ProxyError) return false
+    throw error
+  }
+}
+
+/** What is not for the network: asked of the proxy itself. Credentials that are wrong are refused as everywhere. */
+export async function serveOwnQuestion(arrival: PlainArrival & { readonly request: IncomingMessage; readonly response: ServerResponse }, context: IngressContext): Promise<void> {
+  const { request, response, connection } = arrival
+  if (connection.lookup !== undefined) await connection.lookup
+  if (connection.isClosing) return
+  const startedMs = context.clock.monotonic()
+  arrival.bodies.watch(request)
+  try {
+    await answerOwnQuestion(request, response, connection, context)
+  } catch (error) {
+    if (!(error instanceof ProxyError)) throw error
+    const { method, url = '', headers } = request
+    const malformed: Malformed = { id: context.ids.next(), client: connection.client, protocol: 'http', rawTarget: url, method, userAgent: headers['user-agent'], startedMs }
+    const refusal = await context.gate.refuseMalformed(malformed, error.code, error.detail)
+    refuse(arrival, context, malformed, refusal, true)
+  }
 }
 
 /** Answers it. Throws ProxyError for credentials that are missing or wrong, as everywhere. */
-export async function answerOwnQuestion(request: IncomingMessage, response: ServerResponse, connection: ClientConnection, context: IngressContext): Promise<void> {
+async function answerOwnQuestion(request: IncomingMessage, response: ServerResponse, connection: ClientConnection, context: IngressContext): Promise<void> {
   const { credentials: shown } = readHead(request, context.limits)
   // a client that takes the proxy's URL for an origin's sends them as an origin is sent them
   const asOrigin = fieldOf(request.rawHeaders, 'authorization')

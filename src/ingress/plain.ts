@@ -1,7 +1,7 @@
 // The door for requests that are not CONNECT: absolute-form on the listener, origin-form inside a tunnel
 // to port 80. Parse, decide, reach, forward; each request on a connection is an exchange of its own.
-import type { IncomingMessage, ServerResponse } from 'node:http'
 import { errorEntry, ProxyError } from '../errors.ts'
+import type { ClientRequest, ClientResponse } from '../egress/client-leg.ts'
 import { maxForwards } from '../egress/field-rules.ts'
 import type { ForwardResult } from '../egress/forward.ts'
 import { isRefusal, type Destination } from '../egress/reach.ts'
@@ -13,7 +13,6 @@ import { formatAuthority } from '../target/authority.ts'
 import { formatTarget } from '../target/target-uri.ts'
 import type { ClientConnection } from './client-connections.ts'
 import type { IngressContext } from './context.ts'
-import { answerOwnQuestion, isOwnQuestion } from './own-questions.ts'
 import { RequestPresence } from './presence.ts'
 import { readRequest, type ReadExchange } from './read-request.ts'
 import { outcomeOf, refuseResponse } from './refuse.ts'
@@ -23,8 +22,8 @@ import type { StalledBodies } from './stalled-bodies.ts'
 export type Continue = 'none' | 'expected' | 'unknown'
 
 export interface PlainArrival {
-  readonly request: IncomingMessage
-  readonly response: ServerResponse
+  readonly request: ClientRequest
+  readonly response: ClientResponse
   readonly connection: ClientConnection
   readonly expectation: Continue
   /** too many requests of its connection were unanswered when it came */
@@ -38,10 +37,6 @@ export async function servePlain(arrival: PlainArrival, context: IngressContext)
   const { request, response, connection, expectation } = arrival
   if (connection.lookup !== undefined) await connection.lookup
   if (connection.isClosing) return
-  if (connection.bound === undefined && !arrival.isFlood && isOwnQuestion(request)) {
-    await serveOwnQuestion(arrival, context)
-    return
-  }
   const read = readRequest(request, connection, context, { upgrade: undefined, isExpectationKnown: expectation !== 'unknown', isFlood: arrival.isFlood })
   if (read.kind === 'malformed') {
     connection.isClosing = true
@@ -142,7 +137,7 @@ function addressTexts(destination: Destination): readonly string[] {
   return destination instanceof Vetted ? destination.addresses.map((ip) => ip.text) : ['parent']
 }
 
-function refuse(arrival: PlainArrival, context: IngressContext, about: Exchange | Malformed, refusal: Refusal, close: boolean): void {
+export function refuse(arrival: PlainArrival, context: IngressContext, about: Exchange | Malformed, refusal: Refusal, close: boolean): void {
   answerRefusal(arrival, refusal, close)
   const { status } = errorEntry(refusal.code)
   context.gate.ended(about, { outcome: outcomeOf(refusal), code: refusal.code, status, bytesFromClient: 0, bytesFromOrigin: 0 })
@@ -161,23 +156,7 @@ function answerRefusal({ request, response, connection }: PlainArrival, refusal:
 }
 
 /** Max-Forwards: 0 makes this proxy the one that answers (RFC 9110 section 7.6.2). */
-function answerOptions(response: ServerResponse): void {
-  response.writeHead(204, ['Allow', 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS'])
+function answerOptions(response: ClientResponse): void {
+  response.writeHead(204, 'No Content', ['Allow', 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS'])
   response.end()
-}
-
-/** What is not for the network: asked of the proxy itself. Credentials that are wrong are refused as everywhere. */
-async function serveOwnQuestion(arrival: PlainArrival, context: IngressContext): Promise<void> {
-  const { request, response, connection } = arrival
-  const startedMs = context.clock.monotonic()
-  arrival.bodies.watch(request)
-  try {
-    await answerOwnQuestion(request, response, connection, context)
-  } catch (error) {
-    if (!(error instanceof ProxyError)) throw error
-    const { method, url = '', headers } = request
-    const malformed: Malformed = { id: context.ids.next(), client: connection.client, protocol: 'http', rawTarget: url, method, userAgent: headers['user-agent'], startedMs }
-    const refusal = await context.gate.refuseMalformed(malformed, error.code, error.detail)
-    refuse(arrival, context, malformed, refusal, true)
-  }
 }

@@ -1,9 +1,8 @@
 // The client of an exchange that is held: whether it is still there, and the request it made, whole. A client
 // that ends its side while it waits has left. What it sends meanwhile is kept within bounds and never relayed;
 // one that sends more than that is not held but answered.
-import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { Socket } from 'node:net'
 import { digestOf } from '../approvals/question.ts'
+import type { ClientRequest, ClientResponse, ClientSource } from '../egress/client-leg.ts'
 import { requestFields } from '../egress/field-rules.ts'
 import { ProxyError } from '../errors.ts'
 import type { Presence } from '../gate/presence.ts'
@@ -17,7 +16,7 @@ const maxBodyBytes = 1024 * 1024
 const lookEveryMs = 250
 
 /** Listens for the end of the client's side; returns the end of listening. */
-function watchEnd(socket: Socket, onLeft: () => void): () => void {
+function watchEnd(socket: ClientSource, onLeft: () => void): () => void {
   socket.on('end', onLeft)
   socket.on('close', onLeft)
   if (socket.destroyed || socket.readableEnded) onLeft()
@@ -70,14 +69,14 @@ export class TunnelPresence implements Presence {
 
 /** Behind a request that node's parser reads. */
 export class RequestPresence implements Presence {
-  readonly #request: IncomingMessage
-  readonly #response: ServerResponse | undefined
+  readonly #request: ClientRequest
+  readonly #response: ClientResponse | undefined
   /** the client waits for a 100 before it sends its body */
   #owesContinue: boolean
   readonly #bodies: StalledBodies | undefined
 
   /** `bodies` watches the body of the request, if it has one. */
-  constructor(request: IncomingMessage, response: ServerResponse | undefined, owesContinue: boolean, bodies?: StalledBodies) {
+  constructor(request: ClientRequest, response: ClientResponse | undefined, owesContinue: boolean, bodies?: StalledBodies) {
     this.#request = request
     this.#response = response
     this.#owesContinue = owesContinue
@@ -117,7 +116,7 @@ export class RequestPresence implements Presence {
 
 /** Reads a body to its end and puts it back, so that it can be forwarded. Throws ProxyError
  * `body_too_large_to_approve`, or `framing` when the client left within it. */
-export function wholeBody(request: IncomingMessage): Promise<Buffer> {
+export function wholeBody(request: ClientRequest): Promise<Buffer> {
   const chunks: Buffer[] = []
   let bytes = 0
   return new Promise((resolve, reject) => {
@@ -143,7 +142,7 @@ export function wholeBody(request: IncomingMessage): Promise<Buffer> {
 }
 
 /** In the same turn as the last read: the stream has not said that it ended. */
-function putBack(request: IncomingMessage, chunks: readonly Buffer[]): Buffer {
+function putBack(request: ClientRequest, chunks: readonly Buffer[]): Buffer {
   const whole = Buffer.concat(chunks)
   if (whole.length > 0) request.unshift(whole)
   return whole

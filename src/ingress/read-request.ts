@@ -1,7 +1,7 @@
 // Makes an Exchange of a request that is not CONNECT: absolute-form on the listener, origin-form inside
 // a tunnel to port 80. The target URI is parsed once; what disagrees with itself is refused.
-import type { IncomingMessage } from 'node:http'
 import { ProxyError } from '../errors.ts'
+import type { ClientRequest } from '../egress/client-leg.ts'
 import { checkConnectionField, checkLoop } from '../egress/field-rules.ts'
 import type { Admitted } from '../gate/admitted.ts'
 import type { Exchange, Malformed } from '../gate/exchange.ts'
@@ -9,7 +9,7 @@ import { parseAbsoluteForm, parseOriginForm, type TargetUri } from '../target/ta
 import type { ClientConnection } from './client-connections.ts'
 import type { IngressContext } from './context.ts'
 import { identify } from './identity.ts'
-import { checkHost, readHead, type RequestHead } from './request-head.ts'
+import { checkHost, fieldOf, readHead, type RequestHead } from './request-head.ts'
 
 export interface ReadExchange {
   readonly kind: 'exchange'
@@ -30,7 +30,7 @@ export const maxOwed = 64
 const refusedMethods: ReadonlySet<string> = new Set(['TRACE', 'TRACK', 'CONNECT', 'PRI'])
 
 export function readRequest(
-  request: IncomingMessage,
+  request: ClientRequest,
   connection: ClientConnection,
   context: IngressContext,
   action: { readonly upgrade: 'websocket' | undefined; readonly isExpectationKnown: boolean; readonly isFlood: boolean },
@@ -57,12 +57,12 @@ export function readRequest(
     return { kind: 'exchange', exchange: { id, facts, client, protocol: 'http', userAgent: head.userAgent, startedMs }, target, head }
   } catch (error) {
     if (!(error instanceof ProxyError)) throw error
-    const userAgent = request.headers['user-agent']
+    const userAgent = fieldOf(request.rawHeaders, 'user-agent')
     return { kind: 'malformed', malformed: { id, client, protocol: 'http', rawTarget: request.url ?? '', authority: target?.authority, method, userAgent, startedMs }, error }
   }
 }
 
-function checkFields({ rawHeaders }: IncomingMessage, context: IngressContext): void {
+function checkFields({ rawHeaders }: ClientRequest, context: IngressContext): void {
   const fault = checkConnectionField(rawHeaders) ?? checkLoop(rawHeaders, context.pseudonym)
   if (fault !== undefined) throw fault
 }

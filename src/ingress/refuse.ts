@@ -1,8 +1,8 @@
 // Puts a refusal on the wire, on a response or on a bare socket. What is said comes from gate/refusal.ts.
-import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Deadlines } from '../deadlines.ts'
 import { errorEntry, type ProxyError } from '../errors.ts'
+import type { ClientRequest, ClientResponse } from '../egress/client-leg.ts'
 import type { ReadPump } from '../egress/read-pump.ts'
 import type { Exchange, Malformed } from '../gate/exchange.ts'
 import type { Gate } from '../gate/gate.ts'
@@ -21,7 +21,7 @@ const lingerBytes = 1024 * 1024
 
 /** Answers a request. A body that has not been read closes the connection (RFC 9112 section 9.3): it is
  * drained for a moment first, so that a client in the middle of an upload gets to read the answer. */
-export function refuseResponse(request: IncomingMessage, response: ServerResponse, refusal: Refusal, close: boolean): void {
+export function refuseResponse(request: ClientRequest, response: ClientResponse, refusal: Refusal, close: boolean): void {
   const { status, reasonPhrase, fields, body } = renderRefusal(refusal)
   const isUnread = !request.complete
   const head = [...fields]
@@ -71,7 +71,7 @@ export function endSocket({ socket, upload, deadlines }: ClientEnd, last: string
   else socket.end(last)
 }
 
-function drain(request: IncomingMessage, done: () => void): void {
+function drain(request: ClientRequest, done: () => void): void {
   let left = lingerBytes
   const timer = setTimeout(done, lingerMs)
   const finish = (): void => {

@@ -1,6 +1,6 @@
 // A request body that stops arriving holds a connection, an origin connection and a decision. One sweep
 // looks at all bodies under way; one that sent nothing for too long, while it was free to, is cut.
-import type { IncomingMessage } from 'node:http'
+import type { ClientRequest } from '../egress/client-leg.ts'
 
 interface Watched {
   bytes: number
@@ -16,7 +16,7 @@ const unseen = -1
 export class StalledBodies {
   readonly #limitMs: number
   readonly #sweepMs: number
-  readonly #bodies = new Map<IncomingMessage, Watched>()
+  readonly #bodies = new Map<ClientRequest, Watched>()
   #timer: NodeJS.Timeout | undefined
 
   constructor(limitMs: number) {
@@ -25,7 +25,7 @@ export class StalledBodies {
   }
 
   /** From now on; only for a request that has a body. */
-  watch(request: IncomingMessage): void {
+  watch(request: ClientRequest): void {
     if (request.complete) return
     this.#bodies.set(request, { bytes: unseen, quietMs: 0, isResting: false })
     const forget = (): void => {
@@ -38,7 +38,7 @@ export class StalledBodies {
   }
 
   /** Silence counts for nothing until the end of it, which is returned. */
-  rest(request: IncomingMessage): () => void {
+  rest(request: ClientRequest): () => void {
     const watched = this.#bodies.get(request)
     if (watched === undefined) return () => undefined
     watched.isResting = true

@@ -16,6 +16,30 @@ export interface RuleRef {
   readonly line: number
 }
 
+/** What is set: a text, or a credential by the name it has in process settings or the managed layer. */
+export type FieldValue =
+  | { readonly kind: 'text'; readonly text: string }
+  /** `placeholder`: swapped in only where the client sent the credential's dummy as the whole value behind `prefix` */
+  | { readonly kind: 'credential'; readonly credential: string; readonly prefix: string; readonly placeholder: boolean }
+
+/** What one rule does to the header fields of a request on its way out: first strips, then sets. */
+export interface FieldChange {
+  /** id of the rule */
+  readonly rule: string
+  /** lower case */
+  readonly strip: readonly string[]
+  /** `name` as it is written on the wire; what the client sent under it is gone */
+  readonly set: readonly { readonly name: string; readonly value: FieldValue }[]
+}
+
+/** How the certificate of an origin is judged. */
+export interface OriginTrust {
+  /** not at all: a rule says so, and each use of it is logged */
+  readonly insecure: boolean
+  /** PEM files of further roots for this host */
+  readonly caFiles: readonly string[]
+}
+
 /** What an allow obliges the proxy to do; the union over all matching rules. */
 export interface Obligations {
   /** `none`: the tunnel may be opaque; else the request inside must be seen: cache > intercept > none */
@@ -24,6 +48,12 @@ export interface Obligations {
   readonly raw: 'ssh' | 'any' | undefined
   /** non-public ranges that these names may resolve to */
   readonly local: readonly Cidr[]
+  /** absent: none */
+  readonly fieldChanges?: readonly FieldChange[]
+  /** absent: by the usual roots */
+  readonly originTrust?: OriginTrust
+  /** the strictest cap on the bytes of a request's content; absent: none */
+  readonly maxContent?: number
 }
 
 export interface Decision {

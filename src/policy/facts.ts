@@ -11,6 +11,8 @@ export interface Principal {
   readonly agent: string
   readonly team: string | undefined
   readonly owner: string | undefined
+  /** its clients trust our certificate authority: what policy asks about https can be held inside TLS */
+  readonly trustsCa?: boolean
 }
 
 export interface Facts {
@@ -25,5 +27,9 @@ export interface Facts {
   /** query as received, without `?` */
   readonly query: string | undefined
   readonly upgrade: 'websocket' | undefined
+  /** header fields as received, flat name, value, name, value; absent where none are known */
+  readonly fields?: readonly string[]
+  /** declared bytes of content, 0 for none; `unknown` where only its end will tell; absent where nothing is known */
+  readonly content?: number | 'unknown'
   readonly principal: Principal
 }

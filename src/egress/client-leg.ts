@@ -1,0 +1,58 @@
+// One request of a client and the answer to it, as far as forwarding and the doors need them, whatever
+// version of HTTP they travel in. node's IncomingMessage and ServerResponse are these; the stream of an
+// HTTP/2 request is dressed as them by ingress/http2-leg.ts. Types only.
+import type { Socket } from 'node:net'
+import type { Readable } from 'node:stream'
+
+/** Where a request is read from: of HTTP/1 the connection's socket, of HTTP/2 its own stream alone. */
+export interface ClientSource {
+  readonly bytesRead: number
+  readonly destroyed: boolean
+  /** the client has ended its side; of HTTP/2 never true while an answer can still be read */
+  readonly readableEnded: boolean
+  on(event: 'end' | 'close', listener: () => void): unknown
+  off(event: 'end' | 'close', listener: () => void): unknown
+  /** cuts the request and its answer off; of HTTP/1 that is the connection */
+  destroy(): unknown
+}
+
+/** The stream is the request's body. */
+export interface ClientRequest extends Readable {
+  readonly method?: string | undefined
+  readonly url?: string | undefined
+  /** `1.0`, `1.1` or `2.0` */
+  readonly httpVersion: string
+  /** flat name, value, name, value, as sent; of HTTP/2 without pseudo-header fields, with Host made of :authority */
+  readonly rawHeaders: readonly string[]
+  /** all of the body has arrived */
+  readonly complete: boolean
+  readonly socket: ClientSource
+}
+
+export interface ClientResponse {
+  readonly destroyed: boolean
+  readonly closed: boolean
+  readonly headersSent: boolean
+  /** everything is out */
+  readonly writableFinished: boolean
+  /** bytes that wait for the client */
+  readonly writableLength: number
+  /** trailer fields can follow the body */
+  readonly chunkedEncoding: boolean
+  /** of HTTP/1, while it is this answer's turn */
+  readonly socket: Socket | null
+  /** `fields`: flat name, value, name, value; what HTTP/2 has no place for is left out there */
+  writeHead(status: number, reason: string, fields: string[]): unknown
+  flushHeaders(): void
+  writeContinue(): void
+  write(chunk: Uint8Array | string): boolean
+  end(): unknown
+  end(chunk: Uint8Array | string | undefined): unknown
+  end(chunk: string, encoding: 'latin1'): unknown
+  addTrailers(trailers: [string, string][]): void
+  /** breaks the answer off: the client sees that it is not whole */
+  destroy(): unknown
+  on(event: 'close' | 'drain', listener: () => void): unknown
+  once(event: 'close' | 'drain', listener: () => void): unknown
+  off(event: 'close' | 'drain', listener: () => void): unknown
+}
