@@ -12,6 +12,7 @@ import { startExporter, type Exporter } from './audit/otlp-exporter.ts'
 import { loadRedactionKey } from './audit/redaction-key.ts'
 import { journalDir } from './audit/segments.ts'
 import { policyLoadedEvent, policyRejectedEvent, processStartedEvent, processStoppedEvent } from './audit/service-events.ts'
+import { CertificateAuthority } from './ca/certificate-authority.ts'
 import { systemClock, type Clock } from './clock.ts'
 import { ApprovedFile } from './config/approved-file.ts'
 import type { App, AppDeps, Listening, ReloadOutcome } from './config/listening.ts'
@@ -32,6 +33,7 @@ import { NameBudget } from './gate/name-budget.ts'
 import { RequestIds } from './gate/request-id.ts'
 import { ClientConnections } from './ingress/client-connections.ts'
 import { createFront, type Front } from './ingress/front.ts'
+import { LeafContexts } from './ingress/intercept.ts'
 import { PeerUids } from './ingress/peer-uid.ts'
 import { FaultLog } from './ops/fault-log.ts'
 import { createMetrics, type Metrics } from './ops/metrics.ts'
@@ -98,7 +100,6 @@ class ProxyApp implements App {
   #proxyUrl = ''
   #exporter: Exporter | undefined
   #overdueTimer: NodeJS.Timeout | undefined
-  #reservedTimer: NodeJS.Timeout | undefined
   #revision: string | undefined
   #isDraining = false
   #stopping: Promise<void> | undefined
@@ -155,6 +156,7 @@ class ProxyApp implements App {
       ids,
       sessions,
       questions: approvals,
+      leafContexts: new LeafContexts(new CertificateAuthority({ certsDir: settings.certsDir, clock, constraints: () => undefined })),
       limits,
       pseudonym,
       isDraining: () => this.#isDraining,
@@ -177,7 +179,9 @@ class ProxyApp implements App {
       const lines = errors.map((problem) => `  ${problem.file}:${problem.line}:${problem.column}: ${problem.message}`)
       throw new Error(`the policy is not valid, and nothing is started without one\n${lines.join('\n')}\nrun \`sallyport check\` for the lines themselves`)
     }
-    await this.#followReserved()
+    await this.#places.keepFollowing(reservedDestinations(this.#settings), async (name) => (await this.#resolver.resolve(name)).addresses, (error) => {
+      this.#deps.log.warn({ error: error instanceof Error ? error.message : String(error) }, 'a name that the proxy itself reports to, or a parent proxy, does not resolve; agents are kept from it by that name alone')
+    })
     this.#startExporter()
     const { listen } = this.#settings
     const opened = await this.#front.listen(listen.host, listen.port)
@@ -227,7 +231,7 @@ class ProxyApp implements App {
     } else {
       await this.#front.idle()
     }
-    clearInterval(this.#reservedTimer)
+    this.#places.close()
     await this.#control.stop()
     await this.#policies.close()
     this.#forwarder.close()
@@ -304,18 +308,6 @@ class ProxyApp implements App {
     })
   }
 
-  /** The names of the collector and the parent proxy may move; agents reach them by no name. */
-  async #followReserved(): Promise<void> {
-    const reserved = reservedDestinations(this.#settings)
-    if (reserved.length === 0) return
-    try {
-      await this.#places.follow(reserved, async (name) => (await this.#resolver.resolve(name)).addresses)
-    } catch (error) {
-      this.#deps.log.warn({ error: error instanceof Error ? error.message : String(error) }, 'a name that the proxy itself reports to, or a parent proxy, does not resolve; agents are kept from it by that name alone')
-    }
-    this.#reservedTimer ??= setInterval(() => void this.#followReserved(), reservedEveryMs).unref()
-  }
-
   #startExporter(): void {
     const { otel, dataDir } = this.#settings
     if (otel.exporter === undefined) return
@@ -340,7 +332,7 @@ class ProxyApp implements App {
   }
 
   #listening({ proxy, control, ops }: { readonly proxy: string; readonly control: string; readonly ops: string }, policy: { revision: string; mode: 'enforce' | 'monitor'; ruleCount: number; feedNames: number }): Listening {
-    const { settings } = { settings: this.#settings }
+    const settings = this.#settings
     const problems = this.#policies.problems().filter((problem) => problem.severity !== 'error')
     return {
       proxy,
@@ -385,7 +377,6 @@ class ProxyApp implements App {
 }
 
 const exporterDrainMs = 5_000
-const reservedEveryMs = 30_000
 const overdueEveryMs = 500
 
 function urlOf({ address, port }: { readonly address: string; readonly port: number }): string {

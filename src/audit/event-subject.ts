@@ -41,7 +41,7 @@ const maxMethod = 64
 export function subjectJson(subject: EventSubject, hostJson: string): string {
   const client = subject.clientAddress === '' ? 'unknown' : cappedJson(subject.clientAddress, maxLabel)
   // Codex's telemetry says `none` where a tunnel hides the method
-  const method = subject.protocol === 'https_connect' || subject.method === undefined ? 'none' : cappedJson(subject.method, maxMethod)
+  const method = subject.method === undefined || subject.method === 'CONNECT' ? 'none' : cappedJson(subject.method, maxMethod)
   return `"sallyport.request.id":"${cappedJson(subject.requestId, maxLabel)}${principalJson(subject.principal)}${client}`
     + `","server.address":"${hostJson}","server.port":${jsonNumber(subject.port)}${circumstances(subject)}${method}"`
 }

@@ -8,6 +8,7 @@ import { parseIp, type IpAddress } from '../target/address.ts'
 import { parseAuthority } from '../target/authority.ts'
 
 const interfacesMaxAgeMs = 5_000
+const followEveryMs = 30_000
 
 export interface ReservedDestination {
   readonly host: string
@@ -24,6 +25,7 @@ export class OwnPlaces {
   /** as they could last be read */
   #interfaces: readonly IpAddress[] | undefined
   #readMs = 0
+  #timer: NodeJS.Timeout | undefined
 
   constructor(clock: Clock) {
     this.#clock = clock
@@ -35,6 +37,21 @@ export class OwnPlaces {
     this.#ports.push(port)
     if (!(address.startsWith('127.') || address === '::1' || address === '[::1]' || address === 'localhost')) this.#onlyLoopback = false
     this.#surroundings = undefined
+  }
+
+  /** Follows the names of what the proxy itself connects to from now on, for they may move; agents reach them by no
+   * name. Resolves when they were followed once; what fails goes to `onFailed`. */
+  async keepFollowing(reserved: readonly ReservedDestination[], resolve: (name: string) => Promise<readonly IpAddress[]>, onFailed: (error: unknown) => void): Promise<void> {
+    if (reserved.length === 0) return
+    const once = async (): Promise<void> => {
+      await this.follow(reserved, resolve).catch(onFailed)
+    }
+    this.#timer = setInterval(() => void once(), followEveryMs).unref()
+    await once()
+  }
+
+  close(): void {
+    clearInterval(this.#timer)
   }
 
   /** Where the names of what the proxy itself connects to lead now; a name that does not resolve keeps

@@ -12,6 +12,7 @@ import type { Policy } from '../policy/compile.ts'
 import type { Decision, RuleRef } from '../policy/decision.ts'
 import { evaluate } from '../policy/evaluate.ts'
 import { answeredBy } from '../policy/grant.ts'
+import { isNeverIntercepted } from '../policy/never-intercept.ts'
 import { limitsFor } from '../policy/limit-rules.ts'
 import type { Approval } from '../approvals/approval.ts'
 import type { Approvals } from '../approvals/approvals.ts'
@@ -118,6 +119,10 @@ export class Gate {
     }
     const { answered, use } = this.#withGrant(policy, exchange, decision, digest)
     if (answered.verdict !== 'ask') return this.#conclude(policy, exchange, answered, use)
+    if (asksInside(policy, exchange, answered)) {
+      const reason = `${answered.reason}; each request is asked about inside TLS`
+      return this.#conclude(policy, exchange, { ...answered, verdict: 'allow', code: 'allowed', reason, obligations: { ...answered.obligations, inspect: 'intercept' } })
+    }
     const question = questionOf(exchange, answered, digest)
     const opened = approvals?.open(question)
     const approvalId = opened?.kind === 'open' ? opened.approval.id : undefined
@@ -266,16 +271,12 @@ export class Gate {
   #withinMeans(policy: Policy | undefined, exchange: Exchange, decision: Decision): Decision {
     const { facts } = exchange
     if (policy === undefined || decision.verdict === 'deny') return decision
-    const plainInside = facts.port === 80
     if (this.#options.usesParent && !policy.allowUpstreamProxy) {
       return { ...decision, verdict: 'deny', code: 'parent_forbidden', reason: errorEntry('parent_forbidden').text, monitored: undefined }
     }
     let code: ErrorCode | undefined
     let reason = ''
-    if (facts.stage === 'connect' && decision.obligations.inspect !== 'none' && !plainInside) {
-      code = 'intercept_required'
-      reason = `rules of ${facts.host.text} look inside the request, which an opaque tunnel hides`
-    } else if (facts.stage === 'request' && decision.obligations.inspect === 'cache') {
+    if (facts.stage === 'request' && decision.obligations.inspect === 'cache') {
       code = 'cache_unavailable'
       reason = `only cached content may be read from ${facts.host.text} and there is no cache here`
     }
@@ -299,8 +300,10 @@ export class Gate {
     const { facts } = admitted.exchange
     try {
       const decision = evaluate(policy, facts, this.#options.clock.now())
-      if (decision.verdict === 'deny' || (decision.verdict === 'ask' && !this.#isGranted(admitted, decision))) return false
-      if (facts.stage === 'connect' && decision.obligations.inspect !== 'none' && facts.port !== 80 && policy.mode === 'enforce') return false
+      const isLookedInto = admitted.decision.obligations.inspect !== 'none'
+      if (decision.verdict === 'deny') return false
+      if (decision.verdict === 'ask' && !(isLookedInto && asksInside(policy, admitted.exchange, decision)) && !this.#isGranted(admitted, decision)) return false
+      if (facts.stage === 'connect' && decision.obligations.inspect !== 'none' && !isLookedInto && facts.port !== 80) return false
       return addresses === undefined || judgeAddresses(policy, facts, decision, addresses, this.#options.surroundings()).ok
     } catch (error) {
       this.#options.onFault(error)
@@ -356,6 +359,14 @@ export class Gate {
   #unwritten(error: unknown): void {
     if (!(error instanceof ProxyError && error.code === 'audit_unavailable')) this.#options.onFault(error)
   }
+}
+
+/** What policy asks about the host of a CONNECT is asked request by request, where the client lets us end its TLS:
+ * no client gives up a request as early as a CONNECT, and its refusal can be read. */
+function asksInside(policy: Policy | undefined, { facts }: Exchange, { verdict, obligations }: Decision): boolean {
+  const { stage, scheme, principal, host } = facts
+  if (verdict !== 'ask' || stage !== 'connect' || scheme !== 'https' || principal.trustsCa !== true || obligations.raw !== undefined) return false
+  return policy !== undefined && !isNeverIntercepted(policy, host)
 }
 
 function refusal(exchange: Exchange, code: ErrorCode, reason: string, rule: RuleRef | undefined, approvalId?: string): Refusal {

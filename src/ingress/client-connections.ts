@@ -46,7 +46,7 @@ export class ClientConnection {
   client: Client
   /** when it was accepted, while not a byte has come; `ms`, monotonic */
   silentSinceMs: number | undefined
-  /** the CONNECT to port 80 that this connection is inside of */
+  /** the CONNECT that this connection is inside of: to port 80, or with TLS that ended here */
   bound: Admitted | undefined = undefined
   /** of the peer's process; undefined where nothing is known of it */
   uid: number | undefined = undefined
@@ -65,15 +65,28 @@ export class ClientConnection {
 
   /** its place among the open ones */
   place = -1
+  readonly #parts: ConnectionParts
   #owed: Owed[] = []
   #waiting: (() => void)[] = []
 
-  constructor(socket: Socket, client: Client, { buffers, clock, deadlines }: ConnectionParts) {
+  constructor(socket: Socket, client: Client, parts: ConnectionParts) {
+    const { buffers, clock, deadlines } = parts
+    this.#parts = parts
     this.socket = socket
     this.upload = new ReadPump(buffers)
     this.deadlines = deadlines
     this.client = client
     this.silentSinceMs = clock.monotonic()
+  }
+
+  /** What is inside the TLS that ended here: the same client behind another socket. */
+  inside(socket: Socket, bound: Admitted): ClientConnection {
+    const inner = new ClientConnection(socket, this.client, this.#parts)
+    inner.bound = bound
+    inner.uid = this.uid
+    inner.verified = this.verified
+    inner.silentSinceMs = undefined
+    return inner
   }
 
   /** requests that were read and whose response is not finished */

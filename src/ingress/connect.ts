@@ -20,6 +20,7 @@ import type { ClientConnection } from './client-connections.ts'
 import type { ConnectHead } from './connect-head.ts'
 import type { IngressContext } from './context.ts'
 import { identify } from './identity.ts'
+import { intercept } from './intercept.ts'
 import { TunnelOpening } from './opening.ts'
 import { TunnelPresence } from './presence.ts'
 import { endSocket, failAndEnd, refuseAndEnd, refuseSocket } from './refuse.ts'
@@ -32,11 +33,13 @@ export interface ConnectArrival {
   readonly connection: ClientConnection
   /** has the HTTP inside a tunnel to port 80 served, as a connection of its own */
   readonly enter: (early: Buffer) => void
+  /** has what is inside TLS served, which has ended here */
+  readonly enterTls: (inner: ClientConnection) => void
 }
 
 const httpsPort = 443
 const plainPort = 80
-const established = Buffer.from('HTTP/1.1 200 Connection established\r\n\r\n', 'latin1')
+export const established = Buffer.from('HTTP/1.1 200 Connection established\r\n\r\n', 'latin1')
 // fatal alerts, RFC 8446 section 6: unrecognized_name and access_denied
 const unrecognizedName = Uint8Array.of(0x15, 0x03, 0x03, 0x00, 0x02, 0x02, 112)
 const accessDenied = Uint8Array.of(0x15, 0x03, 0x03, 0x00, 0x02, 0x02, 49)
@@ -63,7 +66,8 @@ export async function serveConnect(arrival: ConnectArrival, context: IngressCont
     enterPlain(arrived, context, admitted)
     return
   }
-  await tunnel(arrived, context, admitted)
+  if (admitted.decision.obligations.inspect === 'none') await tunnel(arrived, context, admitted)
+  else await intercept(arrived, context, admitted)
 }
 
 type ReadConnect =
@@ -232,7 +236,7 @@ function endingOf(result: TunnelResult, closedBy: LiveEnd | undefined) {
 }
 
 /** The 200 is out, so the refusal speaks the tunnel's own language: an alert for TLS, an answer for HTTP. */
-function closeTunnel(connection: ClientConnection, context: IngressContext, live: LiveExchange, firstBytes: Uint8Array, refusal: Refusal | undefined): void {
+export function closeTunnel(connection: ClientConnection, context: IngressContext, live: LiveExchange, firstBytes: Uint8Array, refusal: Refusal | undefined): void {
   const { exchange } = live.admitted
   if (refusal === undefined) {
     const { closedBy } = live

@@ -8,6 +8,7 @@ import type { ReadBuffers } from '../egress/read-buffers.ts'
 import type { Reach } from '../egress/reach.ts'
 import type { Gate } from '../gate/gate.ts'
 import type { RequestIds } from '../gate/request-id.ts'
+import type { LeafContexts } from './intercept.ts'
 import { anonymousSession, type Principal } from '../policy/facts.ts'
 
 export interface IngressLimits {
@@ -36,6 +37,8 @@ export interface IngressContext {
   readonly idleDeadlines: Deadlines
   readonly ids: RequestIds
   readonly sessions: SessionDirectory
+  /** for TLS that ends here */
+  readonly leafContexts: LeafContexts
   /** what an agent may ask about its own questions */
   readonly questions: OwnQuestions
   readonly limits: IngressLimits

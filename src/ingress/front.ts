@@ -169,6 +169,13 @@ class Doors {
     socket.resume()
   }
 
+  /** What is inside TLS that ended here: HTTP/1.1 goes the way of every other connection. */
+  #enterTls(inner: ClientConnection): void {
+    const { socket } = inner
+    this.#parsed.set(socket, inner)
+    this.#parse(socket)
+  }
+
   /** Ends connections that have said nothing for as long as a head may take. */
   sweep(): void {
     const { clock, limits } = this.#context
@@ -216,7 +223,8 @@ class Doors {
 
   #connect(connection: ClientConnection, request: ConnectHead, early: Buffer): void {
     const enter = (left: Buffer): void => this.#enter(connection, left)
-    this.#run(connection.socket, serveConnect({ request, early, connection, enter }, this.#context))
+    const enterTls = (inner: ClientConnection): void => this.#enterTls(inner)
+    this.#run(connection.socket, serveConnect({ request, early, connection, enter, enterTls }, this.#context))
   }
 
   /** Before a body of it has come whole, node gives a stream of its own; what is refused is the connection. */

@@ -19,6 +19,8 @@ const fine: Finding = { ok: true }
 export interface OpeningOptions {
   readonly host: Host
   readonly expectation: Expectation
+  /** false: a hello that names no server is fine too; default true */
+  readonly needsServerName?: boolean
   readonly maxBytes: number
   readonly deadlines: Deadlines
   readonly onLeft: () => void
@@ -86,8 +88,8 @@ export class TunnelOpening {
   }
 
   #judge(chunk: Buffer): Finding | undefined {
-    const { expectation, host } = this.#options
-    if (expectation === 'tls') return judgeHello(this.#hello.push(chunk), host)
+    const { expectation, host, needsServerName = true } = this.#options
+    if (expectation === 'tls') return judgeHello(this.#hello.push(chunk), host, needsServerName)
     this.#chunks.push(chunk)
     return expectation === 'ssh' && this.#finding === undefined ? this.#judgeSsh() : undefined
   }
@@ -118,13 +120,14 @@ export class TunnelOpening {
   }
 }
 
-function judgeHello(result: HelloResult, host: Host): Finding | undefined {
+function judgeHello(result: HelloResult, host: Host, needsServerName: boolean): Finding | undefined {
   if (result.kind === 'need-more') return undefined
   if (result.kind === 'refused') return bad(result.code, `the tunnel to ${host.text} is refused: ${result.detail}`)
   const { serverName } = result
   if (host.kind === 'ip') {
     return serverName === undefined ? fine : bad('name_mismatch', `the TLS hello names a server and the CONNECT host is the address ${host.text}`)
   }
+  if (serverName === undefined && !needsServerName) return fine
   if (serverName === undefined) return bad('sni_missing', `the TLS hello names no server and the CONNECT host is ${host.text}`)
   return sniEquals(serverName, host) ? fine : bad('name_mismatch', `the TLS hello names another server than the CONNECT host ${host.text}`)
 }

@@ -9,7 +9,7 @@ import { Admitted, Vetted } from '../gate/admitted.ts'
 import type { Exchange, Malformed } from '../gate/exchange.ts'
 import type { LiveEnd } from '../gate/live-exchanges.ts'
 import type { Refusal } from '../gate/refusal.ts'
-import { formatAuthority } from '../target/authority.ts'
+import { defaultPortOf, formatAuthority } from '../target/authority.ts'
 import { formatTarget } from '../target/target-uri.ts'
 import type { ClientConnection } from './client-connections.ts'
 import type { IngressContext } from './context.ts'
@@ -31,7 +31,6 @@ export interface PlainArrival {
   readonly bodies: StalledBodies
 }
 
-const httpPort = 80
 
 export async function servePlain(arrival: PlainArrival, context: IngressContext): Promise<void> {
   const { request, response, connection, expectation } = arrival
@@ -111,7 +110,7 @@ function forwardTo({ request, response }: PlainArrival, context: IngressContext,
   return context.forwarder.forward(request, response, {
     method: method ?? '',
     path: formatTarget(target),
-    authority: formatAuthority(target.authority, httpPort),
+    authority: formatAuthority(target.authority, defaultPortOf(target.scheme)),
     pool: { session: principal.session, host: host.text, port, addresses: addressTexts(destination), revision: admitted.decision.revision },
     connect: () => context.reach.connect(destination),
   })

@@ -4,6 +4,7 @@ import { ProxyError } from '../errors.ts'
 import type { ClientRequest } from '../egress/client-leg.ts'
 import { checkConnectionField, checkLoop } from '../egress/field-rules.ts'
 import type { Admitted } from '../gate/admitted.ts'
+import { defaultPortOf } from '../target/authority.ts'
 import type { Exchange, Malformed } from '../gate/exchange.ts'
 import { parseAbsoluteForm, parseOriginForm, type TargetUri } from '../target/target-uri.ts'
 import type { ClientConnection } from './client-connections.ts'
@@ -24,7 +25,6 @@ export interface ReadMalformed {
   readonly error: ProxyError
 }
 
-const httpPort = 80
 // each costs a decision and a connection to the origin; few bytes must not buy many of them
 export const maxOwed = 64
 const refusedMethods: ReadonlySet<string> = new Set(['TRACE', 'TRACK', 'CONNECT', 'PRI'])
@@ -37,13 +37,14 @@ export function readRequest(
 ): ReadExchange | ReadMalformed {
   const id = context.ids.next()
   const startedMs = context.clock.monotonic()
-  const { client } = connection
+  const { client, bound } = connection
+  const protocol = bound?.exchange.facts.scheme === 'https' ? 'https_connect' : 'http'
   const { method = '' } = request
   let target: TargetUri | undefined
   try {
     const head = readHead(request, context.limits)
-    target = readTarget(request.url ?? '', connection.bound)
-    checkNames(target, head, connection.bound)
+    target = readTarget(request.url ?? '', bound)
+    checkNames(target, head, bound)
     checkFields(request, context)
     if (refusedMethods.has(method)) throw new ProxyError('method_not_supported', method)
     if (!action.isExpectationKnown) throw new ProxyError('expectation_failed', '')
@@ -53,12 +54,12 @@ export function readRequest(
     const principal = identify(head.credentials, connection, context)
     if (context.isDraining()) throw new ProxyError('draining', '')
     const { scheme, authority: { host, port }, path, query } = target
-    const facts = { stage: 'request', scheme, host, port, method, path, query, upgrade: action.upgrade, principal } as const
-    return { kind: 'exchange', exchange: { id, facts, client, protocol: 'http', userAgent: head.userAgent, startedMs }, target, head }
+    const facts = { stage: 'request', scheme, host, port, method, path, query, upgrade: action.upgrade, principal, fields: request.rawHeaders, content: head.content } as const
+    return { kind: 'exchange', exchange: { id, facts, client, protocol, userAgent: head.userAgent, startedMs }, target, head }
   } catch (error) {
     if (!(error instanceof ProxyError)) throw error
     const userAgent = fieldOf(request.rawHeaders, 'user-agent')
-    return { kind: 'malformed', malformed: { id, client, protocol: 'http', rawTarget: request.url ?? '', authority: target?.authority, method, userAgent, startedMs }, error }
+    return { kind: 'malformed', malformed: { id, client, protocol, rawTarget: request.url ?? '', authority: target?.authority, method, userAgent, startedMs }, error }
   }
 }
 
@@ -68,7 +69,7 @@ function checkFields({ rawHeaders }: ClientRequest, context: IngressContext): vo
 }
 
 function readTarget(url: string, bound: Admitted | undefined): TargetUri {
-  if (bound !== undefined && url.startsWith('/')) return parseOriginForm(url, 'http', bound.exchange.facts)
+  if (bound !== undefined && url.startsWith('/')) return parseOriginForm(url, bound.exchange.facts.scheme, bound.exchange.facts)
   if (url.startsWith('/') || url === '*') throw new ProxyError('not_a_proxy_request', 'the request-target is in origin-form')
   return parseAbsoluteForm(url)
 }
@@ -77,14 +78,14 @@ function readTarget(url: string, bound: Admitted | undefined): TargetUri {
  * another one is misdirected (RFC 9110 section 15.5.20). */
 function checkNames(target: TargetUri, head: RequestHead, bound: Admitted | undefined): void {
   if (bound === undefined) {
-    checkHost(head.host, target.authority, httpPort)
+    checkHost(head.host, target.authority, defaultPortOf('http'))
     return
   }
   const { facts } = bound.exchange
   try {
     const isSame = target.authority.port === facts.port && target.authority.host.text === facts.host.text
     if (!isSame) throw new ProxyError('host_mismatch', 'the target is not the CONNECT authority')
-    checkHost(head.host, facts, httpPort)
+    checkHost(head.host, facts, defaultPortOf(facts.scheme))
   } catch (error) {
     if (!(error instanceof ProxyError)) throw error
     throw new ProxyError('misdirected', error.detail, { cause: error })

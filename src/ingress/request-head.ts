@@ -8,6 +8,8 @@ import { quoted } from '../target/quoted.ts'
 export interface RequestHead {
   readonly host: string | undefined
   readonly hasBody: boolean
+  /** declared bytes; `unknown` where it is chunked */
+  readonly content: number | 'unknown'
   /** what stands in Proxy-Authorization, one for each such field */
   readonly credentials: readonly string[]
   readonly userAgent: string | undefined
@@ -75,8 +77,8 @@ export function readHead(request: RawRequest, limits: HeadLimits): RequestHead {
   checkFraming(httpVersion, transferEncoding, contentLength)
   if (host === undefined && httpVersion === '1.1') throw new ProxyError('host_mismatch', 'Host is missing')
   if (host === '') throw new ProxyError('host_mismatch', 'Host is empty')
-  const hasBody = transferEncoding !== undefined || (contentLength !== undefined && contentLength !== '0')
-  return { host, hasBody, credentials, userAgent, isWebSocket: upgrade?.toLowerCase() === 'websocket' }
+  const content = transferEncoding === undefined ? Number(contentLength ?? 0) : 'unknown'
+  return { host, hasBody: content !== 0, content, credentials, userAgent, isWebSocket: upgrade?.toLowerCase() === 'websocket' }
 }
 
 /** Transfer-Encoding is exactly `chunked`, once, on 1.1, without Content-Length; or not there at all. */

@@ -7,7 +7,7 @@ import { upgrade, type UpgradeResult } from '../egress/upgrade.ts'
 import { Admitted } from '../gate/admitted.ts'
 import type { Exchange } from '../gate/exchange.ts'
 import type { LiveExchange } from '../gate/live-exchanges.ts'
-import { formatAuthority } from '../target/authority.ts'
+import { defaultPortOf, formatAuthority } from '../target/authority.ts'
 import { formatTarget } from '../target/target-uri.ts'
 import type { ClientConnection } from './client-connections.ts'
 import type { IngressContext } from './context.ts'
@@ -23,7 +23,6 @@ export interface UpgradeArrival {
 
 type TunnelResult = Extract<UpgradeResult, { kind: 'tunnel' }>
 
-const httpPort = 80
 
 export async function serveUpgrade(arrival: UpgradeArrival, context: IngressContext): Promise<void> {
   const { request, connection } = arrival
@@ -73,7 +72,7 @@ async function shakeHands(arrival: UpgradeArrival, context: IngressContext, { ex
     client: connection.socket,
     head,
     path: formatTarget(target),
-    authority: formatAuthority(target.authority, httpPort),
+    authority: formatAuthority(target.authority, defaultPortOf(target.scheme)),
     connect: () => context.reach.connect(destination),
     pseudonym: context.pseudonym,
     originTimeoutMs: context.limits.originTimeoutMs,

@@ -10,7 +10,7 @@ import type { Facts } from './facts.ts'
 import { hitsFor, refOf } from './hits.ts'
 import type { Hit } from './hits.ts'
 import { matchPath, readPath } from './path-pattern.ts'
-import { patternsFor } from './pattern-index.ts'
+import { isNeverIntercepted } from './never-intercept.ts'
 import type { Policy, Ports } from './policy.ts'
 import { isDefaultPort, isNeverPort } from './ports.ts'
 import { isReserved } from './reserved.ts'
@@ -254,7 +254,7 @@ function ownAddresses({ host }: Facts, pattern: string): readonly Cidr[] {
 function conflictOf(policy: Policy, facts: Facts, obligations: Obligations): Answer | undefined {
   if (obligations.inspect === 'none') return undefined
   const opaque = obligations.raw !== undefined && facts.stage === 'connect'
-  const never = facts.scheme === 'https' && patternsFor(policy.neverIntercept, facts.host).length > 0
+  const never = facts.scheme === 'https' && isNeverIntercepted(policy, facts.host)
   if (!opaque && !never) return undefined
   const why = opaque ? 'that its tunnel is not TLS' : 'that it is never intercepted'
   return deny('obligation_conflict', `one rule says that requests to ${hostText(facts)} are looked into, and another ${why}`, undefined)

@@ -31,6 +31,11 @@ export function formatAuthority(authority: Authority, defaultPort?: number): str
   return authority.port === defaultPort ? host : `${host}:${authority.port}`
 }
 
+/** The port that a URL of this scheme means when it names none (RFC 9110 sections 4.2.1 and 4.2.2). */
+export function defaultPortOf(scheme: 'http' | 'https'): number {
+  return scheme === 'https' ? 443 : 80
+}
+
 /** Where the host ends: the colon after it (after the bracket, if there is one), or the end of the text. */
 function endOfHost(text: string): number {
   if (text.charCodeAt(0) !== 0x5b) {

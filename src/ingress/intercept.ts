@@ -1,0 +1,119 @@
+// Looking inside TLS: the CONNECT was admitted with the obligation to see each request, so TLS ends here
+// with a leaf for the CONNECT host, and what is inside comes back through the front as requests of a
+// connection of their own. Nothing is resolved or dialled for the CONNECT itself. Must never relay a byte
+// of what is not TLS, nor end TLS under another name than the CONNECT host's.
+import { createSecureContext, TLSSocket, type SecureContext } from 'node:tls'
+import type { Leaf, LeafSource } from '../ca/authority.ts'
+import type { Deadline } from '../deadlines.ts'
+import { ProxyError } from '../errors.ts'
+import type { Admitted } from '../gate/admitted.ts'
+import type { LiveExchange } from '../gate/live-exchanges.ts'
+import { closeTunnel, established, type ConnectArrival } from './connect.ts'
+import type { IngressContext } from './context.ts'
+import { TunnelOpening } from './opening.ts'
+import { refuseAndEnd } from './refuse.ts'
+
+/** what a client may speak inside */
+const protocols = ['http/1.1']
+
+/** Secure contexts by their leaf: as many as the leaf cache holds, gone with it. */
+export class LeafContexts {
+  readonly #leaves: LeafSource
+  readonly #contexts = new WeakMap<Leaf, SecureContext>()
+
+  constructor(leaves: LeafSource) {
+    this.#leaves = leaves
+  }
+
+  /** Rejects with ProxyError `ca_unavailable`. */
+  async contextFor({ exchange }: Admitted): Promise<SecureContext> {
+    await this.#leaves.ready()
+    const leaf = this.#leaves.leafFor(exchange.facts.host)
+    let context = this.#contexts.get(leaf)
+    if (context === undefined) {
+      context = createSecureContext({ cert: leaf.chainPem, key: leaf.keyPem, minVersion: 'TLSv1.2' })
+      this.#contexts.set(leaf, context)
+    }
+    return context
+  }
+}
+
+/** Answers the CONNECT, ends TLS, and hands what is inside to `arrival.enterTls`. */
+export async function intercept(arrival: ConnectArrival, context: IngressContext, admitted: Admitted): Promise<void> {
+  const { connection } = arrival
+  const { exchange } = admitted
+  let secureContext: SecureContext
+  try {
+    secureContext = await context.leafContexts.contextFor(admitted)
+  } catch (error) {
+    if (!(error instanceof ProxyError)) throw error
+    context.onFault(error)
+    refuseAndEnd(connection, context.gate, exchange, await context.gate.refuseLater(admitted, 'tls', error.code, `${exchange.facts.host.text}: ${error.message}`, undefined))
+    return
+  }
+  const live = context.gate.live.open(admitted, () => connection.socket.destroy())
+  const opening = openingOf(arrival, context, admitted)
+  connection.socket.write(established)
+  const finding = await opening.judged(context.limits.helloTimeoutMs)
+  const isOver = (): boolean => opening.isLeft || live.closedBy !== undefined
+  // TLS that names no server is TLS for the CONNECT host: there is no other name it could be for
+  const refusal = finding.ok || isOver() ? undefined : await context.gate.refuseLater(admitted, 'tls', finding.code, finding.reason, undefined)
+  const firstBytes = opening.release()
+  if (isOver() || refusal !== undefined) {
+    closeTunnel(connection, context, live, firstBytes, refusal)
+    live.done()
+    return
+  }
+  // a flowing socket would hand the hello to nobody
+  connection.socket.pause()
+  connection.upload.lend(connection.socket, Buffer.from(firstBytes))
+  shakeHands(arrival, context, { live, secureContext })
+}
+
+function openingOf({ connection, early }: ConnectArrival, { limits, deadlines }: IngressContext, { exchange }: Admitted): TunnelOpening {
+  return new TunnelOpening(connection.socket, connection.upload, early, {
+    host: exchange.facts.host,
+    expectation: 'tls',
+    needsServerName: false,
+    maxBytes: limits.helloBytes,
+    deadlines,
+    onLeft: () => connection.socket.destroy(),
+  })
+}
+
+interface Handshake {
+  readonly live: LiveExchange
+  readonly secureContext: SecureContext
+}
+
+function shakeHands({ connection, enterTls }: ConnectArrival, context: IngressContext, { live, secureContext }: Handshake): void {
+  const { socket } = connection
+  const { admitted } = live
+  const secured = new TLSSocket(socket, { isServer: true, secureContext, ALPNProtocols: protocols, requestCert: false, rejectUnauthorized: false })
+  let isSecure = false
+  let deadline: Deadline | undefined = context.deadlines.in(context.limits.headersTimeoutMs, () => socket.destroy())
+  const stopClock = (): void => {
+    if (deadline !== undefined) context.deadlines.cancel(deadline)
+    deadline = undefined
+  }
+  secured.on('error', () => secured.destroy())
+  secured.once('close', () => {
+    stopClock()
+    socket.destroy()
+    live.done()
+    end(context, live, isSecure, socket.bytesRead)
+  })
+  secured.once('secure', () => {
+    stopClock()
+    isSecure = true
+    if (live.closedBy === undefined && !secured.destroyed) enterTls(connection.inside(secured, admitted))
+  })
+}
+
+function end(context: IngressContext, live: LiveExchange, isSecure: boolean, bytesFromClient: number): void {
+  const { closedBy, admitted: { exchange } } = live
+  const sizes = { status: 200, bytesFromClient, bytesFromOrigin: 0 }
+  if (closedBy !== undefined) context.gate.ended(exchange, { outcome: 'expired', code: closedBy, ...sizes })
+  else if (isSecure) context.gate.ended(exchange, { outcome: 'completed', ...sizes })
+  else context.gate.ended(exchange, { outcome: 'failed', code: 'client_handshake_failed', ...sizes })
+}
