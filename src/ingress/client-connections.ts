@@ -2,7 +2,7 @@
 import type { ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Clock } from '../clock.ts'
-import type { Deadlines } from '../deadlines.ts'
+import type { Deadline, Deadlines } from '../deadlines.ts'
 import type { ClientResponse } from '../egress/client-leg.ts'
 import { dropListeners } from '../egress/arm-socket.ts'
 import { ReadPump } from '../egress/read-pump.ts'
@@ -66,6 +66,7 @@ export class ClientConnection {
   /** its place among the open ones */
   place = -1
   readonly #parts: ConnectionParts
+  #patience: Deadline | undefined
   #owed: Owed[] = []
   #waiting: (() => void)[] = []
 
@@ -87,6 +88,19 @@ export class ClientConnection {
     inner.verified = this.verified
     inner.silentSinceMs = undefined
     return inner
+  }
+
+  /** Cuts it when no request has come within `ms`: node's server times requests, not their absence. */
+  expectRequest(ms: number): void {
+    const deadline = this.deadlines.in(ms, () => this.socket.destroy())
+    this.#patience = deadline
+    this.socket.once('close', () => this.deadlines.cancel(deadline))
+  }
+
+  /** A request has come. */
+  begun(): void {
+    if (this.#patience !== undefined) this.deadlines.cancel(this.#patience)
+    this.#patience = undefined
   }
 
   /** requests that were read and whose response is not finished */

@@ -173,6 +173,7 @@ class Doors {
   #enterTls(inner: ClientConnection): void {
     const { socket } = inner
     this.#parsed.set(socket, inner)
+    inner.expectRequest(this.#context.limits.headersTimeoutMs)
     this.#parse(socket)
   }
 
@@ -197,6 +198,7 @@ class Doors {
     const connection = this.#served(request.socket)
     if (connection === undefined) return
     const { socket } = connection
+    connection.begun()
     if (connection.isClosing) {
       // node reads on while an answer is owed, and holds what it reads until then
       connection.ignored += 1
@@ -232,6 +234,7 @@ class Doors {
     const connection = this.#served(request.socket)
     if (connection === undefined) return
     const { socket, upload } = connection
+    connection.begun()
     upload.yield()
     this.#run(socket, serveUpgrade({ request, head, connection }, this.#context))
   }

@@ -25,7 +25,8 @@ export interface Tunnel {
 }
 
 /** Opens a tunnel by CONNECT; the socket is the client's end of it when the answer was 200. */
-export function openTunnel(port: number, authority: string): Promise<Tunnel> {
+export function openTunnel(port: number, authority: string, credentials?: string): Promise<Tunnel> {
+  const field = credentials === undefined ? '' : `Proxy-Authorization: ${credentials}\r\n`
   return new Promise((resolve, reject) => {
     const socket = net.connect({ host: '127.0.0.1', port, allowHalfOpen: true })
     let received = Buffer.alloc(0)
@@ -38,7 +39,7 @@ export function openTunnel(port: number, authority: string): Promise<Tunnel> {
       if (received.length > end + 4) socket.unshift(received.subarray(end + 4))
       resolve({ socket, head: received.toString('latin1', 0, end) })
     }
-    socket.on('connect', () => socket.write(`CONNECT ${authority} HTTP/1.1\r\nHost: ${authority}\r\n\r\n`))
+    socket.on('connect', () => socket.write(`CONNECT ${authority} HTTP/1.1\r\nHost: ${authority}\r\n${field}\r\n`))
     socket.on('data', onData)
     socket.on('error', reject)
     socket.on('close', () => reject(new Error(`closed before an answer: ${received.toString('latin1')}`)))

@@ -45,6 +45,11 @@ export class WireClient {
     return client
   }
 
+  /** On a connection that stands already, such as TLS inside a tunnel. */
+  static over(socket: net.Socket): WireClient {
+    return new WireClient(socket)
+  }
+
   /** everything that came back so far, as latin1 */
   get received(): string {
     return this.#received
