@@ -3,6 +3,7 @@
 import type { OnReadOpts, Socket } from 'node:net'
 import type { Clock } from '../clock.ts'
 import type { Deadlines } from '../deadlines.ts'
+import { ProxyError } from '../errors.ts'
 import type { Admitted } from '../gate/admitted.ts'
 import { ParentTarget, Vetted } from '../gate/admitted.ts'
 import type { Gate } from '../gate/gate.ts'
@@ -10,6 +11,7 @@ import type { Refusal } from '../gate/refusal.ts'
 import type { Abandonment } from './abandonment.ts'
 import type { IpAddress } from '../target/address.ts'
 import { dial } from './dial.ts'
+import type { OriginTls, TlsRequest } from './origin-tls.ts'
 import type { ParentProxy } from './parent-proxy.ts'
 import type { Resolver } from './resolver.ts'
 
@@ -23,12 +25,16 @@ export interface ReachOptions {
   readonly connectTimeoutMs: number
   readonly clock: Clock
   readonly deadlines: Deadlines
+  /** absent: no TLS is spoken from here */
+  readonly originTls?: OriginTls
 }
 
 export interface ConnectOptions {
   readonly abandonment?: Abandonment
   /** the socket reads through it and comes paused; not used through a parent proxy */
   readonly onread?: () => OnReadOpts
+  /** TLS is spoken on the connection, to the destination's own name; `onread` is then not used */
+  readonly tls?: TlsRequest | undefined
 }
 
 export class Reach {
@@ -55,10 +61,24 @@ export class Reach {
     return gate.admitAddresses(admitted, addresses)
   }
 
-  /** Connects. Throws ProxyError connection_*, destination_unroutable, parent_*. */
+  /**
+   * Connects; with `tls`, through the parent's tunnel too, what comes back is a TLSSocket whose handshake and
+   * checks are done. Throws ProxyError connection_*, destination_unroutable, parent_*, tls_*.
+   */
   connect(destination: Destination, options: ConnectOptions = {}): Promise<Socket> {
+    if (options.tls !== undefined) return this.#connectTls(destination, options.tls, options.abandonment)
+    return this.#connectPlain(destination, options.abandonment, options.onread)
+  }
+
+  async #connectTls(destination: Destination, tls: TlsRequest, abandonment: Abandonment | undefined): Promise<Socket> {
+    const { originTls, connectTimeoutMs } = this.#options
+    if (originTls === undefined) throw new ProxyError('internal_error', 'TLS to origins is not set up')
+    const socket = await this.#connectPlain(destination, abandonment, undefined)
+    return originTls.start(socket, { ...tls, host: destination.host, timeoutMs: connectTimeoutMs, abandonment })
+  }
+
+  #connectPlain(destination: Destination, abandonment: Abandonment | undefined, onread: (() => OnReadOpts) | undefined): Promise<Socket> {
     const { parent, connectTimeoutMs, clock, deadlines } = this.#options
-    const { abandonment, onread } = options
     if (parent !== undefined) return parent.dial(destination, { connectTimeoutMs, clock, deadlines, abandonment })
     if (destination instanceof ParentTarget) throw new Error('a parent target without a parent proxy')
     return dial(destination, { connectTimeoutMs, clock, deadlines, abandonment, onread })

@@ -1,0 +1,60 @@
+// https origins for the egress tests: TLS servers with a certificate of the test's own authority, and what it
+// takes to reach them.
+import { once } from 'node:events'
+import type net from 'node:net'
+import tls from 'node:tls'
+import { systemClock } from '../../src/clock.ts'
+import { Deadlines } from '../../src/deadlines.ts'
+import { OriginTls, type OriginTlsOptions } from '../../src/egress/origin-tls.ts'
+import type { OriginTrust } from '../../src/policy/decision.ts'
+import type { Clock } from '../../src/clock.ts'
+import { testCertificates, type Issued, type TestCertificates } from '../support/certificates.ts'
+import { listen, type Closable } from './wire.ts'
+
+/** in the place of the file of a further root */
+export const caFile = 'ca.pem'
+export const trusted: OriginTrust = { insecure: false, caFiles: [caFile] }
+
+export interface TlsPlace {
+  readonly certificates: TestCertificates
+  readonly tls: OriginTls
+  /** hosts that were reached without a judgement of their certificate */
+  readonly insecure: string[]
+}
+
+export async function tlsPlace(over: Partial<OriginTlsOptions> = {}): Promise<TlsPlace> {
+  const certificates = await testCertificates()
+  const insecure: string[] = []
+  const originTls = new OriginTls({
+    readPem: (path) => {
+      if (path !== caFile) throw new Error(`there is no ${path}`)
+      return { pem: certificates.ca, stamp: '1' }
+    },
+    onInsecure: (host) => insecure.push(host),
+    deadlines: new Deadlines(systemClock),
+    ...over,
+  })
+  return { certificates, tls: originTls, insecure }
+}
+
+/** A TLS server that says nothing by itself. SECLEVEL=0: it may show what a client has to refuse. */
+export async function tlsServer(issued: Pick<Issued, 'cert' | 'key'>, options: tls.TlsOptions = {}, onSecure?: (socket: tls.TLSSocket) => void): Promise<{ readonly port: number; readonly names: (string | false)[] } & Closable> {
+  const names: (string | false)[] = []
+  const server = tls.createServer({ cert: issued.cert, key: issued.key, ciphers: 'DEFAULT@SECLEVEL=0', ...options }, (socket) => {
+    names.push(socket.servername === undefined || socket.servername === null ? false : socket.servername)
+    socket.on('error', () => {})
+    onSecure?.(socket)
+  })
+  server.on('tlsClientError', (_error, socket: net.Socket) => socket.destroy())
+  const { port, close } = await listen(server)
+  return { port, names, close }
+}
+
+export async function closed(socket: net.Socket): Promise<void> {
+  if (!socket.closed) await once(socket, 'close')
+}
+
+/** A clock that stands where it is put. */
+export function standingClock(): Clock & { ms: number } {
+  return { ms: 0, now() { return this.ms }, monotonic() { return this.ms } }
+}
