@@ -17,7 +17,9 @@ import { systemClock, type Clock } from './clock.ts'
 import { ApprovedFile } from './config/approved-file.ts'
 import type { App, AppDeps, Listening, ReloadOutcome } from './config/listening.ts'
 import { isLoopback } from './config/load-rules.ts'
+import { portOf, urlOf } from './config/listener-url.ts'
 import { createPolicySource, type PolicySource } from './config/policy-files.ts'
+import { ownFiles } from './config/own-files.ts'
 import { notReadyText, rejectedText, warningFields } from './config/policy-words.ts'
 import type { Settings } from './config/settings.ts'
 import { createForwarder, type Forwarder } from './egress/forward.ts'
@@ -35,6 +37,7 @@ import { ClientConnections } from './ingress/client-connections.ts'
 import { createFront, type Front } from './ingress/front.ts'
 import { LeafContexts } from './ingress/intercept.ts'
 import { PeerUids } from './ingress/peer-uid.ts'
+import { SessionSockets } from './ingress/session-sockets.ts'
 import { FaultLog } from './ops/fault-log.ts'
 import { createMetrics, type Metrics } from './ops/metrics.ts'
 import { createOps, type Check, type Ops } from './ops/ops.ts'
@@ -86,6 +89,7 @@ class ProxyApp implements App {
   readonly #policies: PolicySource
   readonly #gate: Gate
   readonly #front: Front
+  readonly #sockets: SessionSockets
   readonly #forwarder: Forwarder
   readonly #resolver: Resolver
   readonly #connections: ClientConnections
@@ -162,12 +166,14 @@ class ProxyApp implements App {
       isDraining: () => this.#isDraining,
       onFault,
     }, this.#connections)
+    this.#sockets = new SessionSockets({ folder: join(settings.dataDir, 'run'), front: this.#front, sessions, onFault })
     this.#metrics = createMetrics({ version: deps.version, snapshot: () => this.#snapshot() })
     this.#ops = settings.ops === 'off' ? undefined : createOps({ listen: settings.ops, checks: () => this.#checks(), metrics: this.#metrics })
     this.#control = openControl({
       settings, clock, onFault, answers: new KeptAnswers(store, clock), instanceId: base.instanceId, room: this.#room, policies: this.#policies, audit: journal,
       socketPath: this.#socketPath(), journalDir: journalDir(settings.dataDir), localUser: userInfo().username,
-      nextId: () => ids.next(), proxyUrl: () => this.#proxyUrl,
+      nextId: () => ids.next(), proxyUrl: () => this.#proxyUrl, refused: (session) => this.#gate.recent.count(session),
+      sockets: this.#sockets, keepOut: ownFiles(settings),
     })
     this.#followPolicies()
   }
@@ -187,6 +193,7 @@ class ProxyApp implements App {
     const opened = await this.#front.listen(listen.host, listen.port)
     this.#places.own(opened)
     this.#proxyUrl = urlOf(opened)
+    await this.#sockets.reopen()
     const { url: control } = await this.#control.start()
     if (control !== 'off' && this.#settings.control !== 'off') this.#places.own({ address: this.#settings.control.host, port: portOf(control) })
     const ops = (await this.#ops?.start()) ?? 'off'
@@ -223,6 +230,7 @@ class ProxyApp implements App {
     const { clock, journal } = this.#base
     this.#isDraining = true
     this.#front.drain()
+    this.#sockets.close()
     this.#room.approvals.letGo()
     if (graceful) {
       const patience = setTimeout(() => this.#cut(), this.#settings.limits.drainMs)
@@ -378,11 +386,3 @@ class ProxyApp implements App {
 
 const exporterDrainMs = 5_000
 const overdueEveryMs = 500
-
-function urlOf({ address, port }: { readonly address: string; readonly port: number }): string {
-  return `http://${address.includes(':') ? `[${address}]` : address}:${port}`
-}
-
-function portOf(url: string): number {
-  return Number(/\d+$/.exec(url)?.[0])
-}

@@ -8,7 +8,8 @@ export const migrations: readonly Migration[] = [
     sql: `
 CREATE TABLE sessions (
   id TEXT PRIMARY KEY, token_hash BLOB NOT NULL, agent TEXT NOT NULL, owner TEXT, team TEXT,
-  hold_ms INTEGER, unattended INTEGER NOT NULL, created_ms INTEGER NOT NULL, created_by TEXT NOT NULL,
+  hold_ms INTEGER, unattended INTEGER NOT NULL, trusts_ca INTEGER NOT NULL, has_socket INTEGER NOT NULL,
+  is_isolated INTEGER NOT NULL, created_ms INTEGER NOT NULL, created_by TEXT NOT NULL,
   expires_ms INTEGER, ended_ms INTEGER, ended_by TEXT, last_seen_ms INTEGER
 ) STRICT;
 CREATE TABLE control_tokens (

@@ -5,6 +5,7 @@ import type { AuditEvent, AuditSink } from '../audit/event.ts'
 import { sessionEndedEvent, sessionSharedEvent, sessionStartedEvent, type SessionSubject } from '../audit/session-events.ts'
 import type { Clock } from '../clock.ts'
 import { ProxyError } from '../errors.ts'
+import type { Principal } from '../policy/facts.ts'
 import { numberOf, optionalNumber, optionalText, textOf, type Row, type Store } from '../store/store.ts'
 import { ReviewFault } from './review-fault.ts'
 import { hashOf, isSameHash, newId, newSecret } from './secret.ts'
@@ -33,7 +34,7 @@ interface Entry {
   storedSeenMs: number | undefined
 }
 
-const columns = 'id, token_hash, agent, owner, team, hold_ms, unattended, created_ms, created_by, expires_ms, ended_ms, last_seen_ms'
+const columns = 'id, token_hash, agent, owner, team, hold_ms, unattended, trusts_ca, has_socket, is_isolated, created_ms, created_by, expires_ms, ended_ms, last_seen_ms'
 const sweepMs = 1_000
 const storeSeenMs = 60_000
 const shownMs = 86_400_000
@@ -87,6 +88,13 @@ export class SessionRegistry implements Sessions {
     return entry === undefined || this.#isExpired(entry) ? undefined : entry.session
   }
 
+  arrived(id: string): Session | undefined {
+    const entry = this.#live.get(id)
+    if (entry === undefined || this.#isExpired(entry) || !entry.session.hasSocket) return undefined
+    entry.session.lastSeenMs = this.#options.clock.now()
+    return entry.session
+  }
+
   credentialsNeeded(): boolean {
     return this.#options.requireSession || this.#live.size > 0 || this.#options.policyNamesAgents()
   }
@@ -99,11 +107,14 @@ export class SessionRegistry implements Sessions {
     const token = newSecret()
     const createdMs = clock.now()
     const ttlMs = wanted.ttlMs ?? this.#options.defaultTtlMs
+    const { hasSocket = false, isIsolated = false } = wanted
     const session = {
       id,
-      principal: Object.freeze({ session: id, agent: wanted.agent, team: wanted.team, owner: wanted.owner }),
+      principal: principalOf(id, wanted),
       hold: wanted.hold,
       unattended: wanted.unattended,
+      hasSocket,
+      isIsolated,
       createdMs,
       createdBy: by,
       expiresMs: ttlMs === undefined ? undefined : createdMs + ttlMs,
@@ -118,9 +129,9 @@ export class SessionRegistry implements Sessions {
       throw new ReviewFault('audit_unavailable', 'the start of the session cannot be recorded, so there is none')
     }
     store.run(
-      `INSERT INTO sessions (${columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, NULL)`,
+      `INSERT INTO sessions (${columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, NULL)`,
       id, entry.tokenHash, wanted.agent, wanted.owner ?? null, wanted.team ?? null, wanted.hold === 'auto' ? null : wanted.hold,
-      wanted.unattended ? 1 : 0, createdMs, by, session.expiresMs ?? null,
+      wanted.unattended ? 1 : 0, wanted.trustsCa === true ? 1 : 0, hasSocket ? 1 : 0, isIsolated ? 1 : 0, createdMs, by, session.expiresMs ?? null,
     )
     this.#live.set(id, entry)
     return { session, token }
@@ -221,8 +232,13 @@ export class SessionRegistry implements Sessions {
   }
 }
 
-function subjectOf({ id, principal: { agent, owner, team }, expiresMs, unattended }: Session): SessionSubject {
-  return { id, agent, owner, team, expiresMs, unattended }
+function subjectOf({ id, principal: { agent, owner, team, trustsCa = false }, expiresMs, unattended, hasSocket, isIsolated }: Session): SessionSubject {
+  return { id, agent, owner, team, expiresMs, unattended, trustsCa, hasSocket, isIsolated }
+}
+
+/** One object for all exchanges of the session. */
+function principalOf(id: string, { agent, team, owner, trustsCa }: Pick<NewSession, 'agent' | 'team' | 'owner' | 'trustsCa'>): Principal {
+  return Object.freeze({ session: id, agent, team, owner, ...(trustsCa === true ? { trustsCa } : {}) })
 }
 
 function entryOf(row: Row): Entry {
@@ -232,9 +248,11 @@ function entryOf(row: Row): Entry {
   const lastSeenMs = optionalNumber(row, 'last_seen_ms')
   const session = {
     id,
-    principal: Object.freeze({ session: id, agent: textOf(row, 'agent'), team: optionalText(row, 'team'), owner: optionalText(row, 'owner') }),
+    principal: principalOf(id, { agent: textOf(row, 'agent'), team: optionalText(row, 'team'), owner: optionalText(row, 'owner'), trustsCa: numberOf(row, 'trusts_ca') !== 0 }),
     hold: optionalNumber(row, 'hold_ms') ?? ('auto' as const),
     unattended: numberOf(row, 'unattended') !== 0,
+    hasSocket: numberOf(row, 'has_socket') !== 0,
+    isIsolated: numberOf(row, 'is_isolated') !== 0,
     createdMs: numberOf(row, 'created_ms'),
     createdBy: textOf(row, 'created_by'),
     expiresMs: optionalNumber(row, 'expires_ms'),
@@ -244,7 +262,7 @@ function entryOf(row: Row): Entry {
   return { session, tokenHash, places: new SeenPlaces(), storedSeenMs: lastSeenMs }
 }
 
-function check({ agent, owner, team, hold, ttlMs }: NewSession): void {
+function check({ agent, owner, team, hold, ttlMs, hasSocket, isIsolated }: NewSession): void {
   for (const [name, label] of [['agent', agent], ['owner', owner], ['team', team]] as const) {
     if (label === undefined) continue
     if (label === '' || label.length > maxLabel || label.trim() !== label || hidden.test(label)) {
@@ -253,4 +271,5 @@ function check({ agent, owner, team, hold, ttlMs }: NewSession): void {
   }
   if (hold !== 'auto' && !(Number.isSafeInteger(hold) && hold >= 0)) throw new ReviewFault('invalid', '`hold` wants a time')
   if (ttlMs !== undefined && !(Number.isSafeInteger(ttlMs) && ttlMs > 0)) throw new ReviewFault('invalid', '`ttl` wants a time')
+  if (isIsolated === true && hasSocket !== true) throw new ReviewFault('invalid', '`isolated` is said of what connects to `socket`: ask for both')
 }

@@ -14,12 +14,16 @@ export interface Session {
   readonly hold: Hold
   /** nobody is there to answer: its questions are refused at once */
   readonly unattended: boolean
+  /** it has a unix socket of its own: whoever connects there is this session, without credentials */
+  readonly hasSocket: boolean
+  /** whoever made it vouches that what it puts at that socket can change nothing that the proxy's user relies on */
+  readonly isIsolated: boolean
   readonly createdMs: number
   readonly createdBy: string
   /** wall clock, `ms`; undefined: until it is ended */
   readonly expiresMs: number | undefined
   readonly endedMs: number | undefined
-  /** last use of its credentials; undefined: never */
+  /** last use of its credentials or its socket; undefined: never */
   readonly lastSeenMs: number | undefined
 }
 
@@ -31,6 +35,11 @@ export interface NewSession {
   readonly unattended: boolean
   /** `ms`; undefined: until it is ended */
   readonly ttlMs: number | undefined
+  /** its clients trust our certificate authority */
+  readonly trustsCa?: boolean
+  readonly hasSocket?: boolean
+  /** only with a socket */
+  readonly isIsolated?: boolean
 }
 
 /** Where credentials came from. */
@@ -46,6 +55,8 @@ export interface SessionDirectory {
   authenticate(id: string, token: string, from: SeenFrom): Session | undefined
   /** A session that has neither ended nor expired. */
   live(id: string): Session | undefined
+  /** As `live`, for a request that came by the session's own socket: it counts as seen. */
+  arrived(id: string): Session | undefined
   /** true: requests without credentials are refused (a session exists, or settings or policy say so) */
   credentialsNeeded(): boolean
 }

@@ -13,6 +13,12 @@ export interface SessionSubject {
   readonly expiresMs: number | undefined
   /** nobody is there to answer: its questions are refused at once */
   readonly unattended: boolean
+  /** its clients trust our certificate authority */
+  readonly trustsCa: boolean
+  /** it has a unix socket of its own */
+  readonly hasSocket: boolean
+  /** on the word of whoever made it */
+  readonly isIsolated: boolean
 }
 
 /** Where credentials came from. */
@@ -33,6 +39,9 @@ export function sessionStartedEvent(session: SessionSubject, by: string): AuditE
       ...sessionAttributes(session),
       'sallyport.session.expires': isoTime(session.expiresMs),
       'sallyport.session.unattended': session.unattended,
+      'sallyport.session.trusts_ca': session.trustsCa,
+      'sallyport.session.socket': session.hasSocket,
+      'sallyport.session.isolated': session.isIsolated,
       'sallyport.actor.name': labelText(by),
     },
   }

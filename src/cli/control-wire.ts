@@ -196,6 +196,9 @@ export interface ShownSession {
   readonly team: string | undefined
   readonly hold: string
   readonly unattended: boolean
+  readonly trustsCa: boolean
+  /** requests of it that were refused since the proxy started */
+  readonly refused: number
   readonly createdMs: number
   readonly createdBy: string
   readonly expiresMs: number | undefined
@@ -212,6 +215,8 @@ export function readSession(value: unknown): ShownSession {
     team: from.optionalText('team'),
     hold: typeof from.json['hold'] === 'number' ? `${from.number('hold')}s` : from.text('hold'),
     unattended: from.flag('unattended'),
+    trustsCa: from.flag('trusts_ca'),
+    refused: from.number('refused'),
     createdMs: from.time('created_at'),
     createdBy: from.text('created_by'),
     expiresMs: from.optionalTime('expires_at'),

@@ -25,6 +25,7 @@ credentials from now on, closes what it has open and withdraws its questions.
   --hold auto|TIME   how long a request waits for an answer; auto (the default) is as long as the client
                      program is known to wait, TIME is such as 4s
   --unattended       nobody is there to answer: what would be asked is refused at once
+  --trusts-ca        its clients trust the proxy's certificate authority, so that rules may look inside https
   --ttl TIME         ends by itself after this, such as 8h
   --export           print shell lines and nothing else, for eval
 ${controlOptionsHelp}
@@ -44,6 +45,7 @@ const createOptions = {
   team: { type: 'string' },
   hold: { type: 'string' },
   unattended: { type: 'boolean' },
+  'trusts-ca': { type: 'boolean' },
   ttl: { type: 'string' },
   export: { type: 'boolean', default: false },
 } as const
@@ -60,7 +62,7 @@ async function create(argv: readonly string[], { io, withClient }: ControlContex
   if (ttl !== undefined) readDuration('--ttl', ttl)
   if (values.export && values.json) throw new UsageError('give --export or --json, not both')
   return withClient(values, async (client) => {
-    const { body } = await client.call('POST', '/v1/sessions', { body: { agent, owner, team, hold, unattended, ttl } })
+    const { body } = await client.call('POST', '/v1/sessions', { body: { agent, owner, team, hold, unattended, ttl, trusts_ca: values['trusts-ca'] } })
     const made = new Members(body, 'answer')
     const session = readSession(made.object('session').json)
     const lines = exportLines(made.text('proxy_url'))
@@ -71,10 +73,10 @@ async function create(argv: readonly string[], { io, withClient }: ControlContex
   })
 }
 
-function madeText({ id, agent, owner, team, expiresMs, unattended }: ShownSession): string {
+function madeText({ id, agent, owner, team, expiresMs, unattended, trustsCa }: ShownSession): string {
   const labels = [`agent ${agent}`, ...(owner === undefined ? [] : [`owner ${owner}`]), ...(team === undefined ? [] : [`team ${team}`])]
   const until = expiresMs === undefined ? 'until it is ended' : `until ${point(expiresMs)}`
-  return escapeText(`session ${id}: ${labels.join(', ')}; ${until}${unattended ? '; unattended' : ''}`)
+  return escapeText(`session ${id}: ${labels.join(', ')}; ${until}${unattended ? '; unattended' : ''}${trustsCa ? '; trusts the CA' : ''}`)
 }
 
 /** The variables that clients read, in both spellings: curl takes `http_proxy` in small letters only, and Node none

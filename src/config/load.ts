@@ -188,6 +188,7 @@ function build(values: Values, configFile: string | undefined): Settings {
     requirementsFile: values.get('requirements'),
     dataDir: values.get('data'),
     certsDir: values.get('certs'),
+    secretFiles: [values.get('webhookSecretFile'), values.get('upstreamPasswordFile')].filter((path) => path !== undefined),
     json: values.get('json'),
     clients: values.get('clients'),
     requireSession: values.get('requireSession'),

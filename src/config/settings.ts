@@ -122,6 +122,8 @@ export interface Settings {
   readonly requirementsFile: string | undefined
   readonly dataDir: string
   readonly certsDir: string
+  /** files that hold one secret each */
+  readonly secretFiles: readonly string[]
   /** print one JSON object instead of the banner */
   readonly json: boolean
   /** client addresses that may connect; empty: loopback only */

@@ -5,7 +5,7 @@ import type { Approval } from '../approvals/approval.ts'
 import type { Card } from '../approvals/card.ts'
 import type { Desk } from '../approvals/desk.ts'
 import type { KeptAnswers } from '../approvals/kept-answers.ts'
-import type { Sessions } from '../approvals/session.ts'
+import type { Session, Sessions } from '../approvals/session.ts'
 import type { AuditSink } from '../audit/event.ts'
 import type { JournalEvents } from '../audit/journal-events.ts'
 import type { Clock } from '../clock.ts'
@@ -79,6 +79,13 @@ export interface ControlPolicy {
   explain(query: ExplainQuery): ExplainAnswer | undefined
 }
 
+export interface SessionSocketPort {
+  /** false: their paths would be longer than the system takes */
+  readonly isPossible: boolean
+  /** Resolves to the absolute path on which the session is reached from now on. */
+  open(session: Session): Promise<string>
+}
+
 export interface ControlDeps {
   readonly listen: HostPort | 'off'
   /** PEM files; required off loopback */
@@ -103,6 +110,12 @@ export interface ControlDeps {
   readonly limits: ControlLimits
   /** of the proxy listener, without credentials: `http://127.0.0.1:3128` */
   readonly proxyUrl: () => string
+  /** The unix sockets of sessions. */
+  readonly sockets: SessionSocketPort
+  /** what an isolated agent must not get to see, absolute: data, certificates, policies, settings */
+  readonly keepOut: readonly string[]
+  /** Requests of a session that were refused since this process started. */
+  readonly refused: (session: string) => number
   /** unique and sortable */
   readonly requestId: () => string
   readonly onFault: (error: unknown) => void

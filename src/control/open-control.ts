@@ -13,7 +13,7 @@ import { verdictOf } from '../policy/verdict-of.ts'
 import { cookieName } from './auth.ts'
 import { pageHost } from './guards.ts'
 import { createControl, type Control } from './control.ts'
-import { controlLimits, type ControlPolicy } from './deps.ts'
+import { controlLimits, type ControlPolicy, type SessionSocketPort } from './deps.ts'
 import { registerPages } from './pages/pages.ts'
 
 export interface OpenControlOptions {
@@ -31,6 +31,9 @@ export interface OpenControlOptions {
   readonly nextId: () => string
   /** of the proxy listener */
   readonly proxyUrl: () => string
+  readonly sockets: SessionSocketPort
+  readonly keepOut: readonly string[]
+  readonly refused: (session: string) => number
   readonly onFault: (error: unknown) => void
 }
 
@@ -58,6 +61,9 @@ export function openControl(options: OpenControlOptions): Control {
     clock,
     limits: controlLimits,
     proxyUrl: options.proxyUrl,
+    sockets: options.sockets,
+    keepOut: options.keepOut,
+    refused: options.refused,
     requestId: options.nextId,
     onFault,
     pages: (server) => registerPages(server, {

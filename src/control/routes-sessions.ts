@@ -7,7 +7,7 @@ import type { ControlContext } from './context.ts'
 import { may } from './permissions.ts'
 import { ControlFault } from './problem.ts'
 import type { Answer, Call, Route } from './route.ts'
-import { emptyBody, list, named, object, orNull, sessionBody, string, tokenBody } from './schemas.ts'
+import { describe, emptyBody, list, named, object, orNull, sessionBody, string, tokenBody } from './schemas.ts'
 import { sessionJson, tokenJson } from './wire.ts'
 
 interface SessionBody {
@@ -17,6 +17,9 @@ interface SessionBody {
   readonly hold?: string
   readonly unattended?: boolean
   readonly ttl?: string
+  readonly trusts_ca?: boolean
+  readonly socket?: boolean
+  readonly isolated?: boolean
 }
 
 interface TokenBody extends Pick<NewControlToken, 'kind' | 'name' | 'role'> {
@@ -30,7 +33,8 @@ const maxTtlMs = 366 * dayMs
 const tokenTtlMs = 30 * dayMs
 
 export function sessionRoutes(context: ControlContext): readonly Route[] {
-  const { sessions, proxyUrl } = context.deps
+  const { sessions, sockets, keepOut, refused, proxyUrl } = context.deps
+  const shown = (session: Session) => sessionJson(session, refused(session.id))
   const listRoute: Route = {
     method: 'GET',
     path: '/v1/sessions',
@@ -38,7 +42,7 @@ export function sessionRoutes(context: ControlContext): readonly Route[] {
     summary: 'The sessions that the caller may see, newest first, ended ones of the last day included.',
     needs: ['read_sessions'],
     answers: { 200: object({ items: list(named.Session) }) },
-    handle: async ({ actor }) => ({ body: { items: sessions.list().filter((session) => maySee(session, actor)).map(sessionJson) } }),
+    handle: async ({ actor }) => ({ body: { items: sessions.list().filter((session) => maySee(session, actor)).map(shown) } }),
   }
   const createRoute: Route<SessionBody> = {
     method: 'POST',
@@ -48,13 +52,24 @@ export function sessionRoutes(context: ControlContext): readonly Route[] {
     needs: ['launch'],
     headers: ['Idempotency-Key'],
     body: sessionBody,
-    answers: { 201: object({ session: named.Session, token: orNull(string), proxy_url: orNull(string) }) },
+    answers: {
+      201: object({
+        session: named.Session,
+        token: orNull(string),
+        proxy_url: orNull(string),
+        socket_path: describe(orNull(string), 'With `socket`: where it is reached, on the machine of the proxy'),
+        keep_out: describe(list(string), 'With `socket`: paths on that machine that an isolated agent must not get to see; else empty'),
+      }),
+    },
     faults: ['scope_not_allowed', 'audit_unavailable'],
     keep: (body) => ({ ...body, token: null, proxy_url: null }),
     handle: async (call) => {
       const { body, actor } = call
       const owner = ownerOf(body, actor)
       checkTeam(body, actor)
+      const { trusts_ca: trustsCa = false, socket: hasSocket = false, isolated: isIsolated = false } = body
+      if (isIsolated && !hasSocket) throw wrongBody('/isolated', 'is said of what connects to `socket`: ask for both')
+      if (hasSocket && !sockets.isPossible) throw wrongBody('/socket', 'cannot be opened: the path of the data folder of the proxy is too long for sockets')
       const { session, token } = await sessions.create({
         agent: body.agent,
         owner,
@@ -62,9 +77,13 @@ export function sessionRoutes(context: ControlContext): readonly Route[] {
         hold: holdOf(body.hold),
         unattended: body.unattended ?? false,
         ttlMs: body.ttl === undefined ? undefined : durationOf(body.ttl, '/ttl', maxTtlMs),
+        trustsCa,
+        hasSocket,
+        isIsolated,
       }, actor.name)
       call.request.subjectId = session.id
-      return { status: 201, body: { session: sessionJson(session), token, proxy_url: withCredentials(proxyUrl(), session.id, token) } }
+      const socketPath = hasSocket ? await openSocket(context, session, actor) : null
+      return { status: 201, body: { session: shown(session), token, proxy_url: withCredentials(proxyUrl(), session.id, token), socket_path: socketPath, keep_out: hasSocket ? keepOut : [] } }
     },
   }
   const endRoute: Route = {
@@ -81,7 +100,7 @@ export function sessionRoutes(context: ControlContext): readonly Route[] {
       const session = sessions.get(id)
       const isOwn = session !== undefined && (may(actor, 'administer') || session.principal.owner === actor.name)
       if (!isOwn || !(await sessions.end(id, actor.name))) throw new ControlFault('not_found', 'there is no such session')
-      return { body: sessionJson(sessions.get(id) ?? session) }
+      return { body: shown(sessions.get(id) ?? session) }
     },
   }
   return [listRoute, createRoute, endRoute]
@@ -155,6 +174,20 @@ function checkTeam({ team }: SessionBody, actor: Actor): void {
   throw new ControlFault('scope_not_allowed', 'this token creates sessions for its own teams only')
 }
 
+/** A session that cannot be reached as it was asked for is none. */
+async function openSocket({ deps: { sessions, sockets } }: ControlContext, session: Session, actor: Actor): Promise<string> {
+  try {
+    return await sockets.open(session)
+  } catch (error) {
+    await sessions.end(session.id, actor.name)
+    throw error
+  }
+}
+
+function wrongBody(pointer: string, message: string): ControlFault {
+  return new ControlFault('invalid', 'the body is not what this call takes', { errors: [{ pointer, message }] })
+}
+
 function holdOf(hold: string | undefined): Hold {
   return hold === undefined || hold === 'auto' ? 'auto' : durationOf(hold, '/hold', maxHoldMs)
 }
@@ -163,7 +196,7 @@ function durationOf(text: string, pointer: string, maxMs: number): number {
   const ms = parseDuration(text)
   if (ms !== undefined && ms <= maxMs) return ms
   const most = maxMs < dayMs ? `${maxMs / 60_000} minutes` : `${maxMs / dayMs} days`
-  throw new ControlFault('invalid', 'the body is not what this call takes', { errors: [{ pointer, message: `is longer than ${most}` }] })
+  throw wrongBody(pointer, `is longer than ${most}`)
 }
 
 function withCredentials(url: string, id: string, token: string): string {

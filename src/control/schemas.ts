@@ -22,7 +22,7 @@ export const instant: Schema = { type: 'string', format: 'date-time' }
 export const oneOf = (words: readonly string[]): Schema => ({ type: 'string', enum: words })
 export const list = (items: Schema): Schema => ({ type: 'array', items })
 export const orNull = (schema: Schema): Schema => ({ anyOf: [schema, { type: 'null' }] })
-const describe = (schema: Schema, description: string): Schema => ({ ...schema, description })
+export const describe = (schema: Schema, description: string): Schema => ({ ...schema, description })
 
 /** One line of what people type as a name: nothing that is invisible, no space at either end. */
 const label: Schema = { type: 'string', minLength: 1, maxLength: 100, pattern: '^(?! )[^\\p{C}\\p{Zl}\\p{Zp}]*(?<! )$' }
@@ -88,7 +88,12 @@ export const grant = object({
 export const session = object({
   id: string, agent: string, owner: orNull(string), team: orNull(string),
   hold: describe({ anyOf: [oneOf(['auto']), { type: 'number' }] }, '`auto`, or seconds'),
-  unattended: boolean, created_at: instant, created_by: string, expires_at: orNull(instant), ended_at: orNull(instant), last_seen: orNull(instant),
+  unattended: boolean,
+  trusts_ca: describe(boolean, 'Its clients trust our certificate authority'),
+  socket: describe(boolean, 'It has a unix socket of its own'),
+  isolated: describe(boolean, 'Who made it vouches for what is at that socket: such requests are not advisory'),
+  refused: describe(integer, 'Requests of it that were refused since the proxy started'),
+  created_at: instant, created_by: string, expires_at: orNull(instant), ended_at: orNull(instant), last_seen: orNull(instant),
 })
 export const token = object({
   id: string, kind: oneOf(['person', 'program']), name: string, role: oneOf(roles), teams: list(string), created_at: instant, created_by: string,
@@ -153,6 +158,9 @@ export const sessionBody = object({ agent: label }, {
   hold: describe({ type: 'string', pattern: '^(?:auto|[1-9][0-9]{0,6}[smhd])$' }, '`auto` or a duration of at most 10 minutes'),
   unattended: boolean,
   ttl: describe(duration, 'Default: until it is ended'),
+  trusts_ca: describe(boolean, 'Its clients trust our certificate authority'),
+  socket: describe(boolean, 'Open a unix socket on the machine of the proxy: who connects there is this session'),
+  isolated: describe(boolean, 'With `socket`: what connects there reaches nothing that the user of the proxy relies on'),
 })
 export const tokenBody = object({ kind: oneOf(['person', 'program']), name: label, role: oneOf(roles) }, {
   teams: { type: 'array', items: label, maxItems: 100, uniqueItems: true },

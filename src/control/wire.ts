@@ -91,8 +91,9 @@ export function grantJson(grant: Grant) {
   }
 }
 
-export function sessionJson(session: Session) {
-  const { agent, owner, team } = session.principal
+/** `refused`: requests of it that were, since the process started. */
+export function sessionJson(session: Session, refused: number) {
+  const { agent, owner, team, trustsCa = false } = session.principal
   return {
     id: session.id,
     agent,
@@ -100,6 +101,10 @@ export function sessionJson(session: Session) {
     team: team ?? null,
     hold: session.hold === 'auto' ? 'auto' : session.hold / 1000,
     unattended: session.unattended,
+    trusts_ca: trustsCa,
+    socket: session.hasSocket,
+    isolated: session.isIsolated,
+    refused,
     created_at: time(session.createdMs),
     created_by: session.createdBy,
     expires_at: time(session.expiresMs),

@@ -30,6 +30,16 @@ export interface VerifiedCredentials {
   readonly atMs: number
 }
 
+/** The session whose own socket a connection came by: the socket is who it is. */
+export interface SocketSession {
+  readonly id: string
+  /** whoever made the session vouches for what is at the other end */
+  readonly isIsolated: boolean
+}
+
+/** `client.address` of what came by a unix socket, which has no other. */
+const unixAddress = 'unix'
+
 /** What every connection works with. */
 export interface ConnectionParts {
   readonly buffers: ReadBuffers
@@ -46,6 +56,8 @@ export class ClientConnection {
   client: Client
   /** when it was accepted, while not a byte has come; `ms`, monotonic */
   silentSinceMs: number | undefined
+  /** id of the session whose own socket this came by */
+  readonly session: string | undefined
   /** the CONNECT that this connection is inside of: to port 80, or with TLS that ended here */
   bound: Admitted | undefined = undefined
   /** of the peer's process; undefined where nothing is known of it */
@@ -70,10 +82,11 @@ export class ClientConnection {
   #owed: Owed[] = []
   #waiting: (() => void)[] = []
 
-  constructor(socket: Socket, client: Client, parts: ConnectionParts) {
+  constructor(socket: Socket, client: Client, parts: ConnectionParts, session?: string) {
     const { buffers, clock, deadlines } = parts
     this.#parts = parts
     this.socket = socket
+    this.session = session
     this.upload = new ReadPump(buffers)
     this.deadlines = deadlines
     this.client = client
@@ -82,7 +95,7 @@ export class ClientConnection {
 
   /** What is inside the TLS that ended here: the same client behind another socket. */
   inside(socket: Socket, bound: Admitted): ClientConnection {
-    const inner = new ClientConnection(socket, this.client, this.#parts)
+    const inner = new ClientConnection(socket, this.client, this.#parts, this.session)
     inner.bound = bound
     inner.uid = this.uid
     inner.verified = this.verified
@@ -176,18 +189,19 @@ export class ClientConnections {
     return this.#open.size
   }
 
-  /** Takes in a new connection, or says why not. */
-  accept(socket: Socket): ClientConnection | 'too_many_connections' | 'client_not_allowed' {
-    const address = plainAddress(socket.remoteAddress ?? '')
-    const isLoopback = address.startsWith('127.') || address === '::1'
-    if (!this.#mayConnect(address, isLoopback)) return 'client_not_allowed'
-    const count = this.#perClient.get(address) ?? 0
+  /** Takes in a new connection, or says why not. `session`: the one whose own socket it came by. */
+  accept(socket: Socket, session?: SocketSession): ClientConnection | 'too_many_connections' | 'client_not_allowed' {
+    const client = clientOf(socket, session)
+    const isLoopback = client.address.startsWith('127.') || client.address === '::1'
+    if (session === undefined && !this.#mayConnect(client.address, isLoopback)) return 'client_not_allowed'
+    // no address has a space in it
+    const counted = session === undefined ? client.address : `${unixAddress} ${session.id}`
+    const count = this.#perClient.get(counted) ?? 0
     if (this.#open.size >= this.#rules.connections || count >= this.#rules.connectionsPerClient) return 'too_many_connections'
-    this.#perClient.set(address, count + 1)
-    const client = { address, port: socket.remotePort ?? 0, advisory: isLoopback }
-    const connection = new ClientConnection(socket, client, this.#parts)
+    this.#perClient.set(counted, count + 1)
+    const connection = new ClientConnection(socket, client, this.#parts, session?.id)
     this.#open.add(connection)
-    socket.on('close', () => this.#forget(connection, address))
+    socket.on('close', () => this.#forget(connection, counted))
     if (isLoopback) this.#identify(socket, connection)
     return connection
   }
@@ -219,16 +233,26 @@ export class ClientConnections {
     })
   }
 
-  #forget(connection: ClientConnection, address: string): void {
+  #forget(connection: ClientConnection, counted: string): void {
     const { socket } = connection
     if (!this.#open.remove(connection)) return
     dropListeners(socket)
     connection.upload.stop()
-    const count = (this.#perClient.get(address) ?? 1) - 1
-    if (count > 0) this.#perClient.set(address, count)
-    else this.#perClient.delete(address)
+    const count = (this.#perClient.get(counted) ?? 1) - 1
+    if (count > 0) this.#perClient.set(counted, count)
+    else this.#perClient.delete(counted)
     if (this.#open.size === 0) for (const resolve of this.#waiting.splice(0)) resolve()
   }
+}
+
+/**
+ * Who is at the other end. A loopback client is advisory until its user is known. A session's socket can be opened
+ * by our own user alone, so what comes by it is advisory too, unless the session was made for an isolated agent.
+ */
+export function clientOf(socket: Socket, session: SocketSession | undefined): Client {
+  if (session !== undefined) return { address: unixAddress, port: 0, advisory: !session.isIsolated }
+  const address = plainAddress(socket.remoteAddress ?? '')
+  return { address, port: socket.remotePort ?? 0, advisory: address.startsWith('127.') || address === '::1' }
 }
 
 /** An IPv4 client on a dual-stack listener is an IPv4 client. */

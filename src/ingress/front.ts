@@ -5,7 +5,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo, Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { ErrorCode } from '../errors.ts'
-import type { ClientConnection, ClientConnections } from './client-connections.ts'
+import { type ClientConnection, type ClientConnections, clientOf, type SocketSession } from './client-connections.ts'
 import { serveConnect } from './connect.ts'
 import { readConnectHead, type ConnectHead } from './connect-head.ts'
 import type { IngressContext } from './context.ts'
@@ -21,6 +21,8 @@ const sweepMs = 2_000
 
 export interface Front {
   listen(host: string, port: number): Promise<AddressInfo>
+  /** takes in a connection that came by the own socket of a session, which is who it is from then on */
+  accept(socket: Socket, session: SocketSession): void
   /** stops accepting and lets idle connections go; what is in flight goes on */
   drain(): void
   /** resolves when no connection is left */
@@ -63,6 +65,7 @@ export function createFront(context: IngressContext, connections: ClientConnecti
   server.on('clientError', (error: Error, socket: Duplex) => doors.broken(error, socket))
   return {
     listen: (host, port) => listen(server, host, port),
+    accept: (socket, session) => doors.accept(socket, session),
     drain: () => {
       server.close()
       server.closeIdleConnections()
@@ -120,15 +123,15 @@ class Doors {
     return connection
   }
 
-  accept(socket: Socket): void {
-    // reset before it was accepted: there is nobody to refuse, and no address to journal
-    if (socket.remoteAddress === undefined) {
+  accept(socket: Socket, session?: SocketSession): void {
+    // reset before it was accepted: there is nobody to refuse, and no address to journal; a unix socket has none ever
+    if (session === undefined && socket.remoteAddress === undefined) {
       socket.destroy()
       return
     }
-    const accepted = this.#connections.accept(socket)
+    const accepted = this.#connections.accept(socket, session)
     if (typeof accepted === 'string') {
-      this.#run(socket, this.#turnAway(socket, accepted))
+      this.#run(socket, this.#turnAway(socket, accepted, session))
       return
     }
     socket.on('error', () => socket.destroy())
@@ -274,10 +277,10 @@ class Doors {
   }
 
   /** A connection that is not taken in is a denial like any other: journaled, then said. */
-  async #turnAway(socket: Socket, code: 'too_many_connections' | 'client_not_allowed'): Promise<void> {
+  async #turnAway(socket: Socket, code: 'too_many_connections' | 'client_not_allowed', session: SocketSession | undefined): Promise<void> {
     this.#turnedAway.add(socket)
     socket.on('error', () => socket.destroy())
-    const client = { address: socket.remoteAddress ?? '', port: socket.remotePort ?? 0, advisory: true }
+    const client = session === undefined ? { address: socket.remoteAddress ?? '', port: socket.remotePort ?? 0, advisory: true } : clientOf(socket, session)
     const malformed = { ...malformedOf(this.#context, client, undefined), isOutsider: true }
     const refusal = await this.#context.gate.refuseMalformed(malformed, code, '')
     refuseSocket({ socket, upload: undefined, deadlines: this.#context.deadlines }, refusal)

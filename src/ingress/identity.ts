@@ -1,5 +1,6 @@
-// Whose request this is: the session that its credentials are of, the session of the tunnel it is in, or the
-// anonymous local agent while that one exists. Credentials that are shown and wrong are never passed over.
+// Whose request this is: the session whose own socket it came by, the session that its credentials are of, the
+// session of the tunnel it is in, or the anonymous local agent while that one exists. Credentials that are shown
+// and wrong are never passed over.
 import { ProxyError } from '../errors.ts'
 import type { Session } from '../approvals/session.ts'
 import type { Principal } from '../policy/facts.ts'
@@ -17,8 +18,14 @@ export function identify(credentials: readonly string[], connection: ClientConne
   const bound = connection.bound?.exchange.facts.principal
   if (credentials.length > 0) {
     const { principal } = verified(credentials, connection, context)
+    if (connection.session !== undefined && connection.session !== principal.session) throw new ProxyError('credentials_invalid', 'they are not those of the session whose socket this is')
     if (bound !== undefined && bound.session !== principal.session) throw new ProxyError('credentials_invalid', 'they are not those of the tunnel')
     return principal
+  }
+  if (connection.session !== undefined) {
+    const arrived = sessions.arrived(connection.session)
+    if (arrived === undefined) throw new ProxyError('credentials_invalid', 'the session whose socket this is has ended')
+    return arrived.principal
   }
   if (bound !== undefined && bound !== anonymous) {
     if (sessions.live(bound.session) === undefined) throw new ProxyError('credentials_invalid', 'the session of the tunnel has ended')

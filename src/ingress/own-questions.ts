@@ -68,7 +68,7 @@ async function answerOwnQuestion(request: IncomingMessage, response: ServerRespo
   const [, id, reason, wait] = questionPath.exec(request.url ?? '') ?? []
   if (id === undefined) {
     // what this is may be read by whoever has no credentials yet
-    const isStranger = credentials.length === 0 && context.sessions.credentialsNeeded()
+    const isStranger = credentials.length === 0 && connection.session === undefined && context.sessions.credentialsNeeded()
     const refusals = isStranger ? [] : context.gate.recent.of(identify(credentials, connection, context).session)
     answer(request, response, 200, 'text/plain; charset=utf-8', aboutPage(addressOf(request), refusals))
     return
@@ -141,7 +141,9 @@ function problem(status: number, code: string, detail: string): string {
   return `${JSON.stringify({ type: `urn:sallyport:error:${code}`, title: STATUS_CODES[status] ?? 'Error', status, detail, code })}\n`
 }
 
-function addressOf({ socket: { localAddress = '127.0.0.1', localPort = 0 } }: IncomingMessage): string {
+/** As whoever asks reaches it: behind a unix socket stands a bridge, whose address only the client knows. */
+function addressOf({ headers, socket: { localAddress, localPort = 0 } }: IncomingMessage): string {
+  if (localAddress === undefined) return `http://${headers.host ?? 'localhost'}`
   const host = localAddress.includes(':') ? `[${localAddress}]` : localAddress
   return `http://${host}:${localPort}`
 }

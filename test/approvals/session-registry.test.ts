@@ -96,6 +96,29 @@ t.test('when it was last seen is known after a restart', async (t) => {
   t.equal(sessionRegistry(t, file.open(), clock).registry.get(session.id)?.lastSeenMs, session.createdMs + 5_000)
 })
 
+t.test('what a session was made with holds after a restart', async (t) => {
+  const file = databaseFile(t)
+  const clock = new HandClock()
+  const first = file.open()
+  const before = sessionRegistry(t, first, clock)
+  const { session } = await before.registry.create({ ...wanted, trustsCa: true, hasSocket: true, isIsolated: true }, 'root')
+  const plain = await before.registry.create(wanted, 'root')
+  t.match(before.events.find(({ attributes }) => attributes['session.id'] === session.id)?.attributes, { 'sallyport.session.trusts_ca': true, 'sallyport.session.socket': true, 'sallyport.session.isolated': true })
+  before.registry.close()
+  first.close()
+  const { registry } = sessionRegistry(t, file.open(), clock)
+  t.match(registry.get(session.id), { hasSocket: true, isIsolated: true, principal: { trustsCa: true } })
+  t.match(registry.get(plain.session.id), { hasSocket: false, isIsolated: false })
+  t.equal(registry.get(plain.session.id)?.principal.trustsCa, undefined)
+  t.throws(() => Object.assign(session.principal, { trustsCa: false }))
+})
+
+t.test('only a session with a socket may vouch for what is at it', async (t) => {
+  const { registry } = sessionRegistry(t, databaseFile(t).open(), new HandClock())
+  await t.rejects(registry.create({ ...wanted, isIsolated: true }, 'root'), { code: 'invalid' })
+  t.strictSame(registry.list(), [])
+})
+
 t.test('an ended session is over at once, also when its end cannot be recorded', async (t) => {
   const clock = new HandClock()
   let isBroken = false

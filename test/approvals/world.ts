@@ -76,6 +76,7 @@ export class World {
     const directory: SessionDirectory = {
       authenticate: () => undefined,
       live: (id) => this.sessions.get(id),
+      arrived: (id) => this.sessions.get(id),
       credentialsNeeded: () => false,
     }
     const onNarrowed = (): void => {
@@ -106,7 +107,7 @@ export class World {
   addSession(id: string, change: Partial<Session> & { readonly owner?: string; readonly team?: string; readonly agent?: string } = {}): Session {
     const { owner, team, agent = 'coder', ...rest } = change
     const session: Session = {
-      id, principal: { session: id, agent, owner, team }, hold: 60_000, unattended: false, createdMs: this.nowMs, createdBy: 'root',
+      id, principal: { session: id, agent, owner, team }, hold: 60_000, unattended: false, hasSocket: false, isIsolated: false, createdMs: this.nowMs, createdBy: 'root',
       expiresMs: undefined, endedMs: undefined, lastSeenMs: undefined, ...rest,
     }
     this.sessions.set(id, session)

@@ -9,7 +9,7 @@ import type { Session, Sessions } from '../../src/approvals/session.ts'
 import type { JournalEvents } from '../../src/audit/journal-events.ts'
 import type { JournalRecord } from '../../src/audit/record.ts'
 import type { Clock } from '../../src/clock.ts'
-import type { ExplainAnswer } from '../../src/control/deps.ts'
+import type { ExplainAnswer, SessionSocketPort } from '../../src/control/deps.ts'
 import type { Grant } from '../../src/policy/grant.ts'
 
 export const nowMs = Date.UTC(2026, 0, 2, 3, 4, 5, 678)
@@ -177,7 +177,7 @@ export const agentToken = 'agent-token-agent-token-agent-token-agent-0'
 
 export function sessionOf(id: string, owner: string | undefined, more: Partial<Session> = {}): Session {
   return {
-    id, principal: { session: id, agent: 'codex', team: 'web', owner }, hold: 'auto', unattended: false, createdMs: nowMs, createdBy: 'root', expiresMs: undefined,
+    id, principal: { session: id, agent: 'codex', team: 'web', owner }, hold: 'auto', unattended: false, hasSocket: false, isIsolated: false, createdMs: nowMs, createdBy: 'root', expiresMs: undefined,
     endedMs: undefined, lastSeenMs: undefined, ...more,
   }
 }
@@ -188,8 +188,9 @@ export class FakeSessions implements Sessions {
 
   async create(...[session, by]: Parameters<Sessions['create']>): ReturnType<Sessions['create']> {
     const id = `s${String(this.byId.size + 1).padStart(12, '0')}`
-    const { agent, owner, team, hold, unattended, ttlMs } = session
-    const made = sessionOf(id, owner, { principal: { session: id, agent, team, owner }, hold, unattended, createdBy: by, expiresMs: ttlMs === undefined ? undefined : nowMs + ttlMs })
+    const { agent, owner, team, hold, unattended, ttlMs, trustsCa = false, hasSocket = false, isIsolated = false } = session
+    const principal = { session: id, agent, team, owner, ...(trustsCa ? { trustsCa } : {}) }
+    const made = sessionOf(id, owner, { principal, hold, unattended, hasSocket, isIsolated, createdBy: by, expiresMs: ttlMs === undefined ? undefined : nowMs + ttlMs })
     this.byId.set(id, made)
     this.tokenById.set(id, agentToken)
     return { session: made, token: agentToken }
@@ -222,8 +223,25 @@ export class FakeSessions implements Sessions {
     return session?.endedMs === undefined ? session : undefined
   }
 
+  arrived(id: string): Session | undefined {
+    return this.live(id)
+  }
+
   credentialsNeeded(): boolean {
     return this.byId.size > 0
+  }
+}
+
+/** Paths below /run/sessions; nothing is opened. */
+export class FakeSockets implements SessionSocketPort {
+  isPossible = true
+  readonly opened: string[] = []
+  fault: Error | undefined
+
+  async open({ id }: Session): Promise<string> {
+    if (this.fault !== undefined) throw this.fault
+    this.opened.push(id)
+    return `/run/sessions/${id}/proxy.sock`
   }
 }
 

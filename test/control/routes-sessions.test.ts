@@ -34,6 +34,30 @@ t.test('a launcher starts, sees and ends sessions of its own name only', async (
   t.match(await call(world.url, `/v1/sessions/${items[0].id}/end`, { method: 'POST', token: 'sp_launcher', body: {} }), { status: 200, json: { ended_at: '2026-01-02T03:04:05.678Z' } })
 })
 
+t.test('a session with a socket is answered with its path and with what an isolated agent must not see', async (t) => {
+  const world = await openWorld(t)
+  const plain = await start(world, 'sp_admin', { agent: 'codex', trusts_ca: true })
+  t.match(plain.json, { session: { trusts_ca: true, socket: false, isolated: false, refused: 13 }, socket_path: null })
+  t.strictSame(plain.json.keep_out, [])
+  const { status, json } = await start(world, 'sp_admin', { agent: 'codex', socket: true, isolated: true })
+  t.equal(status, 201)
+  t.match(json, { session: { trusts_ca: false, socket: true, isolated: true }, socket_path: `/run/sessions/${json.session.id}/proxy.sock` })
+  t.strictSame(json.keep_out, ['/srv/var', '/srv/certs'])
+  t.strictSame(world.sockets.opened, [json.session.id])
+})
+
+t.test('nothing is vouched for without a socket, and no session is made whose socket cannot be', async (t) => {
+  const world = await openWorld(t)
+  t.match(await start(world, 'sp_admin', { agent: 'codex', isolated: true }), { status: 400, json: { code: 'invalid', errors: [{ pointer: '/isolated' }] } })
+  world.sockets.isPossible = false
+  t.match(await start(world, 'sp_admin', { agent: 'codex', socket: true }), { status: 400, json: { code: 'invalid', errors: [{ pointer: '/socket' }] } })
+  t.equal(world.sessions.byId.size, 1, 'only the one from before')
+  world.sockets.isPossible = true
+  world.sockets.fault = new Error('no space left')
+  t.match(await start(world, 'sp_admin', { agent: 'codex', socket: true }), { status: 500, json: { code: 'internal_error' } })
+  t.strictSame(world.sessions.list().map(({ endedMs }) => endedMs), [undefined, nowMs], 'the one that was begun has ended')
+})
+
 t.test('an admin ends any session, once', async (t) => {
   const world = await openWorld(t)
   const end = () => call(world.url, '/v1/sessions/s-1/end', { method: 'POST', token: 'sp_admin', body: {} })

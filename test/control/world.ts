@@ -9,7 +9,7 @@ import type { AuditEvent } from '../../src/audit/event.ts'
 import { createControl, type Control } from '../../src/control/control.ts'
 import { controlLimits, type ControlDeps } from '../../src/control/deps.ts'
 import { openSqliteStore } from '../../src/store/sqlite-store.ts'
-import { agentToken, cardOf, explained, FakeClock, FakeDesk, FakeEvents, FakeSessions, FakeTokens, sessionOf } from './fakes.ts'
+import { agentToken, cardOf, explained, FakeClock, FakeDesk, FakeEvents, FakeSessions, FakeSockets, FakeTokens, sessionOf } from './fakes.ts'
 
 export const roleNames = ['viewer', 'auditor', 'launcher', 'reviewer', 'admin'] as const
 
@@ -18,6 +18,7 @@ export class World {
   readonly desk = new FakeDesk()
   readonly sessions = new FakeSessions()
   readonly tokens = new FakeTokens()
+  readonly sockets = new FakeSockets()
   readonly events = new FakeEvents()
   readonly journaled: AuditEvent[] = []
   readonly faults: unknown[] = []
@@ -59,6 +60,9 @@ export class World {
       clock: this.clock,
       limits: { ...controlLimits, actorBurst: 100_000, refusedBurst: 100_000 },
       proxyUrl: () => 'http://127.0.0.1:3128',
+      sockets: this.sockets,
+      keepOut: ['/srv/var', '/srv/certs'],
+      refused: (session) => session.length,
       requestId: () => `r-${++this.#ids}`,
       onFault: (error) => this.faults.push(error),
       ...more,

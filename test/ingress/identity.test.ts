@@ -8,7 +8,7 @@ import type { SeenFrom, Session } from '../../src/approvals/session.ts'
 import type { Principal } from '../../src/policy/facts.ts'
 import { databaseFile, HandClock, sessionRegistry, wanted } from '../approvals/fixture.ts'
 
-type Connection = Pick<ClientConnection, 'client' | 'uid' | 'verified'> & { readonly bound: unknown }
+type Connection = Pick<ClientConnection, 'client' | 'uid' | 'verified' | 'session'> & { readonly bound: unknown }
 
 function world(t: Test) {
   const clock = new HandClock()
@@ -16,14 +16,15 @@ function world(t: Test) {
   const hashed: SeenFrom[] = []
   const sessions = {
     live: (id: string): Session | undefined => registry.live(id),
+    arrived: (id: string): Session | undefined => registry.arrived(id),
     credentialsNeeded: (): boolean => registry.credentialsNeeded(),
     authenticate: (id: string, token: string, from: SeenFrom): Session | undefined => {
       hashed.push(from)
       return registry.authenticate(id, token, from)
     },
   }
-  const connectionOf = (bound?: Principal): Connection => ({
-    client: { address: '127.0.0.1', port: 1, advisory: true }, uid: 1000, verified: undefined,
+  const connectionOf = (bound?: Principal, session?: string): Connection => ({
+    client: { address: '127.0.0.1', port: 1, advisory: true }, uid: 1000, verified: undefined, session,
     bound: bound === undefined ? undefined : { exchange: { facts: { principal: bound } } },
   })
   const ask = (connection: Connection, ...values: string[]): Principal | string => {
@@ -97,4 +98,24 @@ t.test('inside a tunnel a request is of the session of the tunnel', async (t) =>
   await registry.end(one.session.id, 'root')
   t.equal(ask(inside), 'credentials_invalid')
   t.equal(ask(inside, field(one.session, one.token)), 'credentials_invalid')
+})
+
+t.test('what comes by the socket of a session is that session, and shows the credentials of no other', async (t) => {
+  const { clock, registry, connectionOf, ask } = world(t)
+  const one = await registry.create({ ...wanted, hasSocket: true }, 'root')
+  const two = await registry.create(wanted, 'root')
+  const connection = connectionOf(undefined, one.session.id)
+  t.equal(ask(connection), one.session.principal)
+  t.equal(one.session.lastSeenMs, clock.ms)
+  t.equal(ask(connection, field(one.session, one.token)), one.session.principal)
+  t.equal(ask(connection, field(two.session, two.token)), 'credentials_invalid')
+  t.equal(ask(connection, 'Basic eDp5'), 'credentials_invalid')
+  t.equal(ask(connectionOf(one.session.principal, one.session.id)), one.session.principal, 'in a tunnel of it as well')
+  t.equal(ask(connectionOf(undefined, two.session.id)), 'credentials_invalid', 'a session without a socket is reached by none')
+  t.equal(ask(connectionOf(undefined, 'snobody')), 'credentials_invalid')
+  await registry.end(one.session.id, 'root')
+  t.equal(ask(connection), 'credentials_invalid', 'and it is nobody, least of all the anonymous agent, when it has ended')
+  await registry.end(two.session.id, 'root')
+  t.equal(ask(connectionOf()), anonymous)
+  t.equal(ask(connection), 'credentials_invalid')
 })

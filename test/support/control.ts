@@ -34,6 +34,8 @@ export interface WireSession {
   readonly token: string
   /** a line of Proxy-Authorization, to be put among the fields of a request */
   readonly line: string
+  /** its unix socket, where it was asked for; else '' */
+  readonly socket: string
 }
 
 export type AnswerBody = Readonly<Record<string, unknown>> & { readonly verdict: 'allow' | 'deny' }
@@ -117,9 +119,9 @@ export class ControlClient {
   }
 
   async createSession(wanted: Readonly<Record<string, unknown>> = {}): Promise<WireSession> {
-    const { session, token } = await this.#asked<{ readonly session: { readonly id: string }; readonly token: string }>('POST', '/v1/sessions', { body: { agent: 'tester', ...wanted } })
+    const { session, token, socket_path: socket } = await this.#asked<{ readonly session: { readonly id: string }; readonly token: string; readonly socket_path: string | null }>('POST', '/v1/sessions', { body: { agent: 'tester', ...wanted } })
     const line = `Proxy-Authorization: Basic ${Buffer.from(`${session.id}:${token}`).toString('base64')}\r\n`
-    return { id: session.id, token, line }
+    return { id: session.id, token, line, socket: socket ?? '' }
   }
 
   endSession(id: string): Promise<unknown> {

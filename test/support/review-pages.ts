@@ -41,7 +41,7 @@ export function cardOf(approval: Approval, over: Partial<Card> = {}): Card {
 
 export function sessionOf(over: Partial<Session> = {}): Session {
   return {
-    id: 's3kq8v0d1m2xz', principal: { session: 's3kq8v0d1m2xz', agent: 'codex', owner: 'mara', team: 'platform' }, hold: 'auto', unattended: false,
+    id: 's3kq8v0d1m2xz', principal: { session: 's3kq8v0d1m2xz', agent: 'codex', owner: 'mara', team: 'platform' }, hold: 'auto', unattended: false, hasSocket: false, isIsolated: false,
     createdMs: startMs - 3_600_000, createdBy: 'mara', expiresMs: startMs + 8 * 3_600_000, endedMs: undefined, lastSeenMs: startMs - 4000, ...over,
   }
 }
@@ -147,6 +147,7 @@ function sessionsOf(world: World): Sessions {
   return {
     authenticate: () => undefined,
     live: (id) => world.sessions.find((session) => session.id === id),
+    arrived: (id) => world.sessions.find((session) => session.id === id),
     credentialsNeeded: () => true,
     create: async () => { throw new ReviewFault('not_permitted', 'not here') },
     async end(id, by) {

@@ -38,8 +38,16 @@ export class WireClient {
     })
   }
 
-  static async open(port: number, host = '127.0.0.1'): Promise<WireClient> {
-    const socket = net.connect({ host, port, allowHalfOpen: true, noDelay: true })
+  static open(port: number, host = '127.0.0.1'): Promise<WireClient> {
+    return WireClient.#connected(net.connect({ host, port, allowHalfOpen: true, noDelay: true }))
+  }
+
+  /** To a unix socket. */
+  static openPath(path: string): Promise<WireClient> {
+    return WireClient.#connected(net.connect({ path, allowHalfOpen: true }))
+  }
+
+  static async #connected(socket: net.Socket): Promise<WireClient> {
     const client = new WireClient(socket)
     await once(socket, 'connect')
     return client
