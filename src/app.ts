@@ -23,7 +23,9 @@ import { ownFiles } from './config/own-files.ts'
 import { notReadyText, rejectedText, warningFields } from './config/policy-words.ts'
 import type { Settings } from './config/settings.ts'
 import { createForwarder, type Forwarder } from './egress/forward.ts'
+import { OriginTls } from './egress/origin-tls.ts'
 import { createParentProxy } from './egress/parent-proxy.ts'
+import { createPemReader } from './egress/pem-files.ts'
 import { Reach } from './egress/reach.ts'
 import { Deadlines } from './deadlines.ts'
 import type { Control } from './control/control.ts'
@@ -101,6 +103,7 @@ class ProxyApp implements App {
   readonly #startedMs: number
   readonly #control: Control
   readonly #approvedFile: ApprovedFile
+  readonly #ca: CertificateAuthority
   #proxyUrl = ''
   #exporter: Exporter | undefined
   #overdueTimer: NodeJS.Timeout | undefined
@@ -141,17 +144,19 @@ class ProxyApp implements App {
       onFault,
       onVerdict: (verdict, code) => this.#tally.count(verdict, code),
     })
+    this.#ca = new CertificateAuthority({ certsDir: settings.certsDir, clock, constraints: () => undefined })
     const { dns, limits } = settings
     this.#resolver = createResolver({ servers: dns.servers, resolvConfPath: dns.resolvConf, hostsPath: dns.hosts, timeoutMs: dns.timeoutMs, clock })
     const pseudonym = `sallyport-${randomBytes(6).toString('hex')}`
     this.#forwarder = createForwarder({ pseudonym, originTimeoutMs: limits.originTimeoutMs })
     const parent = settings.upstreamProxy === undefined ? undefined : createParentProxy(settings.upstreamProxy, this.#resolver)
+    const originTls = new OriginTls({ readPem: createPemReader(clock), deadlines, onInsecure: (host) => deps.log.warn({ host }, 'the certificate of this origin is not judged, because a rule says `insecure`') })
     const buffers = new ReadBuffers()
     const rules = { ...limits, clients: settings.clients, requireSession: settings.requireSession, ownUid: process.getuid?.() }
     this.#connections = new ClientConnections(rules, new PeerUids(clock), { buffers, clock, deadlines })
     this.#front = createFront({
       gate: this.#gate,
-      reach: new Reach({ resolver: this.#resolver, gate: this.#gate, parent, connectTimeoutMs: limits.connectTimeoutMs, clock, deadlines }),
+      reach: new Reach({ resolver: this.#resolver, gate: this.#gate, parent, connectTimeoutMs: limits.connectTimeoutMs, clock, deadlines, originTls }),
       forwarder: this.#forwarder,
       buffers,
       clock,
@@ -160,7 +165,7 @@ class ProxyApp implements App {
       ids,
       sessions,
       questions: approvals,
-      leafContexts: new LeafContexts(new CertificateAuthority({ certsDir: settings.certsDir, clock, constraints: () => undefined })),
+      leafContexts: new LeafContexts(this.#ca),
       limits,
       pseudonym,
       isDraining: () => this.#isDraining,

@@ -13,11 +13,11 @@ export class GrantTable {
   }
 
   insert(grant: Grant): void {
-    const { id, approvalId, verdict, term, who, holder, scheme, host, subdomains, port, requestDigest, by, createdMs, expiresMs } = grant
+    const { id, approvalId, verdict, term, who, holder, scheme, host, subdomains, port, requestDigest, by, createdMs, expiresMs, comment } = grant
     this.#store.run(
-      `INSERT INTO grants (id, approval_id, verdict, term, who, holder, scheme, host, subdomains, port, request_digest, made_by, created_ms, expires_ms)
-       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-      id, approvalId, verdict, term, who, holder, scheme, host, subdomains ? 1 : 0, port ?? null, requestDigest ?? null, by, createdMs, expiresMs ?? null,
+      `INSERT INTO grants (id, approval_id, verdict, term, who, holder, scheme, host, subdomains, port, request_digest, made_by, created_ms, expires_ms, comment)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+      id, approvalId, verdict, term, who, holder, scheme, host, subdomains ? 1 : 0, port ?? null, requestDigest ?? null, by, createdMs, expiresMs ?? null, comment ?? null,
     )
   }
 
@@ -53,5 +53,6 @@ function grantOf(row: Row): Grant {
     by: textOf(row, 'made_by'),
     createdMs: numberOf(row, 'created_ms'),
     expiresMs: optionalNumber(row, 'expires_ms'),
+    comment: optionalText(row, 'comment'),
   }
 }

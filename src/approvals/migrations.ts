@@ -29,8 +29,8 @@ CREATE UNIQUE INDEX one_pending_for_each_key ON approvals (key) WHERE state = 'p
 CREATE TABLE grants (
   id TEXT PRIMARY KEY, approval_id TEXT NOT NULL, verdict TEXT NOT NULL, term TEXT NOT NULL, who TEXT NOT NULL,
   holder TEXT NOT NULL, scheme TEXT NOT NULL, host TEXT NOT NULL, subdomains INTEGER NOT NULL, port INTEGER,
-  request_digest TEXT, made_by TEXT NOT NULL, created_ms INTEGER NOT NULL, expires_ms INTEGER, used_ms INTEGER,
-  ended_ms INTEGER, ended_how TEXT
+  request_digest TEXT, made_by TEXT NOT NULL, created_ms INTEGER NOT NULL, expires_ms INTEGER, comment TEXT,
+  used_ms INTEGER, ended_ms INTEGER, ended_how TEXT
 ) STRICT;
 CREATE INDEX grants_in_force ON grants (ended_ms, host);
 CREATE TABLE proposals (

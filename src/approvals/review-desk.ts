@@ -190,7 +190,7 @@ export class ReviewDesk implements Desk {
     const { clock, maxTtlMs, nextId } = this.#options
     const nowMs = clock.now()
     const { id, session, agent, team, scheme, host, port, requestDigest } = approval
-    const { verdict, term, who, subdomains, allPorts, untilMs } = answer
+    const { verdict, term, who, subdomains, allPorts, untilMs, comment } = answer
     return {
       id: nextId(), approvalId: id, verdict, term, who, scheme, host, subdomains,
       holder: who === 'session' ? session : who === 'agent' ? agent : (team ?? ''),
@@ -198,6 +198,7 @@ export class ReviewDesk implements Desk {
       requestDigest,
       by: actor.name, createdMs: nowMs,
       expiresMs: expiryOf({ verdict, term, untilMs, waiting: approval.waiting, nowMs, maxTtlMs }),
+      comment: verdict === 'deny' ? comment : undefined,
     }
   }
 

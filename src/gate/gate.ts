@@ -140,8 +140,7 @@ export class Gate {
   #withGrant(policy: Policy | undefined, exchange: Exchange, decision: Decision, digest: string | undefined): { readonly answered: Decision; readonly use: GrantUse | undefined } {
     const { approvals } = this.#options
     const grant = decision.verdict === 'ask' ? approvals?.grantFor(exchange.facts, digest) : undefined
-    const comment = grant?.verdict === 'deny' ? approvals?.find(grant.approvalId)?.decision?.comment : undefined
-    const answered = this.#withinMeans(policy, exchange, grant === undefined ? decision : answeredBy(decision, grant, comment))
+    const answered = this.#withinMeans(policy, exchange, grant === undefined ? decision : answeredBy(decision, grant))
     const use = grant !== undefined && answered.verdict === 'allow' ? approvals?.use(grant, exchange.id, exchange.facts.principal.session) : undefined
     return { answered, use }
   }

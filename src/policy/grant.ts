@@ -34,6 +34,8 @@ export interface Grant {
   readonly createdMs: number
   /** wall clock, `ms`; no new exchange from then on. Undefined: as long as the session */
   readonly expiresMs: number | undefined
+  /** of a refusal: what the reviewer said to whoever asks again */
+  readonly comment: string | undefined
 }
 
 /** Who and where, of a grant or of an exchange. */
@@ -58,12 +60,12 @@ export function holderOf(who: GrantWho, { principal }: Pick<Facts, 'principal'>)
   return who === 'session' ? principal.session : who === 'agent' ? principal.agent : principal.team
 }
 
-/** A question of policy as answered by a grant; any other decision stands. `comment`: what the reviewer said. */
-export function answeredBy(decision: Decision, grant: Grant, comment?: string): Decision {
+/** A question of policy as answered by a grant; any other decision stands. */
+export function answeredBy(decision: Decision, grant: Grant): Decision {
   if (decision.verdict !== 'ask') return decision
   const reference = { id: grant.id, approvalId: grant.approvalId }
   if (grant.verdict === 'allow') {
     return { ...decision, verdict: 'allow', code: 'allowed', reason: `${decision.reason}; a reviewer allowed it`, grant: reference, wildcard: grant.subdomains }
   }
-  return { ...decision, verdict: 'deny', code: 'approval_denied', reason: `a reviewer refused ${grant.host}${comment === undefined ? '' : `: ${comment}`}`, grant: reference }
+  return { ...decision, verdict: 'deny', code: 'approval_denied', reason: `a reviewer refused ${grant.host}${grant.comment === undefined ? '' : `: ${grant.comment}`}`, grant: reference }
 }

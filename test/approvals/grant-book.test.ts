@@ -3,7 +3,7 @@ import t, { type Test } from 'tap'
 import { GrantBook, onceLifeMs, onceWindowMs } from '../../src/approvals/grant-book.ts'
 import { GrantTable } from '../../src/approvals/grant-table.ts'
 import { migrations } from '../../src/approvals/migrations.ts'
-import type { Grant, GrantFacts } from '../../src/policy/grant.ts'
+import { answeredBy, type Grant, type GrantFacts } from '../../src/policy/grant.ts'
 import { openSqliteStore } from '../../src/store/sqlite-store.ts'
 import { parseHost } from '../../src/target/host.ts'
 
@@ -26,21 +26,30 @@ class TestClock {
 
 const facts: GrantFacts = { scheme: 'https', host: parseHost('new.test'), port: 443, principal: { session: 's1', agent: 'coder', owner: undefined, team: undefined } }
 
-function book(t: Test): { readonly grants: GrantBook; readonly clock: TestClock; readonly add: (change: Partial<Grant>) => Grant } {
+interface Opened {
+  readonly grants: GrantBook
+  readonly clock: TestClock
+  readonly add: (change: Partial<Grant>) => Grant
+  /** as a process that starts anew reads it */
+  readonly reopened: () => GrantBook
+}
+
+function book(t: Test): Opened {
   const clock = new TestClock()
   const store = openSqliteStore(':memory:', migrations)
   t.teardown(() => store.close())
-  const grants = new GrantBook(new GrantTable(store), clock, () => true)
+  const reopened = (): GrantBook => new GrantBook(new GrantTable(store), clock, () => true)
+  const grants = reopened()
   const add = (change: Partial<Grant>): Grant => {
     const grant: Grant = {
       id: 'g1', approvalId: 'a1', verdict: 'allow', term: 'until', who: 'session', holder: 's1', scheme: 'https', host: 'new.test', subdomains: false, port: 443,
-      requestDigest: undefined, by: 'rita', createdMs: clock.now(), expiresMs: clock.now() + hourMs, ...change,
+      requestDigest: undefined, by: 'rita', createdMs: clock.now(), expiresMs: clock.now() + hourMs, comment: undefined, ...change,
     }
     grants.write(grant)
     grants.open(grant)
     return grant
   }
-  return { grants, clock, add }
+  return { grants, clock, add, reopened }
 }
 
 t.test('a yes to one request that was used is used up, also when the wall clock is set back', async (t) => {
@@ -86,4 +95,16 @@ t.test('an answer for the session knows no time', async (t) => {
   clock.atMs = 1000 * hourMs
   t.ok(grants.find(facts, undefined))
   t.strictSame(grants.expire(), [])
+})
+
+t.test('a refusal answers with what the reviewer said, also after a restart, and one without words says none', async (t) => {
+  const asked = { verdict: 'ask', code: 'approval_required', reason: 'new.test is not known', rule: undefined, revision: 'r', monitored: undefined, wildcard: false, obligations: { inspect: 'none', raw: undefined, local: [] } } as const
+  for (const [comment, reason] of [['use the mirror instead', 'a reviewer refused new.test: use the mirror instead'], [undefined, 'a reviewer refused new.test']] as const) {
+    const { grants, add, reopened } = book(t)
+    add({ verdict: 'deny', comment })
+    for (const each of [grants, reopened()]) {
+      const grant = each.find(facts, undefined)
+      t.match(grant === undefined ? undefined : answeredBy(asked, grant), { verdict: 'deny', code: 'approval_denied', reason, grant: { id: 'g1', approvalId: 'a1' } })
+    }
+  }
 })

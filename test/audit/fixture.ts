@@ -108,6 +108,7 @@ export const grant: Grant = {
   by: 'bob',
   createdMs: Date.UTC(2026, 0, 2, 3, 4, 5),
   expiresMs: Date.UTC(2026, 0, 2, 11, 4, 5),
+  comment: undefined,
 }
 
 export const session: SessionSubject = {

@@ -50,7 +50,7 @@ t.test('whatever is answered fits its schema', async (t) => {
     await fits('Card', cardJson(cardOf(approval)))
   }
   await fits('Card', cardJson({ ...cardOf(full), unicodeHost: 'ä.example', similar: [{ approvalId: 'A0', host: 'b.example', verdict: 'deny', term: 'once', by: 'r', atMs: nowMs, comment: 'no' }] }))
-  await fits('Grant', grantJson({ id: 'g', approvalId: 'a', verdict: 'deny', term: 'once', who: 'team', holder: 'web', scheme: 'http', host: 'a.example', subdomains: false, port: 80, requestDigest: 'd', by: 'r', createdMs: nowMs, expiresMs: undefined }))
+  await fits('Grant', grantJson({ id: 'g', approvalId: 'a', verdict: 'deny', term: 'once', who: 'team', holder: 'web', scheme: 'http', host: 'a.example', subdomains: false, port: 80, requestDigest: 'd', by: 'r', createdMs: nowMs, expiresMs: undefined, comment: 'no' }))
   await fits('Session', sessionJson(sessionOf('s', undefined, { hold: 4500, expiresMs: nowMs, endedMs: nowMs, lastSeenMs: nowMs }), 3))
   await fits('Session', sessionJson(sessionOf('s', 'alice'), 0))
   await fits('Token', tokenJson({ id: 't', kind: 'program', name: 'n', role: 'launcher', teams: ['w'], createdMs: nowMs, createdBy: 'r', expiresMs: nowMs, revokedMs: nowMs, lastUsedMs: nowMs }))

@@ -109,7 +109,7 @@ t.test('a viewer is told what changed, by kind and id alone, and only what it ma
   await reader.until((text) => text.includes('retry'))
   world.desk.put(approvalOf('A1', { team: 'data' }))
   world.desk.put(approvalOf('A2', { team: 'web' }))
-  world.desk.grantsById.set('G1', { id: 'G1', approvalId: 'A0', verdict: 'allow', term: 'session', who: 'session', holder: 's-1', scheme: 'https', host: 'hidden.example', subdomains: false, port: 443, requestDigest: undefined, by: 'rita', createdMs: 0, expiresMs: undefined })
+  world.desk.grantsById.set('G1', { id: 'G1', approvalId: 'A0', verdict: 'allow', term: 'session', who: 'session', holder: 's-1', scheme: 'https', host: 'hidden.example', subdomains: false, port: 443, requestDigest: undefined, by: 'rita', createdMs: 0, expiresMs: undefined, comment: undefined })
   await world.desk.revoke('G1')
   const text = await reader.until((got) => got.includes('event: grant'))
   t.equal(text, 'retry: 2000\n\nevent: approval\ndata: {"kind":"approval","id":"A2"}\n\nevent: grant\ndata: {"kind":"grant","id":"G1"}\n\n')

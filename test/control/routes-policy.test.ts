@@ -9,7 +9,7 @@ import { openWorld } from './world.ts'
 
 const grant: Grant = {
   id: 'G1', approvalId: 'A1', verdict: 'allow', term: 'until', who: 'agent', holder: 'codex', scheme: 'https', host: 'a.example', subdomains: true, port: undefined,
-  requestDigest: undefined, by: 'rita', createdMs: nowMs, expiresMs: nowMs + 1000,
+  requestDigest: undefined, by: 'rita', createdMs: nowMs, expiresMs: nowMs + 1000, comment: undefined,
 }
 
 t.test('grants are listed and revoked', async (t) => {

@@ -94,7 +94,7 @@ t.test('a call is one event: who, what route, what about, and never the path its
 t.test('looking changes nothing: GET and HEAD of every route, and every method without a body', async (t) => {
   const world = await openWorld(t)
   world.desk.put(approvalOf('A1'))
-  world.desk.grantsById.set('A1', { id: 'A1', approvalId: 'A0', verdict: 'allow', term: 'session', who: 'session', holder: 's-1', scheme: 'https', host: 'a.example', subdomains: false, port: 443, requestDigest: undefined, by: 'rita', createdMs: 0, expiresMs: undefined })
+  world.desk.grantsById.set('A1', { id: 'A1', approvalId: 'A0', verdict: 'allow', term: 'session', who: 'session', holder: 's-1', scheme: 'https', host: 'a.example', subdomains: false, port: 443, requestDigest: undefined, by: 'rita', createdMs: 0, expiresMs: undefined, comment: undefined })
   world.sessions.byId.set('A1', sessionOf('A1', 'admin'))
   const state = () => JSON.stringify([[...world.desk.approvals], [...world.desk.grantsById], [...world.desk.proposalsById], [...world.sessions.byId], [...world.tokens.bySecret], world.desk.calls])
   const before = state()

@@ -49,7 +49,8 @@ export function sessionOf(over: Partial<Session> = {}): Session {
 export function grantOf(over: Partial<Grant> = {}): Grant {
   return {
     id: '01JD00000000000000000GRANT', approvalId: '01JD000000000000000000AAAA', verdict: 'allow', term: 'until', who: 'session', holder: 's3kq8v0d1m2xz', scheme: 'https',
-    host: 'registry.npmjs.org', subdomains: false, port: 443, requestDigest: undefined, by: 'reviewer', createdMs: startMs - 600_000, expiresMs: startMs + 3_000_000, ...over,
+    host: 'registry.npmjs.org', subdomains: false, port: 443, requestDigest: undefined, by: 'reviewer', createdMs: startMs - 600_000, expiresMs: startMs + 3_000_000,
+    comment: undefined, ...over,
   }
 }
 
