@@ -103,9 +103,9 @@ export class ClientConnection {
     return inner
   }
 
-  /** Cuts it when no request has come within `ms`: node's server times requests, not their absence. */
-  expectRequest(ms: number): void {
-    const deadline = this.deadlines.in(ms, () => this.socket.destroy())
+  /** Calls back when no request has come within `ms`: node's server times requests, not their absence. */
+  expectRequest(ms: number, onLate: () => void): void {
+    const deadline = this.deadlines.in(ms, onLate)
     this.#patience = deadline
     this.socket.once('close', () => this.deadlines.cancel(deadline))
   }

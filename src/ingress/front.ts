@@ -176,7 +176,7 @@ class Doors {
   #enterTls(inner: ClientConnection): void {
     const { socket } = inner
     this.#parsed.set(socket, inner)
-    inner.expectRequest(this.#context.limits.headersTimeoutMs)
+    inner.expectRequest(this.#context.limits.headersTimeoutMs, () => this.#timeOut(inner))
     this.#parse(socket)
   }
 
@@ -187,9 +187,13 @@ class Doors {
     for (const connection of this.#connections.all()) {
       if (connection.silentSinceMs === undefined || connection.silentSinceMs > before) continue
       connection.silentSinceMs = undefined
-      connection.isClosing = true
-      this.#run(connection.socket, this.#refuseBroken(connection, 'request_timeout', undefined))
+      this.#timeOut(connection)
     }
+  }
+
+  #timeOut(connection: ClientConnection): void {
+    connection.isClosing = true
+    this.#run(connection.socket, this.#refuseBroken(connection, 'request_timeout', undefined))
   }
 
   /** Lets go of connections that have not begun. */

@@ -112,7 +112,7 @@ function forwardTo({ request, response }: PlainArrival, context: IngressContext,
     path: formatTarget(target),
     authority: formatAuthority(target.authority, defaultPortOf(target.scheme)),
     pool: { session: principal.session, host: host.text, port, addresses: addressTexts(destination), revision: admitted.decision.revision },
-    connect: () => context.reach.connect(destination),
+    connect: () => context.reach.connect(destination, target.scheme === 'https' ? { tls: { alpn: ['http/1.1'], trust: admitted.decision.obligations.originTrust } } : undefined),
   })
 }
 

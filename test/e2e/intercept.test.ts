@@ -185,6 +185,7 @@ t.test('a client that says nothing inside TLS is let go', async (t) => {
   t.match(await slow.closed(), /^HTTP\/1\.1 408 /)
   await silent.closed()
   const { socket } = await openTunnel(proxy.port, 'api.test:443')
+  socket.on('end', () => socket.end())
   socket.resume()
   socket.write(hello(serverNames({ name: 'api.test' })))
   await once(socket, 'close')
