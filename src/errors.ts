@@ -56,7 +56,7 @@ export const errorTable = {
   hello_too_large: { status: 403, proxyStatus: 'http_request_denied', xProxyError: 'blocked-by-policy', text: 'the TLS hello is larger than 16 KiB', retryable: false },
   hello_timeout: { status: 403, proxyStatus: 'http_request_denied', xProxyError: 'blocked-by-policy', text: 'the tunnel did not start with a TLS hello in time', retryable: true },
   not_raw_protocol: { status: 403, proxyStatus: 'http_request_denied', xProxyError: 'blocked-by-policy', text: 'the tunnel does not start as the rule of this host says', retryable: false },
-  client_handshake_failed: { status: 403, proxyStatus: 'tls_alert_received', xProxyError: 'blocked-by-mitm-required', text: 'the client did not finish the TLS handshake with the proxy', retryable: false },
+  client_handshake_failed: { status: 403, proxyStatus: 'tls_alert_received', xProxyError: 'blocked-by-mitm-required', text: 'the client left within the TLS handshake with the proxy, or right after it', retryable: false },
   policy_changed: { status: 403, proxyStatus: 'http_request_denied', xProxyError: 'blocked-by-policy', text: 'the policy changed and no longer allows this tunnel', retryable: false },
   // syntax and framing: nothing is guessed
   host_syntax: { status: 400, proxyStatus: 'http_request_error', text: 'the host is not valid', retryable: false },

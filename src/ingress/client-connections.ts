@@ -72,6 +72,8 @@ export class ClientConnection {
   /** bytes came that are no request; what was read before them is still served */
   isBroken = false
 
+  hasBegun = false
+
   /** requests that were read behind it */
   ignored = 0
 
@@ -112,6 +114,7 @@ export class ClientConnection {
 
   /** A request has come. */
   begun(): void {
+    this.hasBegun = true
     if (this.#patience !== undefined) this.deadlines.cancel(this.#patience)
     this.#patience = undefined
   }

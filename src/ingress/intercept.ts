@@ -8,11 +8,14 @@ import type { Deadline } from '../deadlines.ts'
 import { ProxyError } from '../errors.ts'
 import type { Admitted } from '../gate/admitted.ts'
 import type { LiveExchange } from '../gate/live-exchanges.ts'
+import type { ClientConnection } from './client-connections.ts'
 import { closeTunnel, established, type ConnectArrival } from './connect.ts'
 import type { IngressContext } from './context.ts'
 import { TunnelOpening } from './opening.ts'
 import { refuseAndEnd } from './refuse.ts'
 
+/** some clients judge a certificate when the handshake is through, and then leave without a word */
+const turnsAwayMs = 1_000
 /** what a client may speak inside */
 const protocols = ['http/1.1']
 
@@ -90,7 +93,8 @@ function shakeHands({ connection, enterTls }: ConnectArrival, context: IngressCo
   const { socket } = connection
   const { admitted } = live
   const secured = new TLSSocket(socket, { isServer: true, secureContext, ALPNProtocols: protocols, requestCert: false, rejectUnauthorized: false })
-  let isSecure = false
+  let inner: ClientConnection | undefined
+  let securedMs = Number.POSITIVE_INFINITY
   let deadline: Deadline | undefined = context.deadlines.in(context.limits.headersTimeoutMs, () => socket.destroy())
   const stopClock = (): void => {
     if (deadline !== undefined) context.deadlines.cancel(deadline)
@@ -101,19 +105,22 @@ function shakeHands({ connection, enterTls }: ConnectArrival, context: IngressCo
     stopClock()
     socket.destroy()
     live.done()
-    end(context, live, isSecure, socket.bytesRead)
+    const isUsed = inner?.hasBegun === true || context.clock.monotonic() - securedMs > turnsAwayMs
+    end(context, live, isUsed, socket.bytesRead)
   })
   secured.once('secure', () => {
     stopClock()
-    isSecure = true
-    if (live.closedBy === undefined && !secured.destroyed) enterTls(connection.inside(secured, admitted))
+    securedMs = context.clock.monotonic()
+    if (live.closedBy !== undefined || secured.destroyed) return
+    inner = connection.inside(secured, admitted)
+    enterTls(inner)
   })
 }
 
-function end(context: IngressContext, live: LiveExchange, isSecure: boolean, bytesFromClient: number): void {
+function end(context: IngressContext, live: LiveExchange, isUsed: boolean, bytesFromClient: number): void {
   const { closedBy, admitted: { exchange } } = live
   const sizes = { status: 200, bytesFromClient, bytesFromOrigin: 0 }
   if (closedBy !== undefined) context.gate.ended(exchange, { outcome: 'expired', code: closedBy, ...sizes })
-  else if (isSecure) context.gate.ended(exchange, { outcome: 'completed', ...sizes })
+  else if (isUsed) context.gate.ended(exchange, { outcome: 'completed', ...sizes })
   else context.gate.ended(exchange, { outcome: 'failed', code: 'client_handshake_failed', ...sizes })
 }

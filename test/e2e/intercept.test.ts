@@ -5,9 +5,10 @@ import { chmodSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import tls from 'node:tls'
 import t, { type Test } from 'tap'
+import { fetch, ProxyAgent } from 'undici'
 import { alpn, hello, serverNames } from '../ingress/hello-bytes.ts'
 import { insideRequest, openInside, rootOf, secureTunnel } from '../support/inside.ts'
-import { startProxy, type TestProxy, type TestProxyOptions } from '../support/proxy.ts'
+import { startProxy, type JournalRecord, type TestProxy, type TestProxyOptions } from '../support/proxy.ts'
 import { openTunnel, rawExchange } from '../support/raw-client.ts'
 import { WireClient } from '../support/wire-client.ts'
 
@@ -127,12 +128,15 @@ t.test('a CONNECT inside TLS is refused as a method', async (t) => {
 
 t.test('a client that does not trust the root is a failed exchange, with its cause', async (t) => {
   const proxy = await start(t)
+  const failed = ({ attributes }: JournalRecord): boolean => attributes['sallyport.outcome'] === 'failed' && attributes['sallyport.code'] === 'client_handshake_failed'
+  await t.rejects(fetch('https://api.test/', { dispatcher: new ProxyAgent(proxy.url) }), 'a client that judges when the handshake is through')
+  await proxy.recorded(failed)
   const { socket } = await openTunnel(proxy.port, 'api.test:443')
-  const secured = tls.connect({ socket, servername: 'api.test' })
+  const secured = tls.connect({ socket, servername: 'api.test', maxVersion: 'TLSv1.2' })
   await new Promise((resolve) => secured.once('error', resolve))
-  secured.destroy()
-  const ended = await proxy.recorded(({ name }) => name === 'sallyport.exchange.ended')
-  t.match(ended.attributes, { 'sallyport.outcome': 'failed', 'sallyport.code': 'client_handshake_failed' })
+  socket.resetAndDestroy()
+  t.equal(proxy.records().filter(failed).length > 0, true)
+  await proxy.recorded((record) => failed(record) && proxy.records().filter(failed).length === 2)
 })
 
 t.test('hosts that are denied, and hosts that are never intercepted, are as they were', async (t) => {
