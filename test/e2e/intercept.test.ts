@@ -14,6 +14,7 @@ import { WireClient } from '../support/wire-client.ts'
 
 const policy = `[network]
 allow_local_binding = true
+unknown = "deny"
 denied_domains = ["denied.test"]
 never_intercept = ["opaque.test"]
 
@@ -127,9 +128,9 @@ t.test('a CONNECT inside TLS is refused as a method', async (t) => {
 })
 
 t.test('a client that does not trust the root is a failed exchange, with its cause', async (t) => {
-  const proxy = await start(t)
+  const proxy = await start(t, { change: (settings) => ({ ...settings, limits: { ...settings.limits, headersTimeoutMs: 500 } }) })
   const failed = ({ attributes }: JournalRecord): boolean => attributes['sallyport.outcome'] === 'failed' && attributes['sallyport.code'] === 'client_handshake_failed'
-  await t.rejects(fetch('https://api.test/', { dispatcher: new ProxyAgent(proxy.url) }), 'a client that judges when the handshake is through')
+  await t.rejects(fetch('https://api.test/', { dispatcher: new ProxyAgent(proxy.url) }), 'a client that leaves its connection as it is')
   await proxy.recorded(failed)
   const { socket } = await openTunnel(proxy.port, 'api.test:443')
   const secured = tls.connect({ socket, servername: 'api.test', maxVersion: 'TLSv1.2' })
