@@ -1,5 +1,5 @@
 // Rotation: the old root is kept, the new one signs, and running authorities and clients go on.
-import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs'
+import { chmodSync, chownSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { makeRoot } from '../../src/ca/root.ts'
@@ -137,6 +137,29 @@ t.test('what cannot be read is not rotated away', async (t) => {
   const dir = t.testdir({ 'root.pem': {}, 'root-key.pem': 'key' })
   await t.rejects(rotateRoot({ certsDir: dir, clock: setClock(), constraints: undefined }), { code: 'ca_unavailable', detail: /is not a file/ })
   t.same(readdirSync(dir).toSorted(), ['root-key.pem', 'root.pem'])
+})
+
+t.test('an old root whose key may be known is kept and handed out no more', async (t) => {
+  const dir = t.testdir({})
+  const ca = authority(dir)
+  await ca.ready()
+  const old = text(dir, 'root.pem')
+  const { previous } = await rotateRoot({ certsDir: dir, clock: systemClock, constraints: undefined, distrust: true })
+  t.equal(readFileSync(previous?.cert ?? '', 'utf8'), old)
+  t.same(await ca.trusted(), [text(dir, 'root.pem')])
+})
+
+t.test("what root makes in another user's folder is that user's", { skip: process.getuid?.() === 0 ? false : 'needs root' }, async (t) => {
+  const dir = t.testdir({})
+  chownSync(dir, 65534, 65534)
+  await rotateRoot({ certsDir: dir, clock: systemClock, constraints: undefined })
+  await prepareNext({ certsDir: dir, clock: systemClock, constraints: undefined })
+  await rotateRoot({ certsDir: dir, clock: systemClock, constraints: undefined })
+  for (const name of readdirSync(dir)) t.equal(statSync(join(dir, name)).uid, 65534, name)
+  const ca = authority(dir, { clock: systemClock })
+  t.match(await ca.status(), { state: 'usable', notices: [/belongs to uid 65534: a proxy that runs as another user/], kept: [{ role: 'previous' }] })
+  t.equal((await ca.trusted()).length, 2)
+  await t.rejects(ca.ready(), { code: 'ca_unavailable', detail: /belongs to another user/ }, 'and root does not sign with it')
 })
 
 t.test('certificates that are not what their name says are not handed out', async (t) => {
