@@ -10,7 +10,7 @@ import { type BundleParts, writeBundle } from './bundle.ts'
 import { type LeafKey, LeafMaker, makeLeafKey } from './leaf.ts'
 import { LeafCache } from './leaf-cache.ts'
 import { makeRoot } from './root.ts'
-import { keptRoots, loadSigner, placePair, type RootPaths, rootPaths, stampOf } from './root-files.ts'
+import { folderOwner, keptRoots, loadSigner, placePair, type RootPaths, rootPaths, stampOf } from './root-files.ts'
 import { day, type Signer, unavailable } from './signer.ts'
 
 export interface CertificateAuthorityOptions {
@@ -100,8 +100,9 @@ export class CertificateAuthority implements LeafSource {
   async status(): Promise<CaStatus> {
     const { cert: path, key: keyPath } = this.#paths
     try {
-      const signer = await loadSigner(this.#paths, this.#options.clock)
-      return signer === undefined ? { state: 'absent', path, keyPath } : await this.#usable(signer)
+      const owner = await folderOwner(this.#paths.dir)
+      const signer = await loadSigner(this.#paths, this.#options.clock, owner)
+      return signer === undefined ? { state: 'absent', path, keyPath } : await this.#usable(signer, owner)
     } catch (error) {
       if (!(error instanceof ProxyError)) throw error
       return { state: 'unusable', path, keyPath, detail: error.detail }
@@ -109,11 +110,18 @@ export class CertificateAuthority implements LeafSource {
   }
 
   /** PEM of everything that clients are to trust: what signs with its chain, what it replaced, what is prepared. */
-  async trusted(): Promise<string[]> {
-    const signer = await loadSigner(this.#paths, this.#options.clock)
+  async trusted(): Promise<readonly string[]> {
+    return (await this.exported()).all
+  }
+
+  /** `all`: as `trusted`; `anchor`: DER of the top of the chain that signs. Rejects with ProxyError `ca_unavailable`. */
+  async exported(): Promise<{ readonly anchor: Buffer; readonly all: readonly string[] }> {
+    const owner = await folderOwner(this.#paths.dir)
+    const signer = await loadSigner(this.#paths, this.#options.clock, owner)
     if (signer === undefined) throw unavailable(`${this.#paths.cert}: there is no root yet`)
-    const { roots } = await keptRoots(this.#paths.dir, this.#options.clock.now())
-    return [...new Set([...signer.chain.map(({ pem }) => pem), ...roots.map(({ certificate }) => certificate.pem)])]
+    const { roots } = await keptRoots(this.#paths.dir, this.#options.clock.now(), owner)
+    const all = new Set([...signer.chain, ...roots.map(({ certificate }) => certificate)].map(({ pem }) => pem))
+    return { anchor: (signer.chain.at(-1) ?? signer.certificate).x509.raw, all: [...all] }
   }
 
   /** Writes the bundle of `trusted` and these, beside the root, and resolves to its path. */
@@ -155,9 +163,9 @@ export class CertificateAuthority implements LeafSource {
     this.#loaded = { signer, leaves: kept ?? new LeafCache(new LeafMaker(signer, this.#leafKey)), stamp }
   }
 
-  async #usable(signer: Signer): Promise<UsableCa> {
+  async #usable(signer: Signer, owner: number | undefined): Promise<UsableCa> {
     const nowMs = this.#options.clock.now()
-    const { roots, notices } = await keptRoots(this.#paths.dir, nowMs)
+    const { roots, notices } = await keptRoots(this.#paths.dir, nowMs, owner)
     return {
       state: 'usable',
       ...infoOf(this.#paths.cert, signer),
@@ -173,7 +181,7 @@ export class CertificateAuthority implements LeafSource {
         notAfterMs: certificate.notAfterMs,
         constraints: certificate.nameLimits?.permittedNames,
       })),
-      notices: [...endNotices(this.#paths.cert, signer, nowMs), ...(await folderNotices(this.#paths.dir)), ...notices],
+      notices: [...endNotices(this.#paths.cert, signer, nowMs), ...(await folderNotices(this.#paths)), ...notices],
     }
   }
 }
@@ -188,11 +196,15 @@ function isSame(a: Signer, b: Signer): boolean {
   return a.chain.length === b.chain.length && a.chain.every(({ fingerprint }, at) => fingerprint === b.chain[at]?.fingerprint)
 }
 
-async function folderNotices(dir: string): Promise<string[]> {
-  const { mode } = await stat(dir)
+async function folderNotices({ dir, key }: RootPaths): Promise<string[]> {
+  const ownUid = process.getuid?.()
+  if (ownUid === undefined) return []
+  const [{ mode }, { uid }] = await Promise.all([stat(dir), stat(key)])
+  const notices: string[] = []
+  if (uid !== ownUid && uid !== 0) notices.push(`${key} belongs to uid ${uid}: a proxy that runs as another user, as you do now, refuses it`)
   // with the sticky bit others can add files, not take ours away
-  if (process.getuid === undefined || (mode & 0o022) === 0 || (mode & 0o1000) !== 0) return []
-  return [`${dir} can be written by other users, who can take the root away: \`chmod go-w\` it`]
+  if ((mode & 0o022) !== 0 && (mode & 0o1000) === 0) notices.push(`${dir} can be written by other users, who can take the root away: \`chmod go-w\` it`)
+  return notices
 }
 
 function endNotices(path: string, { notAfterMs, origin }: Signer, nowMs: number): string[] {

@@ -58,10 +58,13 @@ export async function stampOf({ cert, key }: RootPaths): Promise<string> {
   return stamps.join(' ')
 }
 
-/** The pair, judged; undefined when neither file exists. Throws ProxyError `ca_unavailable`. */
-export async function loadSigner(paths: RootPaths, clock: Clock): Promise<Signer | undefined> {
+/**
+ * The pair, judged; undefined when neither file exists. `alsoOwner`: a user who may own the key besides us and root.
+ * Throws ProxyError `ca_unavailable`.
+ */
+export async function loadSigner(paths: RootPaths, clock: Clock, alsoOwner?: number): Promise<Signer | undefined> {
   for (let step = 0; ; step += 1) {
-    const key = await readOwn(paths.key, judgeKeyFile)
+    const key = await readOwn(paths.key, (path, stats) => judgeKeyFile(path, stats, alsoOwner))
     const cert = await readOwn(paths.cert)
     if (cert === undefined && key === undefined) return undefined
     try {
@@ -123,17 +126,22 @@ export async function entryOf(path: string): Promise<Stats | undefined> {
   }
 }
 
-function judgeKeyFile(path: string, stats: Stats): void {
-  judgeOwner(path, stats)
+/** For root who looks after another user's folder, as `sudo sallyport ca` does: that user. It signs nothing here. */
+export async function folderOwner(dir: string): Promise<number | undefined> {
+  return process.getuid?.() === 0 ? (await entryOf(dir))?.uid : undefined
+}
+
+function judgeKeyFile(path: string, stats: Stats, alsoOwner: number | undefined): void {
+  judgeOwner(path, stats, alsoOwner)
   if (process.getuid !== undefined && (stats.mode & 0o077) !== 0) {
     throw unavailable(`${path}: other users may open it (mode ${(stats.mode & 0o777).toString(8).padStart(4, '0')}); \`chmod 600\` it, and if others may have read it make a new root with \`sallyport ca rotate\``)
   }
 }
 
 /** Ours or root's; where users have no numbers everybody's. */
-export function judgeOwner(path: string, { uid }: Pick<Stats, 'uid'>): void {
+function judgeOwner(path: string, { uid }: Pick<Stats, 'uid'>, alsoOwner: number | undefined): void {
   const ownUid = process.getuid?.()
-  if (ownUid === undefined || uid === ownUid || uid === 0) return
+  if (ownUid === undefined || uid === ownUid || uid === 0 || uid === alsoOwner) return
   throw unavailable(`${path}: belongs to another user (uid ${uid}, and this is ${ownUid}); \`chown\` it to the user of the proxy, if it is the right file`)
 }
 
@@ -212,7 +220,7 @@ export async function removeIfThere(path: string): Promise<void> {
 }
 
 /** Roots beside the one that signs which clients are to trust as well, and what was passed over. */
-export async function keptRoots(dir: string, nowMs: number): Promise<{ readonly roots: readonly KeptRoot[]; readonly notices: readonly string[] }> {
+export async function keptRoots(dir: string, nowMs: number, alsoOwner?: number): Promise<{ readonly roots: readonly KeptRoot[]; readonly notices: readonly string[] }> {
   const roots: KeptRoot[] = []
   const notices: string[] = []
   for (const name of (await namesIn(dir)).toSorted()) {
@@ -220,7 +228,7 @@ export async function keptRoots(dir: string, nowMs: number): Promise<{ readonly 
     if (mark === undefined) continue
     const path = join(dir, name)
     try {
-      const file = await readOwn(path, judgeOwner)
+      const file = await readOwn(path, (at, stats) => judgeOwner(at, stats, alsoOwner))
       for (const certificate of file === undefined ? [] : certificatesIn(file.text, path)) {
         const isNamed = mark === 'next' || certificate.fingerprint.startsWith(mark)
         if (isNamed && certificate.isCa && nowMs <= certificate.notAfterMs) roots.push({ path, certificate, role: mark === 'next' ? 'next' : 'previous' })

@@ -1,12 +1,12 @@
 // Replaces the root: the new one is whole on the disk before the old one gives way, and the old one is kept beside
 // it, for clients that know no other. What was broken off half-way is finished by the next call.
 import { hash, randomBytes } from 'node:crypto'
-import { chmod, rename } from 'node:fs/promises'
+import { chmod, chown, rename, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Clock } from '../clock.ts'
 import { ProxyError } from '../errors.ts'
 import { makeRoot } from './root.ts'
-import { claim, codeOf, isThere, loadSigner, nextPaths, placePair, readOwn, type RootPaths, rootPaths } from './root-files.ts'
+import { claim, codeOf, folderOwner, isThere, loadSigner, nextPaths, placePair, readOwn, type RootPaths, rootPaths } from './root-files.ts'
 import { certificatesIn, messageOf, readSigner, type Signer, unavailable } from './signer.ts'
 
 export interface RotateOptions {
@@ -14,6 +14,8 @@ export interface RotateOptions {
   readonly clock: Clock
   /** as for CertificateAuthority */
   readonly constraints: readonly string[] | undefined
+  /** the old key may be known: its certificate is kept under a name that is handed out no more */
+  readonly distrust?: boolean
 }
 
 export interface KeptPair {
@@ -30,10 +32,13 @@ export interface Rotated {
 /** Makes the root that the next rotation takes, unless there is one. Clients can be given it ahead. */
 export async function prepareNext({ certsDir, clock, constraints }: RotateOptions): Promise<Signer> {
   const next = nextPaths(certsDir)
-  const there = await loadSigner(next, clock)
+  const owner = await folderOwner(certsDir)
+  const there = await loadSigner(next, clock, owner)
   if (there !== undefined) return there
   await placePair(next, makeRoot(clock.now(), constraints))
-  return loaded(next, clock)
+  const made = await loadSigner(next, clock, owner)
+  if (made === undefined) throw unavailable(`${next.cert} is gone again: does another rotation run?`)
+  return made
 }
 
 /** A new root in place of the old one, or the first. Throws ProxyError `ca_unavailable`; then the old one still stands. */
@@ -42,19 +47,21 @@ export async function rotateRoot(options: RotateOptions): Promise<Rotated> {
   const paths = rootPaths(certsDir)
   const next = nextPaths(certsDir)
   const old = await readOwn(paths.cert)
-  const previous = await previousOf(paths, old?.text)
-  if (await isBrokenOff(paths, next, clock)) {
+  const previous = await previousOf(paths, old?.text, options.distrust === true ? 'distrusted' : 'root')
+  const half = await brokenOff(paths, next, clock)
+  if (half !== undefined) {
     await moved(() => rename(next.cert, paths.cert), certsDir)
-    return { signer: await loaded(paths, clock), previous }
+    return { signer: half, previous }
   }
-  await prepareNext(options)
-  if (previous !== undefined) {
-    await moved(async () => {
+  const signer = await prepareNext(options)
+  await moved(async () => {
+    if (previous !== undefined) {
       await ifThere(claim(paths.cert, previous.cert))
       await ifThere(claim(paths.key, previous.key))
       await ifThere(chmod(previous.key, 0o600))
-    }, certsDir)
-  }
+    }
+    await handOver(certsDir, [next.key, next.cert])
+  }, certsDir)
   if ((await readOwn(paths.cert))?.text !== old?.text) {
     throw unavailable(`${paths.cert} was replaced meanwhile: does another rotation run? see \`sallyport ca show\`, and try again`)
   }
@@ -62,14 +69,22 @@ export async function rotateRoot(options: RotateOptions): Promise<Rotated> {
     await rename(next.key, paths.key)
     await rename(next.cert, paths.cert)
   }, certsDir)
-  return { signer: await loaded(paths, clock), previous }
+  return { signer, previous }
+}
+
+/** What root makes in another user's folder becomes that user's, or the proxy could not read it. */
+async function handOver(dir: string, paths: readonly string[]): Promise<void> {
+  const owner = await folderOwner(dir)
+  if (owner === undefined || owner === 0) return
+  const { gid } = await stat(dir)
+  for (const path of paths) await chown(path, owner, gid)
 }
 
 /** Names for what is there, whatever state it is in; undefined when nothing is. */
-async function previousOf({ dir, cert, key }: RootPaths, certText: string | undefined): Promise<KeptPair | undefined> {
+async function previousOf({ dir, cert, key }: RootPaths, certText: string | undefined, name: string): Promise<KeptPair | undefined> {
   if (certText === undefined && !(await isThere(key))) return undefined
   const mark = certText === undefined ? randomBytes(4).toString('hex') : markOf(certText, cert)
-  return { cert: join(dir, `root-${mark}.pem`), key: join(dir, `root-key-${mark}.pem`) }
+  return { cert: join(dir, `${name}-${mark}.pem`), key: join(dir, `root-key-${mark}.pem`) }
 }
 
 function markOf(certText: string, path: string): string {
@@ -83,25 +98,18 @@ function markOf(certText: string, path: string): string {
   return hash('sha256', certText).slice(0, 8)
 }
 
-/** The new key is in its place and its certificate not yet. */
-async function isBrokenOff(paths: RootPaths, next: RootPaths, clock: Clock): Promise<boolean> {
+/** The new root, when its key is in its place and its certificate not yet. */
+async function brokenOff(paths: RootPaths, next: RootPaths, clock: Clock): Promise<Signer | undefined> {
   const cert = await readOwn(next.cert)
-  if (cert === undefined || (await isThere(next.key))) return false
+  if (cert === undefined || (await isThere(next.key))) return undefined
   const key = await readOwn(paths.key)
-  if (key === undefined) return false
+  if (key === undefined) return undefined
   try {
-    readSigner({ certPath: next.cert, keyPath: paths.key, certText: cert.text, keyText: key.text }, clock.now())
-    return true
+    return readSigner({ certPath: next.cert, keyPath: paths.key, certText: cert.text, keyText: key.text }, clock.now())
   } catch (error) {
     if (!(error instanceof ProxyError)) throw error
-    return false
+    return undefined
   }
-}
-
-async function loaded(paths: RootPaths, clock: Clock): Promise<Signer> {
-  const signer = await loadSigner(paths, clock)
-  if (signer === undefined) throw unavailable(`${paths.cert} is gone again: does another rotation run?`)
-  return signer
 }
 
 async function moved(step: () => Promise<void>, dir: string): Promise<void> {

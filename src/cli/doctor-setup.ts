@@ -1,11 +1,11 @@
 // The half of `doctor` that looks at the set-up on this machine: could the proxy start and work here?
 // It changes nothing: no file is made, no lock taken, no port bound.
-import { X509Certificate } from 'node:crypto'
 import { constants } from 'node:fs'
-import { access, readFile, stat, statfs } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { access, stat, statfs } from 'node:fs/promises'
+import { dirname } from 'node:path'
 import { parseLine, zeroHash } from '../audit/record.ts'
 import { journalDir, listSegments, readLines } from '../audit/segments.ts'
+import { CertificateAuthority } from '../ca/certificate-authority.ts'
 import type { Clock } from '../clock.ts'
 import { type Environment, environmentDangers } from '../config/environment.ts'
 import { formatHostPort } from '../config/load-rules.ts'
@@ -169,21 +169,12 @@ async function resolverOutcome({ settings, clock, probeName }: SetupOptions): Pr
 }
 
 async function caOutcome(certsDir: string, clock: Clock): Promise<Outcome> {
-  const root = join(certsDir, 'root.pem')
-  const key = join(certsDir, 'root-key.pem')
-  const [rootFound, keyFound] = await Promise.all([statOf(root), statOf(key)])
-  if (rootFound === undefined && keyFound === undefined) return skip('there is none yet')
-  if (rootFound === undefined || keyFound === undefined) return fail(`${certsDir} holds only one of root.pem and root-key.pem`, 'restore the missing file, or move the other aside')
-  if ((keyFound.mode & 0o077) !== 0) return fail(`${key} is open to other users`, `chmod 600 ${key}, and consider the key known`)
-  let certificate: X509Certificate
-  try {
-    certificate = new X509Certificate(await readFile(root))
-  } catch (error) {
-    return fail(`${root} cannot be read: ${error instanceof Error ? error.message : String(error)}`, 'restore it from a copy')
-  }
-  const leftDays = Math.floor((Date.parse(certificate.validTo) - clock.now()) / 86_400_000)
-  if (leftDays < 0) return fail(`${root} has expired`, 'make a new root and distribute it')
-  return leftDays < 30 ? warn(`${root} expires in ${plural(leftDays, 'day')}`, 'make a new root and distribute it') : ok(`${root}, ${plural(leftDays, 'day')} left`)
+  const status = await new CertificateAuthority({ certsDir, clock, constraints: () => undefined }).status()
+  if (status.state === 'absent') return skip('there is none yet')
+  if (status.state === 'unusable') return fail(status.detail, 'as it says; `sallyport ca show` looks again')
+  const leftDays = Math.floor((status.notAfterMs - clock.now()) / 86_400_000)
+  const [notice] = status.notices
+  return notice === undefined ? ok(`${status.path}, ${plural(leftDays, 'day')} left`) : warn(notice, '`sallyport ca show` says more')
 }
 
 async function statOf(path: string): Promise<Awaited<ReturnType<typeof stat>> & { readonly mtimeMs: number; readonly mode: number } | undefined> {

@@ -101,6 +101,11 @@ export const commands: readonly CommandEntry[] = [
     load: async (deps) => (await import('./tokens.ts')).tokensCommand(deps),
   },
   {
+    name: 'ca',
+    summary: 'show, hand out and replace the root that clients are to trust',
+    load: async (deps) => (await import('./ca.ts')).caCommand(deps),
+  },
+  {
     name: 'audit',
     summary: 'read and verify the journal',
     load: async () => (await import('./audit.ts')).auditCommand,

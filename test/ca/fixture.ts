@@ -141,12 +141,12 @@ export async function serve(t: Test, { chainPem, keyPem }: Leaf): Promise<number
   return typeof address === 'object' && address !== null ? address.port : 0
 }
 
-/** Resolves to undefined when Node's client trusts the server, else to the error's code. */
+/** Resolves to undefined when Node's client trusts the server, else to the error's code and message. */
 export async function nodeVerdict(port: number, ca: string, host: string): Promise<string | undefined> {
   const isAddress = /^[\d.]+$|:/.test(host)
   const socket: TLSSocket = connect({ socket: connectTcp(port, '127.0.0.1'), ca, host, ...(isAddress ? {} : { servername: host }) })
   return new Promise((resolve) => {
     socket.once('secureConnect', () => { socket.destroy(); resolve(undefined) })
-    socket.once('error', (error: NodeJS.ErrnoException) => resolve(error.code ?? error.message))
+    socket.once('error', (error: NodeJS.ErrnoException) => resolve(`${error.code ?? ''}: ${error.message}`))
   })
 }

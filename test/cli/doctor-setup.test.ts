@@ -1,9 +1,10 @@
 // The set-up checks, each against a machine that has exactly that fault.
-import { chmodSync, mkdirSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdirSync, rmSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { encodeEvent, sealLine, zeroHash } from '../../src/audit/record.ts'
 import { journalDir, segmentName } from '../../src/audit/segments.ts'
+import { CertificateAuthority } from '../../src/ca/certificate-authority.ts'
 import type { Finding } from '../../src/cli/doctor-finding.ts'
 import { runtimeFindings, setupFindings } from '../../src/cli/doctor-setup.ts'
 import { systemClock } from '../../src/clock.ts'
@@ -122,13 +123,20 @@ t.test('a CA is whole, private and not expired', async (t) => {
   const here = machine(t)
   t.match(await check('ca', here), { status: 'skip' })
   const certs = join(here.cwd, 'certs')
-  mkdirSync(certs)
-  writeFileSync(join(certs, 'root-key.pem'), 'key', { mode: 0o600 })
-  t.match(await check('ca', here), { status: 'fail', detail: /only one of/ })
+  const key = join(certs, 'root-key.pem')
+  await new CertificateAuthority({ certsDir: certs, clock: systemClock, constraints: () => undefined }).ready()
+  t.match(await check('ca', here), { status: 'ok', detail: /root\.pem, 364 days left/ })
+  const day = 86_400_000
+  t.match(await check('ca', here, { now: Date.now() + 350 * day }), { status: 'warn', detail: /ends on .*, in 14 days: `sallyport ca rotate`/ })
+  t.match(await check('ca', here, { now: Date.now() + 366 * day }), { status: 'fail', detail: /has expired on/ })
+  chmodSync(key, 0o644)
+  t.match(await check('ca', here), { status: 'fail', detail: /other users may open it.*`chmod 600`/, remedy: /ca show/ })
+  chmodSync(key, 0o600)
   writeFileSync(join(certs, 'root.pem'), 'not a certificate')
-  t.match(await check('ca', here), { status: 'fail', detail: /cannot be read/ })
-  chmodSync(join(certs, 'root-key.pem'), 0o644)
-  t.match(await check('ca', here), { status: 'fail', detail: /open to other users/, remedy: /chmod 600/ })
+  t.match(await check('ca', here), { status: 'fail', detail: /holds no certificate/ })
+  rmSync(join(certs, 'root.pem'))
+  utimesSync(key, 1, 1)
+  t.match(await check('ca', here), { status: 'fail', detail: /root-key\.pem is there without/ })
 })
 
 t.test('a folder behind a link is judged by where it leads', async (t) => {
