@@ -7,6 +7,8 @@ import type { Facts } from './facts.ts'
 import { refOf } from './hits.ts'
 import type { Hit } from './hits.ts'
 import type { Policy, SettingRef } from './policy.ts'
+import { formatSize } from './size.ts'
+import { mediaTypeOf } from './terms.ts'
 
 /** A decision before mode and revision are put to it. */
 export type Answer = Pick<Decision, 'verdict' | 'code' | 'reason' | 'rule' | 'obligations' | 'wildcard'>
@@ -79,6 +81,19 @@ export function otherwiseAnswer(facts: Facts, hit: Hit, obligations: Obligations
   }
   if (rule.otherwise === 'ask') return ask(`${reason}, ${needsApproval}`, ref, obligations)
   return deny(facts.upgrade === undefined ? 'request_not_allowed' : 'upgrade_not_allowed', reason, ref)
+}
+
+/** Only the content keeps the request from a rule: what it takes, and what this is. */
+export function contentReason(facts: Facts, { rule }: Hit, what: 'content' | 'content_type'): string {
+  const { terms } = rule
+  const who = `rule ${rule.id} of ${hostText(facts)}`
+  if (what === 'content_type') {
+    const type = mediaTypeOf(facts.fields ?? [])
+    return `${who} takes content of type ${(terms?.contentTypes ?? []).join(', ')}, and this ${type === undefined ? 'names no single type' : `is ${type}`}`
+  }
+  if (terms?.noContent === true) return `${who} takes no content`
+  const declared = typeof facts.content === 'number' ? formatSize(facts.content) : 'more'
+  return `${who} takes at most ${formatSize(terms?.maxContent ?? 0)} of content, and this declares ${declared}`
 }
 
 function because({ rule }: Hit): string {

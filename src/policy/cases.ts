@@ -1,13 +1,16 @@
 // `match` and `not_match`: requests that a rule's author says it is, or is not, about. Checked against the
 // rule alone, so that a pack's own cases hold whatever other layers say; the policy's answer is told beside.
 import { ProxyError } from '../errors.ts'
+import { declaredContent, readField } from './asked-fields.ts'
 import { parseAuthority } from '../target/authority.ts'
 import { evaluate } from './evaluate.ts'
 import type { Facts } from './facts.ts'
 import { hitsFor } from './hits.ts'
-import { covers, mismatch } from './judge.ts'
+import { missText } from './miss-words.ts'
+import { covers, mismatch } from './fit.ts'
 import { readPath } from './path-pattern.ts'
 import type { Policy, PolicyCase, Rule } from './policy.ts'
+import { Inside } from './terms.ts'
 
 export interface CaseResult {
   readonly case: PolicyCase
@@ -18,11 +21,15 @@ export interface CaseResult {
 }
 
 /**
- * Reads `METHOD URL`, a URL (GET), `CONNECT host:port` or a bare `host[:port]` (CONNECT, port 443). The
- * principal is one that the rule is for. Schemes http, https, ws and wss.
+ * Reads `METHOD URL`, a URL (GET), `CONNECT host:port` or a bare `host[:port]` (CONNECT, port 443), and behind a URL
+ * fields: `POST https://h/p | Content-Type: text/plain | Content-Length: 10`. The principal is one that the rule is
+ * for. Schemes http, https, ws and wss.
  */
 export function parseCase(text: string, rule?: Pick<Rule, 'agents' | 'teams'>): Facts | { readonly wrong: string } {
-  const words = text.trim().split(/\s+/)
+  const [line = '', ...fieldLines] = text.split(/ \| ?/)
+  const inside = fieldsOf(fieldLines)
+  if ('wrong' in inside) return inside
+  const words = line.trim().split(/\s+/)
   const [first = '', second] = words
   if (words.length > 2 || first === '') return { wrong: 'write `GET https://host/path` or `CONNECT host:port`' }
   const target = second ?? first
@@ -33,6 +40,7 @@ export function parseCase(text: string, rule?: Pick<Rule, 'agents' | 'teams'>): 
     if (url === null) {
       if (target.includes('://') || target.includes('/')) return { wrong: 'not an http, https, ws or wss URL' }
       if (method !== undefined && method !== 'CONNECT') return { wrong: `\`${method}\` needs a URL` }
+      if (fieldLines.length > 0) return { wrong: 'a CONNECT is decided by host and port: no rule sees its fields' }
       const { host, port } = parseAuthority(target, 443)
       const unseen = { method: undefined, path: undefined, query: undefined, upgrade: undefined }
       return { stage: 'connect', scheme: 'https', host, port, ...unseen, principal }
@@ -42,12 +50,24 @@ export function parseCase(text: string, rule?: Pick<Rule, 'agents' | 'teams'>): 
     const secure = /^(https|wss)$/i.test(scheme)
     const { host, port } = parseAuthority(authority, secure ? 443 : 80)
     const upgrade = /^ws/i.test(scheme) ? ('websocket' as const) : undefined
-    const asked = { method: method ?? 'GET', path: path === '' ? '/' : path, query, upgrade }
+    const asked = { method: method ?? 'GET', path: path === '' ? '/' : path, query, upgrade, ...inside }
     return { stage: 'request', scheme: secure ? 'https' : 'http', host, port, ...asked, principal }
   } catch (error) {
     if (error instanceof ProxyError) return { wrong: error.detail }
     throw error
   }
+}
+
+function fieldsOf(lines: readonly string[]): Pick<Facts, 'fields' | 'content'> | { readonly wrong: string } {
+  const fields: string[] = []
+  for (const line of lines) {
+    const field = readField(line)
+    if ('wrong' in field) return field
+    fields.push(...field)
+  }
+  const content = declaredContent(fields)
+  if (typeof content === 'object') return content
+  return content === undefined ? { fields } : { fields, content }
 }
 
 /** Runs every case that the policy's rules bring along. */
@@ -76,13 +96,10 @@ function whyNoMatch(policy: Policy, facts: Facts, ruleAt: number): string | unde
   if (facts.stage === 'connect' || !open.rule.requestLevel) return undefined
   const readings = rule?.paths === undefined ? [[]] : readPath(facts.path ?? '')
   if ('wrong' in readings) return `the path is ambiguous: ${readings.wrong}`
+  const inside = new Inside(facts)
   for (const segments of readings) {
-    const missed = mismatch(open, facts, segments)
-    if (missed === 'method') return `method ${facts.method ?? ''} is not among its methods`
-    if (missed === 'path') return `path ${facts.path ?? ''} is not among its paths`
-    if (missed === 'upgrade') {
-      return facts.upgrade === undefined ? 'it is about upgrades alone' : `it does not name the upgrade ${facts.upgrade}`
-    }
+    const missed = mismatch(open, facts, segments, inside)
+    if (missed !== undefined) return `it ${missText(open.rule, facts, missed)}`
   }
   return undefined
 }

@@ -4,34 +4,52 @@ import { cidrContains } from '../target/address.ts'
 import { literalTail } from './glob.ts'
 import { scopeCovers } from './pattern.ts'
 import type { Scope } from './pattern.ts'
+import type { Pins } from './pins-schema.ts'
 import type { PlacedPattern } from './rule-book.ts'
 import type { Ports, Rule } from './policy.ts'
 import type { Draft } from './schema.ts'
 
+/** What looks inside requests to a scope. */
+interface Looking {
+  readonly scope: Scope
+  readonly ports: Ports
+  /** undefined: for everybody */
+  readonly rule: Rule | undefined
+  /** as a clause */
+  readonly says: string
+}
+
 /** Reports every clash where the raw rule or the never_intercept entry stands. */
-export function checkClashes(placed: readonly PlacedPattern[], rules: readonly Rule[], drafts: readonly Draft[]): void {
-  const inside = placed.filter(({ rule }) => rules[rule]?.requestLevel === true && rules[rule].raw === undefined)
+export function checkClashes(placed: readonly PlacedPattern[], rules: readonly Rule[], drafts: readonly Draft[], pins: Pins): void {
+  const inside = [...lookingRules(placed, rules), ...lookingPins(pins)]
   if (inside.length === 0) return
   const raw = placed.filter(({ rule }) => rules[rule]?.raw !== undefined)
   for (const tunnel of raw) {
     const clash = inside.find(
-      (other) =>
-        overlap(other.scope, tunnel.scope) &&
-        portsOverlap(other.effectivePorts, tunnel.effectivePorts) &&
-        shareAgents(rules[other.rule], rules[tunnel.rule]),
+      ({ scope, ports, rule }) => overlap(scope, tunnel.scope) && portsOverlap(ports, tunnel.effectivePorts) && shareAgents(rule, rules[tunnel.rule]),
     )
-    if (clash !== undefined) tunnel.draft.file.error(tunnel.at, `\`raw\` clashes with ${looking(clash, rules)}`)
+    if (clash !== undefined) tunnel.draft.file.error(tunnel.at, `\`raw\` clashes with ${clash.says}`)
   }
   for (const draft of drafts) {
     for (const never of draft.neverIntercept) {
-      const clash = inside.find((other) => overlap(other.scope, never.scope))
-      if (clash !== undefined) draft.file.error(never.at, `\`never_intercept\` clashes with ${looking(clash, rules)}`)
+      const clash = inside.find(({ scope }) => overlap(scope, never.scope))
+      if (clash !== undefined) draft.file.error(never.at, `\`never_intercept\` clashes with ${clash.says}`)
     }
   }
 }
 
-function looking({ rule, text }: PlacedPattern, rules: readonly Rule[]): string {
-  return `rule \`${rules[rule]?.id ?? ''}\`, which looks inside requests to \`${text}\``
+function lookingRules(placed: readonly PlacedPattern[], rules: readonly Rule[]): readonly Looking[] {
+  return placed.flatMap(({ rule: at, scope, text, effectivePorts }) => {
+    const rule = rules[at]
+    if (rule === undefined || !rule.requestLevel || rule.raw !== undefined) return []
+    return [{ scope, ports: effectivePorts, rule, says: `rule \`${rule.id}\`, which looks inside requests to \`${text}\`` }]
+  })
+}
+
+function lookingPins({ pins, hosts }: Pins): readonly Looking[] {
+  return hosts.map(({ scope, text, ports, pin }) => ({
+    scope, ports: ports === undefined ? 'every' : [ports], rule: undefined, says: `\`${pins[pin]?.change.rule ?? ''}\`, which sets a field on requests to \`${text}\``,
+  }))
 }
 
 /** Whether both scopes are known to cover some host. For two globs the answer may be no though they do. */

@@ -35,13 +35,13 @@ export const codexKeys: readonly CodexKey[] = [
   { key: 'dangerously_allow_all_unix_sockets', type: 'boolean', handling: 'ignored', here: 'unix sockets are not proxied here, so none is open', harmless: false },
   { key: 'unix_sockets', type: 'table', handling: 'ignored', here: 'unix sockets are not proxied here, so none is open', harmless: 'empty' },
   { key: 'allow_unix_sockets', type: 'strings', handling: 'ignored', here: 'unix sockets are not proxied here, so none is open', harmless: 'empty' },
-  { key: 'header_injections', type: 'tables', handling: 'refused', here: 'requests would leave without the fields that an admin wants on them', harmless: 'empty' },
+  { key: 'header_injections', type: 'tables', handling: 'enforced', here: 'sets the fields on what it matches, and opens and closes nothing; `path_prefixes` are text, and wildcards in them an error' },
   { key: 'mitm', type: 'boolean', handling: 'ignored', here: 'a host is intercepted where a rule looks inside its requests', harmless: false },
   { key: 'mitm_ca', type: 'table', handling: 'ignored', here: 'the certificate authority is in the folder `certs`', harmless: 'empty' },
-  { key: 'mitm_hooks', type: 'tables', handling: 'refused', here: 'hooks close their hosts, which ignoring them would open: write `[[network.rules]]` with methods and paths', harmless: 'empty' },
-  { key: 'credential_broker', type: 'boolean', handling: 'refused', here: 'credentials would reach the agent unmasked', harmless: false },
-  { key: 'credential_providers', type: 'table', handling: 'refused', here: 'credentials would reach the agent unmasked', harmless: 'empty' },
-  { key: 'dangerously_allow_plaintext_credential_injection', type: 'boolean', handling: 'ignored', here: 'no credential is put into a request here', harmless: false },
+  { key: 'mitm_hooks', type: 'tables', handling: 'refused', here: 'hooks close their hosts and hold where secrets come from: write `[[network.rules]]` with `methods`, `paths`, `query`, `headers`, `strip_headers` and `credential`', harmless: 'empty' },
+  { key: 'credential_broker', type: 'boolean', handling: 'refused', here: 'credentials would reach the agent unmasked: write `[credentials.NAME]` in `sallyport.toml` and `credential` in a rule', harmless: false },
+  { key: 'credential_providers', type: 'table', handling: 'refused', here: 'credentials would reach the agent unmasked: write `[credentials.NAME]` in `sallyport.toml` and `credential` in a rule', harmless: 'empty' },
+  { key: 'dangerously_allow_plaintext_credential_injection', type: 'boolean', handling: 'ignored', here: 'no credential is put into a request over plain http', harmless: false },
   { key: 'danger_full_access_denylist_only', type: 'boolean', handling: 'refused', here: 'a list of denies alone is no boundary: write `unknown = "allow"` if that is what you mean', harmless: false },
 ]
 

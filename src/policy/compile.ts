@@ -1,10 +1,14 @@
 // Policy files in, one policy out: parse, read, merge, check, lay out. Pure: the same texts and feeds yield
 // the same policy. A single error anywhere means no policy at all; everything wrong is told at once.
 import { checkClashes } from './clashes.ts'
-import { fileName } from './feed-paths.ts'
+import { checkCredentials } from './credential-rules.ts'
+import type { KnownCredential } from './credential-rules.ts'
+import { feedKey, fileName } from './feed-paths.ts'
 import { runCases } from './cases.ts'
 import { checkBelowManaged, mayAllow, mergeSettings, warnOfOverruled } from './layers.ts'
 import { warnOfIdleLimits } from './limit-rules.ts'
+import { mergePins } from './pins-schema.ts'
+import type { Pins } from './pins-schema.ts'
 import { parsePolicyToml } from './policy-toml.ts'
 import { Positions } from './positions.ts'
 import type { Policy } from './policy.ts'
@@ -17,6 +21,8 @@ import { readDraft } from './schema.ts'
 import type { Draft } from './schema.ts'
 import { warnOfShadowed } from './shadow.ts'
 
+export { caPaths } from './ca-paths.ts'
+export type { KnownCredential } from './credential-rules.ts'
 export { feedPaths } from './feed-paths.ts'
 export { transferables } from './policy.ts'
 export type { Policy } from './policy.ts'
@@ -36,6 +42,10 @@ export interface CompileResult {
 export interface CompileOptions {
   /** what the proxy itself connects to (collectors, parent proxy): denied to agents; no port: every port */
   readonly reserved?: readonly { readonly host: string; readonly port?: number | undefined }[]
+  /** the credentials that process settings know; absent: not checked, and a notice says so */
+  readonly credentials?: readonly KnownCredential[] | undefined
+  /** bytes of the files of `origin_ca` by the `key` that caPaths gave; absent: not checked */
+  readonly caFiles?: ReadonlyMap<string, Uint8Array>
 }
 
 /** Compiles all layers. `feeds` holds the bytes of the feeds by the `key` (or `path`) that feedPaths gave. */
@@ -49,16 +59,19 @@ export function compilePolicy(
   checkIds(drafts)
   warnOfOverruled(drafts)
   warnOfIdleLimits(drafts)
-  const belowManaged = checkBelowManaged(drafts)
+  const belowManaged = checkBelowManaged(drafts, options.credentials)
+  checkCredentials(drafts, options.credentials)
+  checkCaFiles(drafts, options.caFiles)
   const builder = new RuleBookBuilder(drafts)
   for (const draft of drafts) {
     const below = belowManaged && draft.file.source.layer !== 'managed'
     builder.add(draft, mayAllow(draft, drafts), feeds, below)
   }
   const book = builder.finish()
-  checkClashes(builder.placed, book.rules, drafts)
+  const pins = mergePins(drafts)
+  checkClashes(builder.placed, book.rules, drafts, pins)
   if (problems.hasErrors) return { policy: undefined, problems: problems.list() }
-  const policy = policyOf(sources, drafts, book, options)
+  const policy = policyOf(sources, drafts, { ...book, pins: pins.pins, pinIndex: pins.pinIndex }, options)
   checkCases(policy, problems)
   warnOfShadowed(policy, builder.placed, new Map(drafts.map(({ file }) => [file.source.path, file])))
   return { policy: problems.hasErrors ? undefined : policy, problems: problems.list() }
@@ -91,15 +104,30 @@ function checkIds(drafts: readonly Draft[]): void {
  * The revision is that of the files: by name, layer and content, so that the same files have the same one
  * wherever they lie. What the settings reserve is left out: it cannot change while a proxy runs.
  */
-function policyOf(sources: readonly SourceFile[], drafts: readonly Draft[], book: RuleBook, { reserved = [] }: CompileOptions): Policy {
+function policyOf(sources: readonly SourceFile[], drafts: readonly Draft[], book: RuleBook & Pick<Pins, 'pins' | 'pinIndex'>, { reserved = [], caFiles }: CompileOptions): Policy {
   const fingerprint = new Fingerprint()
   // policy folders have no subfolders
   for (const { path, layer, text } of sources) for (const part of [fileName(path), layer, text]) fingerprint.addText(part)
   for (const { table } of book.feeds) fingerprint.addBytes(table.blob)
   // the addresses of feeds stand in the index, and in no table of names
   fingerprint.addText(book.index.patterns.filter(({ rule }) => book.rules[rule]?.kind === 'feed').map(({ text }) => text).join('\n'))
+  // a root is part of what is trusted, wherever it lies
+  for (const file of caFilesOf(book)) fingerprint.addBytes(new Uint8Array(caFiles?.get(file) ?? []))
   const names = reserved.map(({ host, port }) => `${host.toLowerCase()}:${port ?? '*'}`)
   return { revision: fingerprint.digest(), ...mergeSettings(drafts), ...book, reserved: new Set(names) }
+}
+
+function caFilesOf({ rules }: RuleBook): readonly string[] {
+  return [...new Set(rules.flatMap(({ effects }) => effects?.trust?.caFiles ?? []))].toSorted()
+}
+
+function checkCaFiles(drafts: readonly Draft[], caFiles: ReadonlyMap<string, Uint8Array> | undefined): void {
+  if (caFiles === undefined) return
+  for (const { file, rules } of drafts) {
+    for (const { at, path } of rules.flatMap(({ effects }) => effects?.originCa ?? [])) {
+      if (!caFiles.has(feedKey(file.source.path, path))) file.error(at, `the file of roots \`${path}\` was not read`)
+    }
+  }
 }
 
 function checkCases(policy: Policy, problems: Problems): void {

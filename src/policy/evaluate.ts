@@ -37,7 +37,7 @@ function judgeSafely(policy: Policy, facts: Facts, now: number): Answer {
 
 /** What is wrong with facts that no caller of good standing hands in; types are not trusted here. */
 function oddity(facts: Facts, now: number): string | undefined {
-  const { stage, scheme, host, port, method, path, upgrade } = facts
+  const { stage, scheme, host, port, method, path, upgrade, fields, content } = facts
   if (stage !== 'connect' && stage !== 'request') return 'unknown stage'
   if (scheme !== 'http' && scheme !== 'https') return 'unknown scheme'
   if (host.kind !== 'name' && host.kind !== 'ip') return 'unknown kind of host'
@@ -46,6 +46,8 @@ function oddity(facts: Facts, now: number): string | undefined {
   if (upgrade !== undefined && upgrade !== 'websocket') return 'unknown upgrade'
   if (Number.isNaN(now)) return 'no time'
   if (stage === 'connect') return undefined
+  if (fields !== undefined && (!Array.isArray(fields) || fields.length % 2 !== 0)) return 'fields without values'
+  if (content !== undefined && content !== 'unknown' && !(Number.isSafeInteger(content) && content >= 0)) return 'unknown length of content'
   if (typeof method !== 'string' || method === '') return 'no method'
   return typeof path === 'string' && path.startsWith('/') ? undefined : 'no path'
 }

@@ -6,12 +6,16 @@ import { evaluate } from './evaluate.ts'
 import type { Facts } from './facts.ts'
 import { hitsFor, indexHit, isFor, refOf, ruleAt, writtenEntry } from './hits.ts'
 import type { Hit } from './hits.ts'
-import { covers, mismatch } from './judge.ts'
+import { effectLines } from './effects.ts'
+import { covers, mismatch } from './fit.ts'
+import { missText } from './miss-words.ts'
 import { readPath } from './path-pattern.ts'
 import type { NameList, Policy, Rule } from './policy.ts'
 import { formatPorts } from './ports.ts'
+import { Inside, misses } from './terms.ts'
+import type { Miss, MissedWhat } from './terms.ts'
 
-export type NearMiss = 'port' | 'method' | 'path' | 'upgrade' | 'scope' | 'agent' | 'except'
+export type NearMiss = 'port' | 'scope' | 'agent' | 'except' | MissedWhat
 
 export interface MatchedRule {
   readonly rule: RuleRef
@@ -41,10 +45,12 @@ export function explain(policy: Policy, facts: Facts, now: number): Explanation 
   const decision = evaluate(policy, facts, now)
   const matched: MatchedRule[] = []
   const near: MissedRule[] = []
+  const inside = new Inside(facts)
   for (const hit of hitsFor(policy, facts.host, undefined)) {
-    const why = missOf(hit, facts)
-    if (why === undefined) matched.push({ ...entryOf(hit), says: saysOf(hit, facts) })
-    else near.push({ ...entryOf(hit), why, says: missSays(hit, facts, why) })
+    const missed = missOf(hit, facts, inside)
+    if (missed === undefined) matched.push({ ...entryOf(hit), says: saysOf(hit, facts) })
+    else if (typeof missed === 'string') near.push({ ...entryOf(hit), why: missed, says: missSays(hit, facts, missed) })
+    else near.push({ ...entryOf(hit), why: missed.what, says: missText(hit.rule, facts, missed) })
   }
   near.push(...scopeMisses(policy, facts))
   const nearest = near.slice(0, maxNear)
@@ -55,15 +61,15 @@ function entryOf(hit: Hit): Pick<MatchedRule, 'rule' | 'verdict' | 'layer'> {
   return { rule: refOf(hit), verdict: hit.rule.verdict, layer: hit.rule.layer }
 }
 
-function missOf(hit: Hit, facts: Facts): NearMiss | undefined {
+function missOf(hit: Hit, facts: Facts, inside: Inside): 'agent' | 'port' | Miss | undefined {
   if (!isFor(hit.rule, facts.principal)) return 'agent'
   if (!covers(hit.ports, facts)) return 'port'
   if (facts.stage === 'connect' || !hit.rule.requestLevel) return undefined
   const readings = hit.rule.paths === undefined ? [[]] : readPath(facts.path ?? '')
-  if ('wrong' in readings) return 'path'
+  if ('wrong' in readings) return misses.path
   for (const segments of readings) {
-    const why = mismatch(hit, facts, segments)
-    if (why !== undefined) return why
+    const missed = mismatch(hit, facts, segments, inside)
+    if (missed !== undefined) return missed
   }
   return undefined
 }
@@ -76,21 +82,9 @@ function saysOf(hit: Hit, facts: Facts): string {
   return `${rule.verdict === 'allow' ? 'allows' : rule.verdict === 'deny' ? 'denies' : 'asks for an approval of'} it${via}${because}`
 }
 
-function missSays({ rule, ports }: Hit, facts: Facts, why: NearMiss): string {
-  switch (why) {
-    case 'agent':
-      return `is for ${[...(rule.agents ?? []), ...(rule.teams ?? []).map((team) => `team ${team}`)].join(', ')} and not for ${facts.principal.agent}`
-    case 'port':
-      return `covers ${formatPorts(ports)} and not port ${facts.port}`
-    case 'method':
-      return `covers ${(rule.methods ?? []).join(', ')} and not ${facts.method ?? 'this'}`
-    case 'path':
-      return `covers ${(rule.paths ?? []).map(({ text }) => text).join(', ')} and not ${facts.path ?? 'this path'}`
-    case 'upgrade':
-      return facts.upgrade === undefined ? 'covers upgrades alone' : `names no ${facts.upgrade} upgrade`
-    default:
-      return 'does not cover it'
-  }
+function missSays({ rule, ports }: Hit, facts: Facts, why: 'agent' | 'port'): string {
+  if (why === 'port') return `covers ${formatPorts(ports)} and not port ${facts.port}`
+  return `is for ${[...(rule.agents ?? []), ...(rule.teams ?? []).map((team) => `team ${team}`)].join(', ')} and not for ${facts.principal.agent}`
 }
 
 /** Patterns that are a label away: `x` for what is below x, `*.x` for x itself, lines that are excepted. */
@@ -161,6 +155,7 @@ function linesOf(decision: Decision, matched: readonly MatchedRule[], near: read
   if (obligations.raw !== undefined) {
     lines.push(obligations.raw === 'ssh' ? 'the tunnel has to start with SSH-' : 'the tunnel may hold anything')
   }
+  lines.push(...effectLines(obligations))
   for (const each of matched) lines.push(`matches: ${placeOf(each.rule)} ${each.says}`)
   for (const each of near) lines.push(`does not match: ${placeOf(each.rule)} ${each.says}`)
   return lines

@@ -1,22 +1,24 @@
 // The decision itself: strictest wins, order is irrelevant, a deny is final. Enforce mode only; monitor
 // mode is put on top by evaluate. Takes facts that evaluate has found to be in order.
-import { classifyAddress, cidrContains, parseCidr } from '../target/address.ts'
-import type { AddressClass, Cidr, IpAddress } from '../target/address.ts'
-import { allow, allowedReason, ask, askReason, deniedReason, deny, hostText } from './answers.ts'
+import { classifyAddress, cidrContains } from '../target/address.ts'
+import type { AddressClass, IpAddress } from '../target/address.ts'
+import { allow, allowedReason, ask, askReason, contentReason, deniedReason, deny, hostText } from './answers.ts'
 import { needsApproval, noObligations, otherwiseAnswer, settingRef, unknownAnswer } from './answers.ts'
 import type { Answer } from './answers.ts'
 import type { Obligations, Verdict } from './decision.ts'
+import { sameEffects } from './effects.ts'
 import type { Facts } from './facts.ts'
+import { covers, mismatch } from './fit.ts'
 import { hitsFor, refOf } from './hits.ts'
 import type { Hit } from './hits.ts'
-import { matchPath, readPath } from './path-pattern.ts'
-import { isNeverIntercepted } from './never-intercept.ts'
-import type { Policy, Ports } from './policy.ts'
-import { isDefaultPort, isNeverPort } from './ports.ts'
+import { conflictOf, oblige } from './obligations.ts'
+import { readPath } from './path-pattern.ts'
+import { isPinned, pinsPaths } from './pins.ts'
+import type { Policy } from './policy.ts'
+import { isNeverPort } from './ports.ts'
+import { readOnlyRefusal, readingMethods } from './read-only.ts'
 import { isReserved } from './reserved.ts'
-
-const limitedMethods: readonly string[] = ['GET', 'HEAD', 'OPTIONS']
-const loopback: readonly Cidr[] = ['127.0.0.0/8', '::1'].flatMap((text) => parseCidr(text) ?? [])
+import { Inside } from './terms.ts'
 
 /** The hits that cover host and port, by what they can say. */
 interface Sorted {
@@ -27,6 +29,8 @@ interface Sorted {
   readonly inside: readonly Hit[]
   /** names the host, but not this port; of several, the one that closes it most */
   readonly elsewhere: Hit | undefined
+  /** some of `inside` looks at query, fields or content */
+  readonly hasTerms: boolean
 }
 
 /** Answers as if every rule were enforced. */
@@ -50,30 +54,8 @@ export function judge(policy: Policy, facts: Facts): Answer {
   }
   const sorted = sort(hits, facts)
   const answer = facts.stage === 'connect' ? judgeConnect(policy, facts, sorted) : judgeRequest(policy, facts, sorted)
-  return answer.verdict === 'deny' ? answer : judgeLocal(policy, facts, answer)
-}
-
-/** Whether the hit's ports cover the port of the facts. */
-export function covers(ports: Ports, facts: Facts): boolean {
-  if (ports === 'every') return true
-  if (ports === 'default') return isDefaultPort(facts.stage, facts.scheme, facts.port)
-  return ports.some(({ first, last }) => facts.port >= first && facts.port <= last)
-}
-
-/** Why a request-level rule does not match the request; undefined when it does. */
-export function mismatch(hit: Hit, facts: Facts, segments: readonly string[]): 'upgrade' | 'method' | 'path' | undefined {
-  const { methods, paths, upgrades, verdict } = hit.rule
-  const method = facts.method ?? ''
-  if (facts.upgrade !== undefined && upgrades?.includes(facts.upgrade) !== true) {
-    // an upgrade is an action of its own, which an allowed GET never implies; a denied one does
-    if (verdict !== 'deny' || (upgrades !== undefined && methods === undefined)) return 'upgrade'
-    if (methods?.includes(method) === false) return 'method'
-  }
-  if (facts.upgrade === undefined) {
-    if (methods === undefined && upgrades !== undefined) return 'upgrade'
-    if (methods?.includes(method) === false) return 'method'
-  }
-  return paths === undefined || paths.some((path) => matchPath(path, segments)) ? undefined : 'path'
+  if (answer.verdict === 'deny') return answer
+  return (policy.readOnly ? readOnlyRefusal(policy, facts, answer.obligations) : undefined) ?? judgeLocal(policy, facts, answer)
 }
 
 function sort(hits: readonly Hit[], facts: Facts): Sorted {
@@ -81,13 +63,17 @@ function sort(hits: readonly Hit[], facts: Facts): Sorted {
   const allows: Hit[] = []
   const inside: Hit[] = []
   let elsewhere: Hit | undefined
+  let hasTerms = false
   for (const hit of hits) {
     if (!covers(hit.ports, facts)) elsewhere = elsewhere === undefined || closure(hit) > closure(elsewhere) ? hit : elsewhere
-    else if (hit.rule.requestLevel) inside.push(hit)
+    else if (hit.rule.requestLevel) {
+      inside.push(hit)
+      hasTerms ||= hit.rule.terms !== undefined
+    }
     else if (hit.rule.verdict === 'ask') asks.push(hit)
     else if (hit.rule.verdict === 'allow') allows.push(hit)
   }
-  return { asks, allows, inside, elsewhere }
+  return { asks, allows, inside, elsewhere, hasTerms }
 }
 
 /** Only host and port are known: what looks inside the request turns the tunnel into an interception. */
@@ -96,9 +82,9 @@ function judgeConnect(policy: Policy, facts: Facts, sorted: Sorted): Answer {
   const closing = closingHits(sorted)
   const outer = closing.length > 0 ? undefined : hostVerdict(policy, facts, sorted)
   if (outer?.verdict === 'deny') return outer
-  const looks = inside.length > 0 || (policy.limited && outer !== undefined)
-  const obligations = oblige(policy, [...sorted.asks, ...sorted.allows, ...inside], looks, facts)
-  const conflict = conflictOf(policy, facts, obligations)
+  const looks = inside.length > 0 || ((policy.limited || policy.readOnly || isPinned(policy, facts)) && outer !== undefined)
+  const obligations = oblige(policy, [...sorted.asks, ...sorted.allows, ...inside], looks, facts, [])
+  const conflict = (policy.readOnly ? readOnlyRefusal(policy, facts, obligations) : undefined) ?? conflictOf(policy, facts, obligations)
   if (conflict !== undefined) return conflict
   const first = closing[0] ?? (looks ? inside[0] : undefined)
   if (looks) {
@@ -109,49 +95,74 @@ function judgeConnect(policy: Policy, facts: Facts, sorted: Sorted): Answer {
 }
 
 function judgeRequest(policy: Policy, facts: Facts, sorted: Sorted): Answer {
+  const inside = sorted.hasTerms ? new Inside(facts) : undefined
   const governed = sorted.inside.find(({ rule }) => rule.paths !== undefined)
-  if (governed === undefined) return judgeReading(policy, facts, sorted, [])
+  if (governed === undefined && !pinsPaths(policy, facts)) return judgeReading(policy, facts, sorted, [], inside)
+  const rule = governed === undefined ? undefined : refOf(governed)
   const readings = readPath(facts.path ?? '')
   if ('wrong' in readings) {
     const reason = `the path can be read in more than one way (${readings.wrong}), and a rule of ${hostText(facts)} is about paths`
-    return deny('path_ambiguous', reason, refOf(governed))
+    return deny('path_ambiguous', reason, rule)
   }
   let strictest: Answer | undefined
+  let isSplit = false
   for (const segments of readings) {
-    const answer = judgeReading(policy, facts, sorted, segments)
+    const answer = judgeReading(policy, facts, sorted, segments, inside)
+    isSplit ||= strictest !== undefined && !sameEffects(strictest.obligations, answer.obligations)
     if (strictest === undefined || rank(answer.verdict) > rank(strictest.verdict)) strictest = answer
   }
-  return strictest ?? deny('path_ambiguous', 'the path cannot be read', refOf(governed))
+  if (strictest === undefined) return deny('path_ambiguous', 'the path cannot be read', rule)
+  if (strictest.verdict === 'deny' || !isSplit) return strictest
+  // a field, a credential above all, goes where every reading says that it goes
+  return deny('path_ambiguous', `the path can be read in more than one way, and rules of ${hostText(facts)} do different things to them`, rule)
 }
 
-function judgeReading(policy: Policy, facts: Facts, sorted: Sorted, segments: readonly string[]): Answer {
-  const matching = sorted.inside.filter((hit) => mismatch(hit, facts, segments) === undefined)
+function judgeReading(policy: Policy, facts: Facts, sorted: Sorted, segments: readonly string[], inside: Inside | undefined): Answer {
+  const matching = sorted.inside.filter((hit) => mismatch(hit, facts, segments, inside) === undefined)
   const denied = matching.find(({ rule }) => rule.verdict === 'deny')
   if (denied !== undefined) return deny('denied_by_rule', deniedReason(facts, denied), refOf(denied))
   const allowing = matching.find(({ rule }) => rule.verdict === 'allow')
   const open = allowing !== undefined || sorted.allows.length > 0
   const asking = matching.find(({ rule }) => rule.verdict === 'ask' && (open || !rule.tightenOnly))
   const closing = closingHits(sorted)
-  const obligations = oblige(policy, [...sorted.asks, ...sorted.allows, ...matching], sorted.inside.length > 0, facts)
+  const obligations = oblige(policy, [...sorted.asks, ...sorted.allows, ...matching], sorted.inside.length > 0, facts, segments)
   const conflict = conflictOf(policy, facts, obligations)
   if (conflict !== undefined) return conflict
   const hostAsk = sorted.asks.find(({ rule }) => open || !rule.tightenOnly)
   if (closing.length === 0) return hostAnswer(policy, facts, sorted, obligations)
   if (asking !== undefined) return ask(askReason(facts, asking), refOf(asking), obligations)
   if (allowing === undefined) {
-    const otherwise = otherwiseAnswer(facts, strictestOtherwise(closing), obligations)
-    if (otherwise.verdict === 'deny' || hostAsk === undefined) return otherwise
+    const closed = otherwise(facts, closing, segments, inside, obligations)
+    if (closed.verdict === 'deny' || hostAsk === undefined) return sorted.hasTerms ? heldBack(closed, facts, closing, segments, inside) : closed
   }
   if (hostAsk !== undefined) return ask(askReason(facts, hostAsk), refOf(hostAsk), obligations)
-  return allowing === undefined
-    ? unknownAnswer(policy, facts, 'deny', undefined)
-    : allow(allowedReason(facts, allowing), refOf(allowing), obligations, allowing.wildcard)
+  if (allowing === undefined) return unknownAnswer(policy, facts, 'deny', undefined)
+  const allowed = allow(allowedReason(facts, allowing), refOf(allowing), obligations, allowing.wildcard)
+  return sorted.hasTerms ? heldBack(allowed, facts, closing, segments, inside) : allowed
+}
+
+/** No request-level rule matches. One that only the content kept from it says so. */
+function otherwise(facts: Facts, closing: readonly Hit[], segments: readonly string[], inside: Inside | undefined, obligations: Obligations): Answer {
+  const answer = otherwiseAnswer(facts, strictestOtherwise(closing), obligations)
+  if (answer.verdict !== 'deny' || inside === undefined) return answer
+  for (const hit of closing) {
+    const what = mismatch(hit, facts, segments, inside)?.what
+    if (what === 'content' || what === 'content_type') return deny('content_not_allowed', contentReason(facts, hit, what), refOf(hit))
+  }
+  return answer
+}
+
+/** A rule that asks in one reading of the request and not in another holds back what would be allowed. */
+function heldBack(answer: Answer, facts: Facts, closing: readonly Hit[], segments: readonly string[], inside: Inside | undefined): Answer {
+  if (answer.verdict !== 'allow') return answer
+  const asking = closing.find((hit) => hit.rule.verdict === 'ask' && mismatch(hit, facts, segments, inside)?.unsure === true)
+  return asking === undefined ? answer : ask(askReason(facts, asking), refOf(asking), answer.obligations)
 }
 
 /** What the host patterns alone say of a request, limited mode included. */
 function hostAnswer(policy: Policy, facts: Facts, sorted: Sorted, obligations: Obligations): Answer {
   const outer = hostVerdict(policy, facts, sorted)
-  if (outer.verdict !== 'deny' && policy.limited && (facts.upgrade !== undefined || !limitedMethods.includes(facts.method ?? ''))) {
+  if (outer.verdict !== 'deny' && policy.limited && (facts.upgrade !== undefined || !readingMethods.includes(facts.method ?? ''))) {
     const code = facts.upgrade === undefined ? 'request_not_allowed' : 'upgrade_not_allowed'
     return deny(code, `the policy is read-only for ${hostText(facts)}, and this is ${facts.upgrade ?? facts.method ?? 'no method'}`, outer.rule)
   }
@@ -221,43 +232,6 @@ function closure({ rule }: Hit): number {
 
 function strictestOtherwise(closing: readonly Hit[]): Hit {
   return closing.reduce((strictest, hit) => (rank(hit.rule.otherwise) > rank(strictest.rule.otherwise) ? hit : strictest))
-}
-
-function oblige(policy: Policy, matching: readonly Hit[], looks: boolean, facts: Facts): Obligations {
-  const local: Cidr[] = []
-  let raw: Obligations['raw']
-  let cache = false
-  for (const { rule, wildcard, pattern } of matching) {
-    if (rule.verdict === 'deny') continue
-    cache ||= rule.cache
-    // it may hold back, not open
-    if (rule.tightenOnly) continue
-    local.push(...rule.local)
-    // what is to start with SSH- is not loosened by a rule that takes anything
-    if (rule.raw !== undefined && raw !== 'ssh') raw = rule.raw
-    if (!wildcard && rule.verdict === 'allow') local.push(...ownAddresses(facts, pattern))
-  }
-  const intercept = looks || (policy.limited && facts.stage === 'connect')
-  return { inspect: cache ? 'cache' : intercept ? 'intercept' : 'none', raw, local }
-}
-
-/** What an exact allow opens by itself: the address it names, loopback for `localhost`. */
-function ownAddresses({ host }: Facts, pattern: string): readonly Cidr[] {
-  if (host.kind === 'name') {
-    return host.text === 'localhost' || (host.text.endsWith('.localhost') && !pattern.startsWith('*')) ? loopback : []
-  }
-  const { family, bits, text } = host.ip
-  const prefix = family === 4 ? 32 : 128
-  return [{ family, bits, prefix, text: `${text}/${prefix}` }]
-}
-
-function conflictOf(policy: Policy, facts: Facts, obligations: Obligations): Answer | undefined {
-  if (obligations.inspect === 'none') return undefined
-  const opaque = obligations.raw !== undefined && facts.stage === 'connect'
-  const never = facts.scheme === 'https' && isNeverIntercepted(policy, facts.host)
-  if (!opaque && !never) return undefined
-  const why = opaque ? 'that its tunnel is not TLS' : 'that it is never intercepted'
-  return deny('obligation_conflict', `one rule says that requests to ${hostText(facts)} are looked into, and another ${why}`, undefined)
 }
 
 /** A single written port; `*` names no host. */

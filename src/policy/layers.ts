@@ -1,16 +1,18 @@
 // How the files of all layers become one: lists are unions, what restricts wins, and below a managed allow
 // list nothing may be opened wholesale. Order never matters; only the layer does.
 import { mergeApprovals } from './approval-rules.ts'
+import type { KnownCredential } from './credential-rules.ts'
 import type { Verdict } from './decision.ts'
 import { mergeLimits } from './limit-rules.ts'
 import type { Path } from './positions.ts'
 import type { Policy, SettingRef, WebFetch, WebSearchMode } from './policy.ts'
 import type { Scope } from './pattern.ts'
+import type { DraftRule } from './rule-schema.ts'
 import type { Draft } from './schema.ts'
 
 export type Settings = Pick<
   Policy,
-  | 'mode' | 'limited' | 'enabled' | 'unknown' | 'ipLiterals' | 'managedOnly' | 'allowLocalBinding' | 'allowUpstreamProxy'
+  | 'mode' | 'limited' | 'readOnly' | 'enabled' | 'unknown' | 'ipLiterals' | 'managedOnly' | 'allowLocalBinding' | 'allowUpstreamProxy'
   | 'settings' | 'approvals' | 'limits' | 'webSearchModes' | 'webFetch'
 >
 
@@ -27,10 +29,12 @@ export function mergeSettings(drafts: readonly Draft[]): Settings {
   const modesOf = mergeSearchModes(drafts)
   const modes = drafts.flatMap((draft) => draft.mode ?? [])
   const binding = drafts.filter((draft) => draft.allowLocalBinding !== undefined)
+  const readOnly = drafts.find((draft) => draft.readOnly === true)
   const unbinding = binding.find((draft) => draft.allowLocalBinding === false) ?? binding[0]
   return {
     mode: mergeMode(drafts),
     limited: modes.includes('limited'),
+    readOnly: readOnly !== undefined,
     enabled: off === undefined,
     unknown: managedOnly === undefined ? (unknowns?.value ?? 'ask') : 'deny',
     ipLiterals: managedOnly === undefined ? (literals?.value ?? 'deny') : 'deny',
@@ -43,6 +47,7 @@ export function mergeSettings(drafts: readonly Draft[]): Settings {
       ipLiterals: refOf(literals?.draft, 'ip_literals'),
       managedOnly: refOf(managedOnly, 'managed_allowed_domains_only'),
       allowLocalBinding: refOf(unbinding, 'allow_local_binding'),
+      readOnly: refOf(readOnly, 'read_only'),
     },
     approvals: mergeApprovals(drafts.flatMap(({ approvals }) => approvals ?? [])),
     limits: mergeLimits(drafts),
@@ -65,10 +70,14 @@ export function warnOfOverruled(drafts: readonly Draft[]): void {
   const enforcing = mergeMode(drafts) === 'enforce' ? drafts.find(isEnforcing) : undefined
   const managedOnly = drafts.find((draft) => draft.managedOnly === true)
   const strictest = strictestOf(drafts, (draft) => draft.unknown, strictness)
+  const readOnly = drafts.find((draft) => draft.readOnly === true)
   for (const draft of drafts) {
     if (draft.mode === 'monitor' && enforcing !== undefined) {
       warnOfIdle(draft, 'mode', 'monitor', enforcing.mode === 'enforce' ? `${placeOf(enforcing, 'mode')} says enforce` : `the managed file \`${enforcing.file.source.path}\` does not say monitor`)
     }
+    const [endpoint] = draft.telemetry
+    if (readOnly !== undefined && endpoint !== undefined) draft.file.warning(endpoint.at, `\`agent_telemetry\` takes nothing: \`read_only\` (${placeOf(readOnly, 'read_only')}) lets nothing pass but reading`)
+    if (draft.readOnly === false && readOnly !== undefined) warnOfIdle(draft, 'read_only', false, `${placeOf(readOnly, 'read_only')} says true`)
     if (draft.unknown === undefined) continue
     if (managedOnly !== undefined && draft.unknown !== 'deny') {
       warnOfIdle(draft, 'unknown', draft.unknown, `\`managed_allowed_domains_only\` at ${placeOf(managedOnly, 'managed_allowed_domains_only')} denies them`)
@@ -78,8 +87,8 @@ export function warnOfOverruled(drafts: readonly Draft[]): void {
   }
 }
 
-function warnOfIdle({ file, tablePath }: Draft, key: string, value: string, why: string): void {
-  file.warning([...tablePath, key], `\`${key} = "${value}"\` has no effect: ${why}`)
+function warnOfIdle({ file, tablePath }: Draft, key: string, value: string | boolean, why: string): void {
+  file.warning([...tablePath, key], `\`${key} = ${JSON.stringify(value)}\` has no effect: ${why}`)
 }
 
 function placeOf(draft: Draft, key: string): string {
@@ -97,7 +106,7 @@ export function mayAllow(draft: Draft, drafts: readonly Draft[]): boolean {
 }
 
 /** What may not stand below a managed allow list; each an error where it stands. */
-export function checkBelowManaged(drafts: readonly Draft[]): boolean {
+export function checkBelowManaged(drafts: readonly Draft[], credentials: readonly KnownCredential[] = []): boolean {
   const managed = drafts.find((draft) => draft.file.source.layer === 'managed' && hasAllowList(draft))
   if (managed === undefined) return false
   const why = `below the managed allow list of \`${managed.file.source.path}\``
@@ -109,7 +118,7 @@ export function checkBelowManaged(drafts: readonly Draft[]): boolean {
     }
     for (const rule of draft.rules) {
       if (rule.broad) file.error([...rule.at, 'broad'], `\`broad\` may not stand ${why}`)
-      if (rule.insecure) file.error([...rule.at, 'insecure'], `\`insecure\` may not stand ${why}`)
+      checkEffects(draft, rule, credentials, why)
       if (rule.raw !== undefined) file.error([...rule.at, 'raw'], `\`raw\` may not stand ${why}`)
       if (rule.local.length > 0) file.error([...rule.at, 'local'], `\`local\` may not stand ${why}`)
       if (rule.verdict === 'deny') continue
@@ -117,6 +126,15 @@ export function checkBelowManaged(drafts: readonly Draft[]): boolean {
     }
   }
   return true
+}
+
+function checkEffects({ file }: Draft, { at, effects }: DraftRule, credentials: readonly KnownCredential[], why: string): void {
+  if (effects === undefined) return
+  const { insecure, originCa, credential } = effects
+  if (insecure) file.error([...at, 'insecure'], `\`insecure\` may not stand ${why}`)
+  if (originCa.length > 0) file.error([...at, 'origin_ca'], `\`origin_ca\` may not stand ${why}`)
+  if (credential === undefined || credentials.some(({ name, anyLayer }) => name === credential.name && anyLayer)) return
+  file.error([...at, 'credential'], `\`credential\` may not stand ${why}, unless the credential itself says \`any_layer = true\` in \`sallyport.toml\``)
 }
 
 function checkAny({ file }: Draft, at: Path, scope: Scope, why: string): void {

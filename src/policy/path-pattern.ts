@@ -1,5 +1,6 @@
 // Paths of requests and the patterns of rules: segments, `*` within one, `**` for any number of them.
 // A path that an origin could read as another one is ambiguous and never matched against anything.
+import { decodeOctets, isUtf8, utf8Octets } from './octets.ts'
 
 /** Plain data; bytes as Latin-1. A segment is literal, a glob, or `**`. */
 export interface PathPattern {
@@ -54,7 +55,7 @@ export function parsePathPattern(text: string): PathPattern | BadPath {
   if (text.length > 1024) return { wrong: 'a path longer than 1024 characters' }
   if (text.includes('?')) return { wrong: '`?`: a path has no query and no single-character wildcard' }
   if (text.includes('#')) return { wrong: '`#`: a path has no fragment' }
-  const bytes = utf8Bytes(text)
+  const bytes = utf8Octets(text)
   const wrong = ambiguity(bytes) ?? (/[\s{}[\]|^"<>`]/.test(text) ? 'a character that no path has' : undefined)
   if (wrong !== undefined) return { wrong: `no request can match: ${wrong}` }
   if (bytes.includes('//')) return { wrong: 'no request can match: an empty segment (`//`)' }
@@ -65,7 +66,7 @@ export function parsePathPattern(text: string): PathPattern | BadPath {
       continue
     }
     if (raw.includes('**')) return { wrong: '`**` stands for whole segments: write it between slashes' }
-    const parts = raw.split('*').map(decodeBytes)
+    const parts = raw.split('*').map(decodeOctets)
     const bad = parts.length === 1 ? badSegments(parts) : undefined
     if (bad !== undefined) return { wrong: `no request can match: ${bad}` }
     segments.push(parts.length === 1 ? { kind: 'literal', text: parts[0] ?? '' } : { kind: 'glob', parts })
@@ -136,7 +137,7 @@ function ambiguity(path: string): string | undefined {
 }
 
 function decodeSegments(raw: readonly string[]): { readonly segments: readonly string[] } | BadPath {
-  const segments = raw.map(decodeBytes)
+  const segments = raw.map(decodeOctets)
   const wrong = badSegments(segments) ?? (segments.every(isUtf8) ? undefined : 'bytes that are no UTF-8')
   return wrong === undefined ? { segments } : { wrong }
 }
@@ -150,26 +151,3 @@ function badSegments(segments: readonly string[]): string | undefined {
   }
   return undefined
 }
-
-function decodeBytes(raw: string): string {
-  if (!raw.includes('%')) return raw
-  return raw.replaceAll(/%([\da-f]{2})/gi, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)))
-}
-
-function utf8Bytes(text: string): string {
-  return Array.from(new TextEncoder().encode(text), (byte) => String.fromCharCode(byte)).join('')
-}
-
-/** Overlong forms and surrogates are not UTF-8: an origin that accepts them reads another path. */
-function isUtf8(bytes: string): boolean {
-  if (!/[\x80-\xff]/.test(bytes)) return true
-  const decoder = new TextDecoder('utf-8', { fatal: true })
-  try {
-    decoder.decode(Uint8Array.from(bytes, (c) => c.charCodeAt(0)))
-    return true
-  } catch (error) {
-    if (error instanceof TypeError) return false
-    throw error
-  }
-}
-

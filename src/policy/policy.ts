@@ -1,13 +1,62 @@
 // What a compiled policy is: plain data that can be cloned into another thread, its big tables
 // transferred. It holds no function, no class and no reference to the text it came from.
 import type { Cidr } from '../target/address.ts'
-import type { Verdict } from './decision.ts'
+import type { FieldChange, OriginTrust, Verdict } from './decision.ts'
 import type { GrantTerm } from './grant.ts'
 import type { NameTable } from './name-table.ts'
 import type { PathPattern } from './path-pattern.ts'
 import type { PortRange } from './ports.ts'
 
 export type Layer = 'managed' | 'policy' | 'approved'
+
+/** One key of `query`, bytes as Latin-1. */
+export interface QueryTerm {
+  /** decoded */
+  readonly key: string
+  /** what other spellings of the key come down to */
+  readonly folded: string
+  /** globs, one of which every value has to match; empty: any value */
+  readonly values: readonly string[]
+}
+
+/** One name of `headers`, bytes as Latin-1. */
+export interface FieldTerm {
+  /** lower case */
+  readonly name: string
+  /** globs, one of which every value has to match; empty: any value */
+  readonly values: readonly string[]
+}
+
+/** What a rule wants of a request beside method, path and upgrade. */
+export interface RequestTerms {
+  readonly query: readonly QueryTerm[]
+  readonly fields: readonly FieldTerm[]
+  /** globs in lower case; undefined: any type, or none */
+  readonly contentTypes: readonly string[] | undefined
+  /** bytes of declared content at most */
+  readonly maxContent: number | undefined
+  /** `read_only`: no content at all */
+  readonly noContent: boolean
+  /** a credential is sent over verified TLS alone */
+  readonly secure: boolean
+}
+
+/** What a rule does to the requests it matches. */
+export interface RuleEffects {
+  readonly change: FieldChange | undefined
+  readonly trust: OriginTrust | undefined
+}
+
+/** Fields set on requests to some hosts by whoever allows them: it opens and closes nothing. */
+export interface Pin {
+  readonly change: FieldChange
+  readonly file: string
+  /** 1-based */
+  readonly line: number
+  /** undefined: every request */
+  readonly methods: readonly string[] | undefined
+  readonly paths: readonly PathPattern[] | undefined
+}
 
 /** One `[[network.rules]]` table, one list or feed of one file, or one telemetry endpoint. */
 export interface Rule {
@@ -19,7 +68,7 @@ export interface Rule {
   readonly layer: Layer
   readonly verdict: Verdict
   readonly reason: string | undefined
-  /** looks inside the request: methods, paths, upgrades or the cache */
+  /** looks inside the request: methods, paths, upgrades, the cache, terms or changed fields */
   readonly requestLevel: boolean
   /** what requests to its hosts get that match no request-level rule */
   readonly otherwise: Verdict
@@ -33,6 +82,9 @@ export interface Rule {
   readonly teams: readonly string[] | undefined
   /** below `managed_allowed_domains_only`: may hold back what a managed rule allows, opens nothing */
   readonly tightenOnly: boolean
+  /** undefined: none, as of most rules */
+  readonly terms: RequestTerms | undefined
+  readonly effects: RuleEffects | undefined
 }
 
 /** `default`: 443 for https and CONNECT, 80 for http and CONNECT; `every`: all of them */
@@ -148,6 +200,8 @@ export interface Policy {
   readonly mode: 'enforce' | 'monitor'
   /** Codex's `mode = "limited"`: what only a host-level allow opens is read-only */
   readonly limited: boolean
+  /** `read_only`: nothing but reading passes, whatever rules say */
+  readonly readOnly: boolean
   readonly enabled: boolean
   readonly unknown: Verdict
   readonly ipLiterals: 'deny' | 'ask'
@@ -155,7 +209,7 @@ export interface Policy {
   readonly allowLocalBinding: boolean
   /** false: a managed layer forbids the parent proxy */
   readonly allowUpstreamProxy: boolean
-  readonly settings: { readonly enabled: SettingRef; readonly unknown: SettingRef; readonly ipLiterals: SettingRef; readonly managedOnly: SettingRef; readonly allowLocalBinding: SettingRef }
+  readonly settings: { readonly enabled: SettingRef; readonly unknown: SettingRef; readonly ipLiterals: SettingRef; readonly managedOnly: SettingRef; readonly allowLocalBinding: SettingRef; readonly readOnly: SettingRef }
   /** rules and list entries, feeds aside */
   readonly ruleCount: number
   readonly feedNames: number
@@ -164,6 +218,9 @@ export interface Policy {
   readonly lists: { readonly deny: NameList; readonly ask: NameList; readonly allow: NameList }
   readonly feeds: readonly Feed[]
   readonly neverIntercept: PatternIndex
+  readonly pins: readonly Pin[]
+  /** `rule` of its patterns is an index into `pins` */
+  readonly pinIndex: PatternIndex
   readonly approvals: ApprovalRules
   /** of all layers */
   readonly limits: readonly LimitRule[]

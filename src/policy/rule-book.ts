@@ -3,6 +3,7 @@
 import { checkBroad } from './broad.ts'
 import { overlap } from './clashes.ts'
 import type { Verdict } from './decision.ts'
+import type { DraftEffects } from './effects-schema.ts'
 import { parseFeed } from './feed.ts'
 import { feedKey } from './feed-paths.ts'
 import { LongList } from './long-lists.ts'
@@ -12,8 +13,8 @@ import { parseHostPattern } from './pattern.ts'
 import type { HostPattern } from './pattern.ts'
 import { PatternIndexBuilder } from './pattern-index.ts'
 import type { Path } from './positions.ts'
-import type { Feed, NameList, PatternIndex, PolicyCase, Ports, Rule } from './policy.ts'
-import { isRequestLevel } from './rule-schema.ts'
+import type { Feed, NameList, PatternIndex, PolicyCase, Ports, Rule, RuleEffects } from './policy.ts'
+import { isRequestLevel } from './rule-checks.ts'
 import type { DraftRule } from './rule-schema.ts'
 import type { Draft, DraftFeed, DraftList } from './schema.ts'
 import { parseEndpoint } from './telemetry.ts'
@@ -42,7 +43,7 @@ const maxRepeated = 20
 
 const blankRule = {
   reason: undefined, requestLevel: false, otherwise: 'deny', methods: undefined, paths: undefined, upgrades: undefined,
-  raw: undefined, local: [], cache: false, agents: undefined, teams: undefined, tightenOnly: false,
+  raw: undefined, local: [], cache: false, agents: undefined, teams: undefined, tightenOnly: false, terms: undefined, effects: undefined,
 } as const
 
 interface ListBuilder {
@@ -268,12 +269,12 @@ export class RuleBookBuilder {
 
   #addRule(draft: Draft, written: DraftRule, tightenOnly: boolean): void {
     const { path, layer } = draft.file.source
-    const { id, line, verdict, reason, methods, paths, upgrades, raw, local, cache, agents, teams } = written
+    const { id, line, verdict, reason, methods, paths, upgrades, raw, local, cache, agents, teams, terms } = written
     const otherwise = tightenOnly ? 'deny' : (written.otherwise ?? 'deny')
     const requestLevel = isRequestLevel(written)
     const rule = this.#push({
       id, kind: 'rule', file: path, line, layer, verdict, reason, requestLevel, otherwise, methods, paths, upgrades, raw,
-      local, cache, agents, teams, tightenOnly,
+      local, cache, agents, teams, tightenOnly, terms, effects: effectsOf(id, path, written.effects),
     })
     this.#count++
     for (const host of written.hosts) {
@@ -305,6 +306,17 @@ export class RuleBookBuilder {
     this.#count++
     const { port } = parsed
     this.#index.add(parsed.scope, { rule, text: endpoint.text, line: endpoint.line, ports: [{ first: port, last: port }] })
+  }
+}
+
+/** Files of roots lie beside the policy that names them, as feeds do. */
+function effectsOf(id: string, file: string, effects: DraftEffects | undefined): RuleEffects | undefined {
+  if (effects === undefined) return undefined
+  const { strip, set, insecure, originCa } = effects
+  const caFiles = originCa.map(({ path }) => feedKey(file, path))
+  return {
+    change: strip.length + set.length === 0 ? undefined : { rule: id, strip, set },
+    trust: insecure || caFiles.length > 0 ? { insecure, caFiles } : undefined,
   }
 }
 

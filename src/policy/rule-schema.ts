@@ -1,13 +1,18 @@
-// One `[[network.rules]]` table: its keys, their types, and what excludes what within one rule.
+// One `[[network.rules]]` table: its keys and their types.
 import { classifyAddress, parseCidr } from '../target/address.ts'
 import type { Cidr } from '../target/address.ts'
 import type { Verdict } from './decision.ts'
+import { effectKeys, readEffects } from './effects-schema.ts'
+import type { DraftEffects } from './effects-schema.ts'
 import { parseHostPattern } from './pattern.ts'
 import type { HostPattern } from './pattern.ts'
 import { parsePathPattern } from './path-pattern.ts'
 import type { PathPattern } from './path-pattern.ts'
+import type { RequestTerms } from './policy.ts'
 import type { Path } from './positions.ts'
+import { cacheMethods, checkTogether } from './rule-checks.ts'
 import type { TableReader } from './table-reader.ts'
+import { readOnlyMethods, readTerms, termKeys } from './terms-schema.ts'
 
 export interface DraftPattern extends HostPattern {
   readonly at: Path
@@ -36,7 +41,8 @@ export interface DraftRule {
   readonly local: readonly Cidr[]
   readonly cache: boolean
   readonly broad: boolean
-  readonly insecure: boolean
+  readonly terms: RequestTerms | undefined
+  readonly effects: DraftEffects | undefined
   readonly agents: readonly string[] | undefined
   readonly teams: readonly string[] | undefined
   readonly cases: readonly DraftCase[]
@@ -45,14 +51,13 @@ export interface DraftRule {
 export const verdicts = ['allow', 'deny', 'ask'] as const
 export const ruleKeys: readonly string[] = [
   'id', 'hosts', 'verdict', 'methods', 'paths', 'upgrades', 'otherwise', 'reason', 'match', 'not_match', 'raw', 'local',
-  'via', 'broad', 'agents', 'teams', 'insecure',
+  'via', 'broad', 'agents', 'teams', ...termKeys, ...effectKeys,
 ]
 /** What a decision's rule may be called that is no rule. */
 const reservedIds: readonly string[] = [
   'allowed_domains', 'denied_domains', 'review_domains', 'domains', 'denied_domains_files', 'agent_telemetry', 'unknown', 'ports',
-  'ip_literals', 'enabled', 'managed_allowed_domains_only',
+  'ip_literals', 'enabled', 'managed_allowed_domains_only', 'read_only', 'pins', 'header_injections',
 ]
-const cacheMethods: readonly string[] = ['GET', 'HEAD']
 
 /** Reads a rule; undefined when something that every rule needs is missing or wrong. */
 export function readRule(table: TableReader): DraftRule | undefined {
@@ -65,19 +70,21 @@ export function readRule(table: TableReader): DraftRule | undefined {
   if (hosts === undefined && !table.has('hosts')) file.error(table.path, 'a rule without `hosts`', 'key')
   if (table.isEmptyArray('hosts')) file.error(table.at('hosts'), '`hosts` is empty, so the rule matches nothing')
   const cache = table.word('via', ['cache']) !== undefined
+  const effects = readEffects(table)
   const draft = {
     at: table.path,
     line: file.line(table.path),
     otherwise: table.word('otherwise', verdicts),
     reason: readReason(table),
-    methods: readMethods(table) ?? (cache ? cacheMethods : undefined),
+    methods: readOnlyMethods(table, readMethods(table) ?? (cache ? cacheMethods : undefined)),
     paths: readPaths(table),
     upgrades: notEmpty(table, 'upgrades', table.words<'websocket'>('upgrades', ['websocket'])),
     raw: table.word('raw', ['ssh', 'any']),
     local: readLocal(table),
     cache,
     broad: table.boolean('broad') ?? false,
-    insecure: table.boolean('insecure') ?? false,
+    terms: readTerms(table, effects?.credential !== undefined),
+    effects,
     agents: notEmpty(table, 'agents', table.strings('agents')),
     teams: notEmpty(table, 'teams', table.strings('teams')),
     cases: [...readCases(table, 'match'), ...readCases(table, 'not_match')],
@@ -86,11 +93,6 @@ export function readRule(table: TableReader): DraftRule | undefined {
   const rule: DraftRule = { ...draft, id, verdict, hosts }
   checkTogether(table, rule)
   return rule
-}
-
-/** Looks inside the request, so that a tunnel has to be opened. */
-export function isRequestLevel(rule: Pick<DraftRule, 'methods' | 'paths' | 'upgrades' | 'cache'>): boolean {
-  return rule.methods !== undefined || rule.paths !== undefined || rule.upgrades !== undefined || rule.cache
 }
 
 /** The patterns of an array of strings; those that cannot be read are left out, each with its error. */
@@ -112,7 +114,7 @@ function readId(table: TableReader): string | undefined {
     if (!table.has('id')) table.file.error(table.path, 'a rule without `id`: events and refusals name it', 'key')
     return undefined
   }
-  if (reservedIds.includes(id)) table.file.error(table.at('id'), `\`${id}\` is what events call a list or setting: give the rule a name of its own`)
+  if (reservedIds.includes(id) || id.startsWith('pins.')) table.file.error(table.at('id'), `\`${id}\` is what events call a list or setting: give the rule a name of its own`)
   else if (/^[a-z\d][\w.:/-]{0,99}$/i.test(id)) return id
   else table.file.error(table.at('id'), 'an `id` has 1 to 100 letters, digits or `_.:/-`, and starts with a letter or digit')
   return undefined
@@ -172,45 +174,4 @@ function notEmpty<T>(table: TableReader, key: string, list: readonly T[] | undef
     table.file.error(table.at(key), `\`${key}\` is empty, so the rule matches nothing: leave it out to match all`)
   }
   return list
-}
-
-function checkTogether(table: TableReader, rule: DraftRule): void {
-  const { file } = table
-  const clash = (key: string, message: string): void => file.error(table.at(key), message)
-  const inside = isRequestLevel(rule)
-  if (rule.verdict === 'deny') {
-    for (const key of ['raw', 'local', 'via'] as const) {
-      if (table.has(key)) clash(key, `\`${key}\` says how an allowed host is reached, and this rule denies`)
-    }
-  }
-  if (rule.raw !== undefined) {
-    if (inside) clash('raw', '`raw` is not TLS, so `methods`, `paths`, `upgrades` and `via` cannot be seen in it')
-    for (const host of rule.hosts) {
-      if (!isExactHostAndPort(host)) file.error(host.at, '`raw` needs an exact host and port, such as `github.com:22`')
-    }
-  }
-  if (rule.cache && rule.methods?.some((method) => !cacheMethods.includes(method)) === true) {
-    clash('via', 'only GET and HEAD can be answered from the cache')
-  }
-  if (rule.cache && rule.upgrades !== undefined) clash('via', 'an upgrade cannot be answered from the cache')
-  if (rule.otherwise !== undefined && (!inside || rule.verdict === 'deny')) {
-    file.warning(table.at('otherwise'), '`otherwise` has no effect: only an allow or ask rule that looks inside requests closes its hosts')
-  }
-  if (rule.insecure) file.notice(table.at('insecure'), '`insecure` has no effect yet')
-  if (rule.verdict === 'deny') {
-    for (const host of rule.hosts) {
-      if (host.ports !== undefined) {
-        file.warning(host.at, 'a deny covers every port of the host, also those not written')
-      }
-      if (host.scope.kind === 'any' && !inside && rule.agents === undefined && rule.teams === undefined) {
-        file.error(host.at, 'this would deny every host: write `enabled = false` if that is meant')
-      }
-    }
-  }
-}
-
-function isExactHostAndPort({ scope, ports }: HostPattern): boolean {
-  if (ports === undefined || ports.first !== ports.last) return false
-  if (scope.kind === 'address') return scope.cidr.prefix === (scope.cidr.family === 4 ? 32 : 128)
-  return scope.kind === 'exact'
 }

@@ -9,6 +9,8 @@ import { readLimits } from './limit-rules.ts'
 import type { DraftLimit } from './limit-rules.ts'
 import { parseHostPattern } from './pattern.ts'
 import type { LongList } from './long-lists.ts'
+import { readPins } from './pins-schema.ts'
+import type { DraftPins } from './pins-schema.ts'
 import type { Path } from './positions.ts'
 import type { WebFetch, WebSearchMode } from './policy.ts'
 import type { SourceReader } from './problem.ts'
@@ -60,6 +62,8 @@ export interface Draft {
   readonly rules: readonly DraftRule[]
   readonly approvals: DraftApprovals | undefined
   readonly limits: readonly DraftLimit[]
+  readonly readOnly: boolean | undefined
+  readonly pins: DraftPins
   readonly webSearchModes: readonly WebSearchMode[] | undefined
   readonly webFetch: WebFetch | undefined
   readonly webFetchAt: Path
@@ -70,7 +74,7 @@ const listKeys = [
   ['denied_domains', 'deny'],
   ['review_domains', 'ask'],
 ] as const
-const ownKeys: readonly string[] = ['unknown', 'ip_literals', 'denied_domains_files', 'agent_telemetry', 'never_intercept', 'rules', 'approvals', 'limits']
+const ownKeys: readonly string[] = ['unknown', 'ip_literals', 'denied_domains_files', 'agent_telemetry', 'never_intercept', 'rules', 'approvals', 'limits', 'read_only', 'pins']
 /** Every key of `[network]` and `[experimental_network]`. */
 export const networkKeys: readonly string[] = [...ownKeys, ...codexKeys.map(({ key }) => key)]
 /** Every top-level key that is read here. */
@@ -115,6 +119,8 @@ export function readDraft(file: SourceReader, root: TomlTable): Draft {
     rules: (network.tables('rules') ?? []).flatMap((table) => readRule(table) ?? []),
     approvals: readApprovals(network),
     limits: readLimits(network),
+    readOnly: network.boolean('read_only'),
+    pins: readPins(network),
     webSearchModes: top.words('allowed_web_search_modes', searchModes),
     webFetch: readWebFetch(top),
     webFetchAt: ['web_fetch'],
@@ -128,7 +134,9 @@ function checkTopLevel(top: TableReader): void {
     const near = nearestWord(key, topLevelKeys)
     // Codex has a table `[rules]` of its own; an array of tables is somebody's `[[network.rules]]`
     const isCodexRules = key === 'rules' && isTable(top.value(key))
-    if (key === 'network_proxy' || (key === 'rules' && !isCodexRules)) {
+    if (key === 'credentials') {
+      top.file.error([key], '`credentials` stand in `sallyport.toml`: a policy names them, and holds none', 'key')
+    } else if (key === 'network_proxy' || (key === 'rules' && !isCodexRules)) {
       top.file.error([key], `\`${key}\` is not read here: write \`[network]\` or \`[[network.rules]]\``, 'key')
     } else if (!isCodexRules && (near !== undefined || networkKeys.includes(key))) {
       const meant = near === undefined ? `; it belongs into \`[network]\`` : suggestion(key, [near])

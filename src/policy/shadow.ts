@@ -6,6 +6,7 @@ import { coversBelow, coversName, entryAt, entryOffsets } from './name-table.ts'
 import type { Scope } from './pattern.ts'
 import type { NameList, Policy, Ports, Rule } from './policy.ts'
 import type { SourceReader } from './problem.ts'
+import { readingMethods } from './read-only.ts'
 import type { PlacedPattern } from './rule-book.ts'
 
 /** Entries of lists that are looked at; a longer list is not hand-written. */
@@ -20,7 +21,7 @@ export function warnOfShadowed(policy: Policy, placed: readonly PlacedPattern[],
   for (const { rule: at, scope, text, draft, at: path, effectivePorts } of placed) {
     const rule = policy.rules[at]
     if (rule === undefined || inLists.has(`${at} ${text}`)) continue
-    const why = shadowOf(policy, rule, scope, effectivePorts)
+    const why = unreachable(policy, rule) ?? shadowOf(policy, rule, scope, effectivePorts)
     if (why !== undefined) draft.file.warning(path, `\`${text}\` ${why}`)
   }
 }
@@ -49,12 +50,21 @@ function columnOf(line: string, text: string): number {
   return (quoted[0] ?? Math.max(line.indexOf(text), 0)) + 1
 }
 
+/** Why no request gets to the rule, whatever its hosts, as the rest of a sentence. */
+function unreachable({ readOnly, settings }: Policy, { verdict, raw, methods, upgrades }: Rule): string | undefined {
+  if (!readOnly || verdict === 'deny') return undefined
+  const reads = methods === undefined ? upgrades === undefined : methods.some((method) => readingMethods.includes(method))
+  return reads && raw === undefined ? undefined : `never matches: \`read_only\` (${settings.readOnly.file}:${settings.readOnly.line}) lets nothing pass but reading`
+}
+
 /** Why the pattern can never change a verdict, as the rest of a sentence. */
 function shadowOf(policy: Policy, rule: Rule, scope: Scope, ports: Ports): string | undefined {
   if (rule.verdict === 'deny') return undefined
   const covering = coveringHits(policy, scope).filter((hit) => hit.rule !== rule && isForAll(hit.rule))
   const denied = covering.find((hit) => hit.rule.verdict === 'deny' && !hit.rule.requestLevel)
   if (denied !== undefined) return `never changes a verdict: ${placeOf(denied)} denies it`
+  const refused = covering.find(({ rule: other, ports: wide }) => deniesAll(other, rule) && coversPorts(wide, ports))
+  if (refused !== undefined) return `never changes a verdict: ${placeOf(refused)} denies all that it names`
   if (rule.verdict === 'ask' || rule.requestLevel || rule.raw !== undefined || rule.local.length > 0) return undefined
   const asked = covering.find(
     (hit) => hit.rule.verdict === 'ask' && !hit.rule.requestLevel && hit.ports === 'every' && !hit.rule.tightenOnly,
@@ -65,6 +75,12 @@ function shadowOf(policy: Policy, rule: Rule, scope: Scope, ports: Ports): strin
   )
   if (closed === undefined) return undefined
   return `never changes a verdict: ${placeOf(closed)} closes the host for everything it does not name`
+}
+
+/** A deny of all requests with the methods that the other rule names. */
+function deniesAll({ verdict, requestLevel, methods, paths, upgrades, terms }: Rule, other: Rule): boolean {
+  if (verdict !== 'deny' || !requestLevel || paths !== undefined || upgrades !== undefined || terms !== undefined) return false
+  return other.methods?.every((method) => methods?.includes(method)) === true
 }
 
 /** Hits that cover the whole scope, as far as that can be told. */

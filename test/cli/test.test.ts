@@ -33,7 +33,7 @@ t.test('a case that does not hold is told with file and line, and is exit code 1
   })
   const { code, out } = await run()
   t.equal(code, 1)
-  t.match(out, /policies\/10-a\.toml:6:\d+: error: `match` does not hold for `POST https:\/\/a\.example\/`.*method POST/)
+  t.match(out, /policies\/10-a\.toml:6:\d+: error: `match` does not hold for `POST https:\/\/a\.example\/`.*covers GET and not POST/)
   t.match(out, /policies\/20-b\.toml:7:\d+: error: `not_match` does not hold for `GET https:\/\/b\.example\/`/)
   t.match(out, /\n2 passed, 2 failed\n$/)
   const json: unknown = JSON.parse((await run('--json')).out)

@@ -9,6 +9,7 @@ import { judgeAddresses } from '../../src/policy/addresses.ts'
 import { parseCase } from '../../src/policy/cases.ts'
 import { compilePolicy } from '../../src/policy/compile.ts'
 import type { CompileResult, Policy, SourceFile } from '../../src/policy/compile.ts'
+import type { Decision } from '../../src/policy/decision.ts'
 import { evaluate } from '../../src/policy/evaluate.ts'
 import type { Facts } from '../../src/policy/facts.ts'
 import { parseIp } from '../../src/target/address.ts'
@@ -21,6 +22,8 @@ export interface Group {
   readonly second?: string
   readonly feeds?: Record<string, string>
   readonly reserved?: readonly string[]
+  /** `NAME: HOST, HOST [any layer]`; absent: not checked */
+  readonly credentials?: readonly string[]
   /** listeners elsewhere than on loopback */
   readonly exposed?: boolean
   readonly rows?: readonly string[]
@@ -55,7 +58,11 @@ export function compileGroup(group: Group): CompileResult {
     const [host = '', port] = text.split(':')
     return { host, port: port === undefined ? undefined : Number(port) }
   })
-  return compilePolicy(sources, feeds, { reserved })
+  const credentials = group.credentials?.map((text) => {
+    const [, name = '', hosts = '', anyLayer] = /^(\S+): (.*?)( any layer)?$/.exec(text) ?? []
+    return { name, hosts: hosts.split(', '), anyLayer: anyLayer !== undefined }
+  })
+  return compilePolicy(sources, feeds, { reserved, credentials })
 }
 
 export function runRow(policy: Policy, text: string, exposed: boolean): Row {
@@ -66,7 +73,7 @@ export function runRow(policy: Policy, text: string, exposed: boolean): Row {
   const decision = evaluate(policy, facts, 0)
   if (addresses === undefined) {
     const { inspect, raw } = decision.obligations
-    const got = [decision.verdict, decision.code, decision.rule?.id ?? '-', inspect, raw ?? '-', decision.monitored?.verdict ?? '-', decision.monitored?.code ?? '-']
+    const got = [...effectWords(decision), decision.verdict, decision.code, decision.rule?.id ?? '-', inspect, raw ?? '-', decision.monitored?.verdict ?? '-', decision.monitored?.code ?? '-']
     // a row names as many words as it cares for, in any order
     const missing = wanted.split(/\s+/).filter((word) => !got.includes(word))
     return { text, wanted, got: missing.length === 0 ? wanted : got.join(' ') }
@@ -81,6 +88,18 @@ export function runRow(policy: Policy, text: string, exposed: boolean): Row {
   const surroundings = { ownPorts: [3128, 3129], ownAddresses: own === undefined ? [] : [own], onlyLoopback: !exposed }
   const verdict = judgeAddresses(policy, facts, decision, ips, surroundings)
   return { text, wanted, got: verdict.ok ? 'ok' : verdict.code }
+}
+
+/** `set:Name=value`, `strip:name`, `max:BYTES`, `insecure`, `ca:PATH`; `unchanged` where there is none of them. */
+function effectWords({ obligations: { fieldChanges = [], originTrust, maxContent } }: Decision): readonly string[] {
+  const words = fieldChanges.flatMap(({ strip, set }) => [
+    ...strip.map((name) => `strip:${name}`),
+    ...set.map(({ name, value }) => `set:${name}=${value.kind === 'text' ? value.text : `${value.prefix.trim()}(${value.credential}${value.placeholder ? '?' : ''})`}`),
+  ])
+  if (maxContent !== undefined) words.push(`max:${maxContent}`)
+  if (originTrust?.insecure === true) words.push('insecure')
+  words.push(...(originTrust?.caFiles ?? []).map((file) => `ca:${file}`))
+  return words.length === 0 ? ['unchanged'] : words
 }
 
 export function factsOf(request: string): Facts {
