@@ -10,6 +10,8 @@ const hopByHop: ReadonlySet<string> = new Set([
   'proxy-authentication-info', 'te', 'trailer', 'transfer-encoding', 'upgrade', 'http2-settings',
 ])
 const requestOnly: ReadonlySet<string> = new Set(['host', 'expect', 'content-length'])
+/** Fields that no rule sets: they frame, route or are made here. Lower case. */
+export const proxyFields: ReadonlySet<string> = new Set([...hopByHop, ...requestOnly, 'via', 'max-forwards', 'sec-websocket-key', 'sec-websocket-version'])
 
 // fields that a Connection option may not take away: framing, routing, identity, payload meaning
 const protectedNames: ReadonlySet<string> = new Set([
@@ -20,11 +22,12 @@ const protectedNames: ReadonlySet<string> = new Set([
 // RFC 9110 section 6.5.1: fields that would change how the message already passed on is understood
 const neverTrailers: ReadonlySet<string> = new Set([
   ...hopByHop, ...protectedNames, 'location', 'www-authenticate', 'age', 'expires', 'vary', 'retry-after',
-  'if-match', 'if-none-match', 'if-modified-since', 'if-unmodified-since', 'if-range', 'pragma',
+  'if-match', 'if-none-match', 'if-modified-since', 'if-unmodified-since', 'if-range', 'pragma', 'alt-svc',
 ])
 // most fields are told apart by their length alone, before their case is folded
-const responseLengths = lengthsOf([...hopByHop, 'content-length'])
-const requestLengths = lengthsOf([...hopByHop, ...requestOnly, 'max-forwards'])
+const responseLengths = lengthsOf([...hopByHop, 'content-length', 'alt-svc'])
+const requestFieldNames = [...hopByHop, ...requestOnly, 'max-forwards']
+const requestLengths = lengthsOf(requestFieldNames)
 const token = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/
 // a client names a few; thousands are there to cost something
 const maxConnectionOptions = 64
@@ -39,6 +42,20 @@ export interface Framing {
 export interface FilteredFields extends Framing {
   /** flat name, value, name, value */
   readonly fields: string[]
+}
+
+/** What rules do to the fields of one request. */
+export interface FieldEdit {
+  /** lower case: what the client sent under these names is gone */
+  readonly gone: ReadonlySet<string>
+  /** flat name, value: set anew */
+  readonly added: readonly string[]
+  /** 1 at the lengths of all names that must be looked at */
+  readonly lengths: Uint8Array
+}
+
+export function editOf(gone: ReadonlySet<string>, added: readonly string[]): FieldEdit {
+  return { gone, added, lengths: lengthsOf([...requestFieldNames, ...gone]) }
 }
 
 /** The options of every Connection (and Proxy-Connection) field, lower case; undefined when none name a field. */
@@ -115,9 +132,11 @@ export function maxForwards(method: string, rawHeaders: readonly string[]): numb
 /**
  * The fields that go to the origin: Host is `authority`, Via gets this hop, hop-by-hop fields and what
  * Connection names are gone, framing is returned apart. Throws `framing` when Content-Length is repeated,
- * malformed or stands beside Transfer-Encoding, so that a caller that forgot to check cannot smuggle.
+ * malformed or stands beside Transfer-Encoding, so that a caller that forgot to check cannot smuggle. What
+ * `edit` sets comes last, and nothing that the client sent takes it away.
  */
-export function requestFields(method: string, rawHeaders: readonly string[], authority: string, via: string): FilteredFields {
+export function requestFields(method: string, rawHeaders: readonly string[], authority: string, via: string, edit?: FieldEdit): FilteredFields {
+  const lengths = edit === undefined ? requestLengths : edit.lengths
   const named = connectionOptions(rawHeaders)
   const forwards = maxForwards(method, rawHeaders)
   const fields: string[] = ['Host', authority]
@@ -126,7 +145,7 @@ export function requestFields(method: string, rawHeaders: readonly string[], aut
   for (let i = 0; i + 1 < rawHeaders.length; i += 2) {
     const name = rawHeaders[i] ?? ''
     const value = rawHeaders[i + 1] ?? ''
-    if (named === undefined && requestLengths[name.length] !== 1) {
+    if (named === undefined && lengths[name.length] !== 1) {
       fields.push(name, value)
       continue
     }
@@ -138,11 +157,12 @@ export function requestFields(method: string, rawHeaders: readonly string[], aut
       chunked = true
     } else if (lower === 'max-forwards' && forwards !== undefined) {
       fields.push(name, String(Math.max(0, forwards - 1)))
-    } else if (!hopByHop.has(lower) && !requestOnly.has(lower) && named?.has(lower) !== true) {
+    } else if (!hopByHop.has(lower) && !requestOnly.has(lower) && named?.has(lower) !== true && edit?.gone.has(lower) !== true) {
       fields.push(name, value)
     }
   }
   if (chunked && contentLength !== undefined) throw new ProxyError('framing', 'Content-Length beside Transfer-Encoding')
+  if (edit !== undefined) fields.push(...edit.added)
   fields.push('Via', via)
   return { fields, contentLength, chunked }
 }
@@ -150,9 +170,10 @@ export function requestFields(method: string, rawHeaders: readonly string[], aut
 /**
  * The fields of an origin's answer that go to the client. Throws `origin_protocol_error` when its framing
  * is ambiguous: a repeated or malformed Content-Length, one beside Transfer-Encoding, or any transfer
- * coding but a single `chunked`. Content-Length is among the fields unless the status forbids it.
+ * coding but a single `chunked`. Content-Length is among the fields unless the status forbids it. What was
+ * looked into (`isIntercepted`) loses Alt-Svc, which would lead the client to where nobody looks.
  */
-export function responseFields(status: number, rawHeaders: readonly string[], via: string): FilteredFields {
+export function responseFields(status: number, rawHeaders: readonly string[], via: string, isIntercepted = false): FilteredFields {
   const named = connectionOptions(rawHeaders)
   const fields: string[] = []
   let contentLength: number | undefined
@@ -176,7 +197,7 @@ export function responseFields(status: number, rawHeaders: readonly string[], vi
         throw new ProxyError('origin_protocol_error', `Transfer-Encoding is ${quoted(value)}`)
       }
       chunked = true
-    } else if (!hopByHop.has(lower) && named?.has(lower) !== true) {
+    } else if (!hopByHop.has(lower) && named?.has(lower) !== true && !(isIntercepted && lower === 'alt-svc')) {
       fields.push(name, value)
     }
   }
@@ -199,6 +220,26 @@ export function passableTrailers(rawTrailers: readonly string[]): [string, strin
   return passed
 }
 
+/** HTTP/2 may send Cookie in pieces, which HTTP/1 and whoever reads it must see as one (RFC 9113 section 8.2.3). */
+export function withOneCookie(rawHeaders: readonly string[]): readonly string[] {
+  let first = -1
+  let joined: string[] | undefined
+  for (let i = 0; i + 1 < rawHeaders.length; i += 2) {
+    const name = rawHeaders[i] ?? ''
+    const value = rawHeaders[i + 1] ?? ''
+    if (name.length !== 6 || name.toLowerCase() !== 'cookie') {
+      joined?.push(name, value)
+    } else if (first === -1) {
+      first = i + 1
+      joined?.push(name, value)
+    } else {
+      joined ??= rawHeaders.slice(0, i)
+      joined[first] = `${joined[first]}; ${value}`
+    }
+  }
+  return joined ?? rawHeaders
+}
+
 function readContentLength(before: number | undefined, value: string): number {
   if (before !== undefined) throw new ProxyError('framing', 'Content-Length is repeated')
   if (!digits.test(value)) throw new ProxyError('framing', `Content-Length is ${quoted(value)}`)
@@ -206,7 +247,7 @@ function readContentLength(before: number | undefined, value: string): number {
 }
 
 function lengthsOf(names: readonly string[]): Uint8Array {
-  const lengths = new Uint8Array(64)
+  const lengths = new Uint8Array(Math.max(64, ...names.map(({ length }) => length + 1)))
   for (const { length } of names) lengths[length] = 1
   return lengths
 }

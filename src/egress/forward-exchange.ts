@@ -1,15 +1,20 @@
-// One forwarded exchange as undici's handler: request fields out, answer in, body by body. It owns the
+// One forwarded exchange as the handler of its answer: request fields out, answer in, body by body. It owns the
 // one promise of its outcome and settles it once. Must never reuse a connection whose answer was not
 // read to its proven end, and never throw from a callback.
 import type { Dispatcher } from 'undici'
 import { ProxyError } from '../errors.ts'
 import type { ClientRequest, ClientResponse } from './client-leg.ts'
-import { passableTrailers, rawStrings, requestFields, responseFields, safeReason, type FilteredFields } from './field-rules.ts'
-import type { ForwardPlan, ForwardResult, ForwarderOptions } from './forward.ts'
+import { cutOff } from './cut-off.ts'
+import { editFor, setNames, type RequestEdit } from './field-changes.ts'
+import { checkConnectionField, passableTrailers, rawStrings, requestFields, responseFields, safeReason, withOneCookie, type FilteredFields } from './field-rules.ts'
+import type { ForwardPlan, ForwardResult, ForwarderSettings } from './forward.ts'
 import { isConnectionFault, originFault } from './origin-fault.ts'
-import { StaleConnection, type OriginConnection } from './origin-connection.ts'
-import type { OriginPools } from './origin-pools.ts'
+import { StaleConnection, type AnswerHandler, type Dial, type OriginConnection } from './origin-connection.ts'
+import { tlsKey, type OriginPools, type PoolKey } from './origin-pools.ts'
+import { needsHttp2, takesTrailers, type OriginProtocols } from './origin-protocols.ts'
+import type { TlsRequest } from './origin-tls.ts'
 import { RequestBody } from './request-body.ts'
+import { isNoCommonProtocol } from './tls-faults.ts'
 
 const maxInformational = 10
 // what may wait unsent in the client's socket before the origin is held back
@@ -23,20 +28,32 @@ export interface ExchangeParts {
   readonly response: ClientResponse
   readonly plan: ForwardPlan
   readonly pools: OriginPools
-  readonly options: Required<ForwarderOptions>
+  readonly protocols: OriginProtocols
+  readonly options: ForwarderSettings
   readonly settle: (result: ForwardResult) => void
 }
 
-export class ForwardExchange implements Dispatcher.DispatchHandler {
+/** Where an exchange's connection comes from. */
+interface Way {
+  readonly key: PoolKey
+  readonly dial: Dial
+  /** undefined: plain http */
+  readonly tls: TlsRequest | undefined
+}
+
+export class ForwardExchange implements AnswerHandler {
   readonly #parts: ExchangeParts
   readonly #response: ClientResponse
   #outgoing: FilteredFields | undefined
+  #edit: RequestEdit | undefined
+  #way: Way | undefined
   #controller: Dispatcher.DispatchController | undefined
   #connection: OriginConnection | undefined
   #cancelWait: (() => void) | undefined
   #body: RequestBody | undefined
   #settled = false
   #attempts = 0
+  #hasDisagreed = false
   // of the origin
   #answered = false
   #informational = 0
@@ -57,26 +74,70 @@ export class ForwardExchange implements Dispatcher.DispatchHandler {
   }
 
   start(): void {
-    const { request, plan, options } = this.#parts
+    const { plan } = this.#parts
     if (this.#response.destroyed || this.#response.socket?.destroyed === true) {
       this.#finish('client_closed', undefined)
       return
     }
+    this.#response.on('close', () => this.#clientClosed())
     try {
-      const via = `${request.httpVersion} ${options.pseudonym}`
-      this.#outgoing = requestFields(plan.method, request.rawHeaders, plan.authority, via)
+      const edit = plan.tls === undefined && plan.fieldChanges === undefined ? undefined : this.#editFields()
+      if (edit instanceof Promise) edit.then((read) => this.#send(read), (error: unknown) => this.#fail(error))
+      else this.#send(edit)
+    } catch (error) {
+      this.#fail(error)
+    }
+  }
+
+  #editFields(): RequestEdit | undefined | Promise<RequestEdit> {
+    const { request: { rawHeaders }, plan: { tls, fieldChanges = [] }, options: { credentials } } = this.#parts
+    const refused = fieldChanges.length === 0 ? undefined : checkConnectionField(rawHeaders, setNames(fieldChanges))
+    if (refused !== undefined) throw refused
+    const isVerified = tls !== undefined && tls.trust?.insecure !== true
+    return editFor(fieldChanges, rawHeaders, { isVerified, isIntercepted: tls !== undefined, credentials })
+  }
+
+  #send(edit: RequestEdit | undefined): void {
+    if (this.#settled) return
+    try {
+      this.#edit = edit
+      this.#outgoing = this.#prepare(edit)
+      this.#way = this.#findWay()
     } catch (error) {
       this.#fail(error)
       return
     }
-    this.#response.on('close', () => this.#clientClosed())
     this.#take(false)
+  }
+
+  #prepare(edit: RequestEdit | undefined): FilteredFields {
+    const { request, plan, options } = this.#parts
+    const { httpVersion, rawHeaders } = request
+    const raw = httpVersion === '2.0' ? withOneCookie(rawHeaders) : rawHeaders
+    const outgoing = requestFields(plan.method, raw, plan.authority, `${httpVersion} ${options.pseudonym}`, edit)
+    const { contentLength = 0 } = outgoing
+    if (plan.maxContent !== undefined && contentLength > plan.maxContent) {
+      throw new ProxyError('content_not_allowed', `${contentLength} bytes where the rules allow ${plan.maxContent}`)
+    }
+    return outgoing
+  }
+
+  #findWay(): Way {
+    const { request, plan, protocols } = this.#parts
+    if (plan.tls === undefined) return { key: plan.pool, dial: plan.connect, tls: undefined }
+    const { host, port } = plan.pool
+    const tls = { alpn: protocols.offer(host, port, needsHttp2(request.httpVersion, request.rawHeaders)), trust: plan.tls.trust }
+    return { key: { ...plan.pool, tls: tlsKey(tls, this.#edit?.credentials ?? []) }, dial: () => plan.connect(tls), tls }
   }
 
   #take(fresh: boolean): void {
     this.#attempts += 1
-    const { pools, plan } = this.#parts
-    this.#cancelWait = pools.take(plan.pool, plan.connect, fresh, (connection, error) => {
+    const way = this.#way
+    if (way === undefined) {
+      this.#fail(new ProxyError('internal_error', 'an exchange was sent before it was prepared'))
+      return
+    }
+    this.#cancelWait = this.#parts.pools.take(way.key, way.dial, fresh, (connection, error) => {
       this.#cancelWait = undefined
       if (connection === undefined) this.#fail(error)
       else if (this.#settled) connection.release()
@@ -85,12 +146,13 @@ export class ForwardExchange implements Dispatcher.DispatchHandler {
   }
 
   #dispatch(connection: OriginConnection): void {
-    const { plan, options } = this.#parts
+    const { request, plan, options } = this.#parts
     this.#connection = connection
     try {
       const { fields, body } = this.#content()
       connection.dispatch({
         method: plan.method, path: plan.path, headers: fields, body, blocking: false, servername: 'origin.invalid',
+        takesTrailers: plan.tls !== undefined && takesTrailers(request.rawHeaders),
         headersTimeout: options.originTimeoutMs, bodyTimeout: options.originTimeoutMs,
       }, this)
     } catch (error) {
@@ -104,10 +166,11 @@ export class ForwardExchange implements Dispatcher.DispatchHandler {
   #content(): { fields: string[]; body: RequestBody | null } {
     const outgoing = this.#outgoing
     if (outgoing === undefined) throw new ProxyError('internal_error', 'an exchange was sent before it was prepared')
+    const { request, plan } = this.#parts
     const { fields, contentLength, chunked } = outgoing
-    if (!chunked && contentLength === undefined) return { fields, body: null }
+    if (!chunked && contentLength === undefined && !hasUnframedContent(request)) return { fields, body: null }
     if (contentLength === 0) return { fields: [...fields, 'Content-Length', '0'], body: null }
-    this.#body = new RequestBody(this.#parts.request)
+    this.#body = new RequestBody(request, plan.maxContent)
     // undici reports what breaks a body through onResponseError; until it listens, nobody else does
     this.#body.on('error', ignoreReportedElsewhere)
     return {
@@ -132,8 +195,9 @@ export class ForwardExchange implements Dispatcher.DispatchHandler {
       if (this.#informational > maxInformational) throw new ProxyError('origin_protocol_error', 'too many interim answers')
       return
     }
-    const { request, options } = this.#parts
-    const { fields, contentLength } = responseFields(status, rawStrings(controller.rawHeaders), `1.1 ${options.pseudonym}`)
+    const { request, plan, options } = this.#parts
+    const via = `${this.#connection?.httpVersion ?? '1.1'} ${options.pseudonym}`
+    const { fields, contentLength } = responseFields(status, rawStrings(controller.rawHeaders), via, plan.tls !== undefined)
     this.#status = status
     this.#peerAddress = this.#connection?.peerAddress
     const hasContent = request.method !== 'HEAD' && status !== 204 && status !== 304
@@ -154,7 +218,8 @@ export class ForwardExchange implements Dispatcher.DispatchHandler {
 
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
     this.#bytesFromOrigin += chunk.length
-    if (this.#bytesFromOrigin === this.#contentLength) {
+    // where trailers can still follow, the end is the origin's to say
+    if (this.#bytesFromOrigin === this.#contentLength && !this.#response.chunkedEncoding) {
       this.#ended = true
       // as a string a small body leaves in one write with its head
       if (chunk.length <= oneWriteBytes) this.#response.end(chunk.toString('latin1'), 'latin1')
@@ -186,6 +251,7 @@ export class ForwardExchange implements Dispatcher.DispatchHandler {
     if (this.#settled) return
     if (this.#body?.clientLeft === true) this.#clientClosed()
     else if (this.#mayRetry(error, connection)) this.#take(true)
+    else if (this.#mayOfferOther(error)) this.#take(false)
     else this.#fail(error)
   }
 
@@ -195,6 +261,18 @@ export class ForwardExchange implements Dispatcher.DispatchHandler {
     if (error instanceof StaleConnection) return this.#body === undefined || this.#body.bytes === 0
     return connection?.reused === true && !this.#answered && this.#body === undefined &&
       replayable.has(this.#parts.plan.method) && isConnectionFault(error)
+  }
+
+  // an origin that speaks another version only: nothing was sent yet
+  #mayOfferOther(error: Error): boolean {
+    const { plan: { pool }, protocols } = this.#parts
+    const tls = this.#way?.tls
+    if (tls === undefined || this.#hasDisagreed || !isNoCommonProtocol(error)) return false
+    this.#hasDisagreed = true
+    this.#attempts = 0
+    if (!protocols.disagreed(pool.host, pool.port, tls.alpn)) return false
+    this.#way = this.#findWay()
+    return true
   }
 
   #addTrailers(controller: Dispatcher.DispatchController): void {
@@ -237,7 +315,7 @@ export class ForwardExchange implements Dispatcher.DispatchHandler {
     if (!this.#headSent) return
     // a client of HTTP/1.0 reads an orderly close as the end of the answer
     const socket = this.#response.socket
-    if (this.#contentLength === undefined && !this.#response.chunkedEncoding) socket?.resetAndDestroy()
+    if (this.#contentLength === undefined && !this.#response.chunkedEncoding && socket !== null) cutOff(socket)
     else this.#response.destroy()
   }
 
@@ -255,6 +333,11 @@ export class ForwardExchange implements Dispatcher.DispatchHandler {
 
 function flushHead(exchange: ForwardExchange): void {
   exchange.flushHead()
+}
+
+/** HTTP/2 has content without a field that says so. */
+function hasUnframedContent({ httpVersion, complete, readableLength }: ClientRequest): boolean {
+  return httpVersion === '2.0' && !(complete && readableLength === 0)
 }
 
 function ignoreReportedElsewhere(): void {

@@ -1,10 +1,15 @@
-// Plain HTTP/1.1 exchanges: one request of an admitted client to one origin, and the answer back. Works
-// on undici's dispatch with raw fields both ways; framing is made anew on each side, never copied. Must
-// never dial: it connects through the function of the plan, which reaches vetted addresses only.
+// HTTP exchanges, plain and intercepted: one request of an admitted client to one origin, and the answer back.
+// Raw fields both ways; framing is made anew on each side, never copied. Must never dial: it connects through
+// the function of the plan, which reaches vetted addresses only.
+import type { Socket } from 'node:net'
 import type { ProxyError } from '../errors.ts'
+import type { FieldChange, OriginTrust } from '../policy/decision.ts'
 import type { ClientRequest, ClientResponse } from './client-leg.ts'
+import type { Credentials } from './field-changes.ts'
 import { ForwardExchange } from './forward-exchange.ts'
-import { OriginPools, type ConnectOrigin, type PoolKey } from './origin-pools.ts'
+import { OriginPools, type PoolKey } from './origin-pools.ts'
+import { OriginProtocols } from './origin-protocols.ts'
+import type { TlsRequest } from './origin-tls.ts'
 
 export interface ForwarderOptions {
   /** this proxy's name in Via */
@@ -19,7 +24,18 @@ export interface ForwarderOptions {
   readonly keepAliveMs?: number
   readonly connectionsPerPool?: number
   readonly maxPools?: number
+  /** absent: a rule that adds a credential fails its exchanges */
+  readonly credentials?: Credentials | undefined
 }
+
+/** An https origin: what was inside a tunnel. */
+export interface HttpsOrigin {
+  /** undefined: by the usual roots */
+  readonly trust: OriginTrust | undefined
+}
+
+/** Dials what was vetted for one exchange, and speaks TLS there when told how. Rejects with a ProxyError. */
+export type ConnectOrigin = (tls?: TlsRequest) => Promise<Socket>
 
 /** What is forwarded where. The caller has decided, checked the Connection and Via fields, resolved and vetted. */
 export interface ForwardPlan {
@@ -29,7 +45,14 @@ export interface ForwardPlan {
   /** value of Host: the authority of the target, the default port left out */
   readonly authority: string
   readonly pool: PoolKey
+  /** called with `tls` exactly when the plan has it */
   readonly connect: ConnectOrigin
+  /** absent: plain http */
+  readonly tls?: HttpsOrigin | undefined
+  /** what rules strip from the request's fields and set in them */
+  readonly fieldChanges?: readonly FieldChange[] | undefined
+  /** bytes of the request's content; more is `content_not_allowed` */
+  readonly maxContent?: number | undefined
 }
 
 export interface ForwardResult {
@@ -47,9 +70,12 @@ export interface ForwardResult {
   readonly peerAddress: string | undefined
 }
 
+export type ForwarderSettings = Required<Omit<ForwarderOptions, 'credentials'>> & Pick<ForwarderOptions, 'credentials'>
+
 export class Forwarder {
-  readonly #options: Required<ForwarderOptions>
+  readonly #options: ForwarderSettings
   readonly #pools: OriginPools
+  readonly #protocols = new OriginProtocols()
 
   constructor(options: ForwarderOptions) {
     const settings = {
@@ -68,11 +94,11 @@ export class Forwarder {
   /**
    * Forwards `request` and answers through `response`. Settles when the answer is out or cannot be;
    * never rejects. Codes: what `connect` fails with, `framing`, `field_syntax`, `connection_reset`,
-   * `origin_protocol_error`, `origin_incomplete`, `origin_timeout`, `internal_error`.
+   * `content_not_allowed`, `credential_unavailable`, `obligation_conflict`, `origin_protocol_error`, `origin_incomplete`, `origin_timeout`, `internal_error`.
    */
   forward(request: ClientRequest, response: ClientResponse, plan: ForwardPlan): Promise<ForwardResult> {
     const { promise, resolve } = Promise.withResolvers<ForwardResult>()
-    const exchange = new ForwardExchange({ request, response, plan, pools: this.#pools, options: this.#options, settle: resolve })
+    const exchange = new ForwardExchange({ request, response, plan, pools: this.#pools, protocols: this.#protocols, options: this.#options, settle: resolve })
     exchange.start()
     return promise
   }

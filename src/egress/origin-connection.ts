@@ -1,17 +1,18 @@
-// One kept-alive connection to an origin: an undici Client that dials once and serves one exchange at a
-// time. Must never dial again by itself: a second dial would reach addresses nobody vetted for it.
+// One kept-alive connection to an origin, as an exchange sees it, whatever version of HTTP is spoken on it.
+// It dials once and serves one exchange at a time. Types, and the one fault that allows another attempt.
 import type { Socket } from 'node:net'
-import { Client, type buildConnector, type Dispatcher } from 'undici'
+import type { Dispatcher } from 'undici'
 
-type Connected = buildConnector.Callback
-
-/** The connection closed before the request was put on it; nothing of it was sent. */
+/** The connection closed before the request was put on it, or its peer says that it took none of it. */
 export class StaleConnection extends Error {
-  constructor() {
-    super('the kept-alive connection had closed')
+  constructor(message = 'the kept-alive connection had closed') {
+    super(message)
     this.name = 'StaleConnection'
   }
 }
+
+/** Dials what was vetted for one exchange. Rejects with a ProxyError. */
+export type Dial = () => Promise<Socket>
 
 export interface ConnectionSettings {
   readonly keepAliveMs: number
@@ -27,72 +28,26 @@ export interface ConnectionOwner {
 /** What undici takes; its types leave out the name for TLS, which it would otherwise look for in Host each time. */
 export interface OriginRequest extends Dispatcher.DispatchOptions {
   readonly servername?: string
+  /** the client can take trailer fields: HTTP/2 says so to the origin */
+  readonly takesTrailers?: boolean
 }
 
-export class OriginConnection {
+/** Who hears of the answer. undici too calls it with no controller where a request was never sent. */
+export interface AnswerHandler extends Dispatcher.DispatchHandler {
+  onResponseError(controller: Dispatcher.DispatchController | null, error: Error): void
+}
+
+export interface OriginConnection {
   /** true when it has served an exchange before: its peer may have closed it meanwhile */
-  reused = false
+  reused: boolean
   /** address that was dialled; undefined until connected */
-  peerAddress: string | undefined
-  readonly #client: Client
-  readonly #owner: ConnectionOwner
-  #gone = false
-
-  constructor(connect: () => Promise<Socket>, settings: ConnectionSettings, owner: ConnectionOwner) {
-    this.#owner = owner
-    let dialled = false
-    // undici wants a name; Host comes with every request, and the dial is ours
-    const url = new URL('http://origin.invalid')
-    // undici asks for it with every request, and the getter builds it anew each time
-    Object.defineProperty(url, 'origin', { value: url.origin })
-    this.#client = new Client(url, {
-      connect: (_options, callback) => {
-        if (dialled) {
-          callback(new StaleConnection(), null)
-          return
-        }
-        dialled = true
-        void this.#connect(connect, callback)
-      },
-      pipelining: 1,
-      keepAliveTimeout: settings.keepAliveMs,
-      // an origin's own hint may shorten the time, not lengthen it
-      keepAliveMaxTimeout: settings.keepAliveMs,
-      maxHeaderSize: settings.maxResponseHeaderBytes,
-      allowH2: false,
-    })
-    // what was under way has failed by now; what still waits to be sent has not touched the origin
-    this.#client.on('disconnect', () => this.destroy(new StaleConnection()))
-    this.#client.on('connectionError', () => this.destroy())
-  }
-
-  async #connect(connect: () => Promise<Socket>, callback: Connected): Promise<void> {
-    let socket: Socket
-    try {
-      socket = await connect()
-    } catch (error) {
-      callback(error instanceof Error ? error : new Error(String(error)), null)
-      return
-    }
-    this.peerAddress = socket.remoteAddress
-    callback(null, socket)
-  }
-
-  dispatch(options: OriginRequest, handler: Dispatcher.DispatchHandler): void {
-    this.#client.dispatch(options, handler)
-  }
-
+  readonly peerAddress: string | undefined
+  /** what is spoken on it, as Via says it; known when an answer begins */
+  readonly httpVersion: '1.1' | '2.0'
+  /** Puts one request on it; `handler` hears raw fields, and of faults in onResponseError, once. */
+  dispatch(request: OriginRequest, handler: AnswerHandler): void
   /** The exchange is over and the connection may serve another, unless its socket is closing. */
-  release(): void {
-    if (!this.#gone) this.#owner.released(this)
-  }
-
+  release(): void
   /** Closes the socket; an exchange under way fails with `reason`. */
-  destroy(reason: Error | null = null): void {
-    if (this.#gone) return
-    this.#gone = true
-    // undici's promise settles when the socket is closed and never rejects
-    void this.#client.destroy(reason)
-    this.#owner.gone(this)
-  }
+  destroy(reason?: Error | null): void
 }

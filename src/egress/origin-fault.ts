@@ -2,6 +2,7 @@
 // of the system, never their messages. Must never turn an origin's fault into a policy answer.
 import { errors } from 'undici'
 import { ProxyError } from '../errors.ts'
+import { StaleConnection } from './origin-connection.ts'
 
 const connectionCodes: ReadonlySet<string> = new Set(['ECONNRESET', 'EPIPE', 'ECONNABORTED', 'ETIMEDOUT', 'ENOTCONN', 'UND_ERR_SOCKET'])
 
@@ -16,6 +17,7 @@ export function originFault(error: unknown, answered: boolean, headPassed: boole
   if (!(error instanceof Error)) return new ProxyError('internal_error', String(error))
   const cause = { cause: error }
   const code = codeOf(error)
+  if (error instanceof StaleConnection) return new ProxyError('connection_reset', error.message, cause)
   if (error instanceof errors.HeadersTimeoutError || error instanceof errors.BodyTimeoutError) {
     return new ProxyError('origin_timeout', error.message, cause)
   }

@@ -1,10 +1,12 @@
-// Kept-alive connections to origins for plain exchanges, apart by session, host, port, vetted addresses
-// and policy revision: a connection never serves anybody it was not decided and vetted for. Must never
-// dial by itself: it connects through the function that the exchange brings.
-import type { Socket } from 'node:net'
+// Kept-alive connections to origins, apart by session, host, port, vetted addresses, policy revision and how TLS
+// is spoken: a connection never serves anybody it was not decided and vetted for. Must never dial by itself: it
+// connects through the function that the exchange brings.
 import { LRUCache } from 'lru-cache'
 import { ProxyError } from '../errors.ts'
-import { OriginConnection } from './origin-connection.ts'
+import { Http1Origin } from './http1-origin.ts'
+import { NegotiatedOrigin } from './negotiated-origin.ts'
+import type { Dial, OriginConnection } from './origin-connection.ts'
+import type { TlsRequest } from './origin-tls.ts'
 
 /** What two exchanges must have in common to share a connection. */
 export interface PoolKey {
@@ -15,10 +17,9 @@ export interface PoolKey {
   readonly addresses: readonly string[]
   /** revision of the policy that decided */
   readonly revision: string
+  /** https: what TLS is told, how far its certificate is trusted, and which credentials go on it, as one text; the forwarder's own */
+  readonly tls?: string | undefined
 }
-
-/** Dials what was vetted for this exchange. Rejects with a ProxyError. */
-export type ConnectOrigin = () => Promise<Socket>
 
 export interface OriginPoolsOptions {
   /** `ms` that an unused connection is kept; default 4,000 */
@@ -39,7 +40,7 @@ type Settings = Required<OriginPoolsOptions>
 export type Taken = (connection: OriginConnection | undefined, error: ProxyError | undefined) => void
 
 interface Waiter {
-  readonly connect: ConnectOrigin
+  readonly connect: Dial
   readonly taken: Taken
   readonly timer: NodeJS.Timeout
 }
@@ -63,11 +64,11 @@ export class OriginPools {
    * Hands `taken` a free connection, a new one (`fresh` asks for that), or makes it wait while the pool
    * is full. Returns what cancels the wait.
    */
-  take(key: PoolKey, connect: ConnectOrigin, fresh: boolean, taken: Taken): () => void {
+  take(key: PoolKey, connect: Dial, fresh: boolean, taken: Taken): () => void {
     const last = this.#last
     // the pool of the exchange before is the most recently used one already
     if (last !== undefined && !last.closed && isSameKey(last.key, key)) return last.take(connect, fresh, taken)
-    const text = `${key.session}\n${key.host}\n${key.port}\n${key.addresses.join(' ')}\n${key.revision}`
+    const text = `${key.session}\n${key.host}\n${key.port}\n${key.addresses.join(' ')}\n${key.revision}\n${key.tls ?? ''}`
     let pool = this.#pools.get(text)
     if (pool === undefined) {
       const made = new OriginPool(key, this.#settings, () => {
@@ -116,7 +117,7 @@ class OriginPool {
     this.#onEmpty = onEmpty
   }
 
-  take(connect: ConnectOrigin, fresh: boolean, taken: Taken): () => void {
+  take(connect: Dial, fresh: boolean, taken: Taken): () => void {
     if (fresh) this.#makeRoom()
     const free = fresh ? undefined : this.#free.pop()
     if (free !== undefined) {
@@ -142,16 +143,17 @@ class OriginPool {
     if (this.#connections >= this.#settings.connectionsPerPool) this.#free.shift()?.destroy()
   }
 
-  #open(connect: ConnectOrigin): OriginConnection {
+  #open(connect: Dial): OriginConnection {
     this.#connections += 1
     const { keepAliveMs, maxResponseHeaderBytes } = this.#settings
-    return new OriginConnection(connect, { keepAliveMs, maxResponseHeaderBytes }, {
+    const Origin = this.key.tls === undefined ? Http1Origin : NegotiatedOrigin
+    return new Origin(connect, { keepAliveMs, maxResponseHeaderBytes }, {
       released: (connection) => this.#released(connection),
       gone: (connection) => this.#gone(connection),
     })
   }
 
-  #wait(connect: ConnectOrigin, taken: Taken): () => void {
+  #wait(connect: Dial, taken: Taken): () => void {
     const timer = setTimeout(() => {
       this.#waiters.delete(waiter)
       taken(undefined, new ProxyError('origin_timeout', 'every connection to the origin is in use'))
@@ -195,8 +197,15 @@ class OriginPool {
   }
 }
 
+/** `PoolKey.tls`: what two exchanges over TLS must have in common. `credentials`: names of those that are added. */
+export function tlsKey({ alpn, trust }: TlsRequest, credentials: readonly string[]): string {
+  const offered = alpn.join(' ')
+  if (trust === undefined && credentials.length === 0) return offered
+  return JSON.stringify([offered, trust?.insecure ?? false, trust?.caFiles ?? [], credentials])
+}
+
 function isSameKey(a: PoolKey, b: PoolKey): boolean {
-  return a.session === b.session && a.host === b.host && a.port === b.port && a.revision === b.revision &&
+  return a.session === b.session && a.host === b.host && a.port === b.port && a.revision === b.revision && a.tls === b.tls &&
     a.addresses.length === b.addresses.length && a.addresses.every((address, i) => address === b.addresses[i])
 }
 

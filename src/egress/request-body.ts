@@ -2,6 +2,7 @@
 // never destroys the other: an origin that answers early leaves the client's connection usable, and a
 // client that leaves breaks the origin's request. Must never read ahead of the origin.
 import { Readable } from 'node:stream'
+import { ProxyError } from '../errors.ts'
 import type { ClientRequest } from './client-leg.ts'
 
 // what is still read and thrown away of an upload that the origin did not want, to save the connection
@@ -14,12 +15,15 @@ export class RequestBody extends Readable {
   /** true when the client went before its request was complete */
   clientLeft = false
   readonly #request: ClientRequest
+  readonly #maxBytes: number
   #started = false
   #drains = false
 
-  constructor(request: ClientRequest) {
+  /** More than `maxBytes` breaks it with `content_not_allowed`, before the origin gets them. */
+  constructor(request: ClientRequest, maxBytes = Infinity) {
     super({ highWaterMark: 64 * 1024 })
     this.#request = request
+    this.#maxBytes = maxBytes
   }
 
   override _read(): void {
@@ -65,6 +69,10 @@ export class RequestBody extends Readable {
 
   readonly #data = (chunk: Buffer): void => {
     this.bytes += chunk.length
+    if (this.bytes > this.#maxBytes) {
+      this.destroy(new ProxyError('content_not_allowed', `more than the ${this.#maxBytes} bytes that the rules allow`))
+      return
+    }
     if (!this.push(chunk)) this.#request.pause()
   }
 

@@ -3,6 +3,7 @@
 // never buffer more than one read per direction, nor leave one side open when the other has failed.
 import type { Socket } from 'node:net'
 import type { Deadline, Deadlines } from '../deadlines.ts'
+import { cutOff } from './cut-off.ts'
 import type { ReadPump } from './read-pump.ts'
 
 export interface TunnelOptions {
@@ -154,7 +155,7 @@ class Tunnel implements TunnelHandle {
     const reset = end === 'client_reset' || end === 'origin_reset'
     for (const socket of [this.#client, this.#origin]) {
       if (socket.destroyed) continue
-      if (reset) socket.resetAndDestroy()
+      if (reset) cutOff(socket)
       else socket.destroy()
     }
   }

@@ -1,4 +1,4 @@
-// WebSocket over plain HTTP (RFC 6455): the handshake goes to the origin alone, and only after its 101
+// WebSocket (RFC 6455), plain and inside TLS on either side: the handshake goes to the origin alone, and only after its 101
 // with the right Sec-WebSocket-Accept do the sockets become a tunnel. Any other answer is passed on as an
 // answer and the connection closes. Must never relay a byte behind the handshake before that 101
 // (Pingora CVE-2026-2833).
@@ -9,10 +9,14 @@ import type { Duplex } from 'node:stream'
 import type { Dispatcher } from 'undici'
 import type { Deadlines } from '../deadlines.ts'
 import { ProxyError } from '../errors.ts'
-import { rawStrings, requestFields, responseFields, safeReason } from './field-rules.ts'
-import { OriginConnection } from './origin-connection.ts'
+import type { FieldChange } from '../policy/decision.ts'
+import { cutOff } from './cut-off.ts'
+import { editFor, setNames, type Credentials, type RequestEdit } from './field-changes.ts'
+import { checkConnectionField, rawStrings, requestFields, responseFields, safeReason } from './field-rules.ts'
+import type { ConnectOrigin, HttpsOrigin } from './forward.ts'
+import { Http1Origin } from './http1-origin.ts'
+import type { AnswerHandler } from './origin-connection.ts'
 import { originFault } from './origin-fault.ts'
-import type { ConnectOrigin } from './origin-pools.ts'
 import type { ReadBuffers } from './read-buffers.ts'
 import { ReadPump } from './read-pump.ts'
 import { relay, type TunnelHandle } from './tunnel.ts'
@@ -22,7 +26,7 @@ const acceptSuffix = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11'
 
 export interface UpgradeOptions {
   readonly request: IncomingMessage
-  /** the client's socket, no longer the server's; it belongs to the upgrade until the promise settles */
+  /** the client's socket, perhaps a TLSSocket, no longer the server's; it belongs to the upgrade until the promise settles */
   readonly client: Socket
   /** what came behind the handshake; it reaches the origin after the 101 or never */
   readonly head: Uint8Array
@@ -30,7 +34,14 @@ export interface UpgradeOptions {
   readonly path: string
   /** value of Host */
   readonly authority: string
+  /** called with `tls` exactly when that is given here; HTTP/1.1 is all that is offered then */
   readonly connect: ConnectOrigin
+  /** absent: plain http */
+  readonly tls?: HttpsOrigin | undefined
+  /** what rules strip from the handshake's fields and set in them */
+  readonly fieldChanges?: readonly FieldChange[] | undefined
+  /** absent: a rule that adds a credential fails the upgrade */
+  readonly credentials?: Credentials | undefined
   readonly pseudonym: string
   readonly originTimeoutMs: number
   readonly maxResponseHeaderBytes: number
@@ -75,11 +86,11 @@ export function upgrade(options: UpgradeOptions): Promise<UpgradeResult> {
   return promise
 }
 
-class Handshake implements Dispatcher.DispatchHandler {
+class Handshake implements AnswerHandler {
   readonly #options: UpgradeOptions
   readonly #client: Socket
   readonly #resolve: (result: UpgradeResult) => void
-  readonly #connection: OriginConnection
+  readonly #connection: Http1Origin
   #settled = false
   #answered = false
   #informational = 0
@@ -91,7 +102,9 @@ class Handshake implements Dispatcher.DispatchHandler {
     this.#client = options.client
     this.#resolve = resolve
     const settings = { keepAliveMs: 1, maxResponseHeaderBytes: options.maxResponseHeaderBytes }
-    this.#connection = new OriginConnection(options.connect, settings, {
+    const { connect, tls } = options
+    const dial = tls === undefined ? connect : () => connect({ alpn: ['http/1.1'], trust: tls.trust })
+    this.#connection = new Http1Origin(dial, settings, {
       released: (connection) => connection.destroy(),
       gone: () => {
         // one connection, used once: there is nothing to keep account of
@@ -100,13 +113,34 @@ class Handshake implements Dispatcher.DispatchHandler {
   }
 
   start(): void {
-    const { request, path, authority, pseudonym, originTimeoutMs } = this.#options
+    const { request } = this.#options
     this.#client.on('error', this.#clientGone)
     this.#client.on('close', this.#clientGone)
     try {
       const refused = checkHandshake(request.method ?? '', request.httpVersion, request.rawHeaders)
       if (refused !== undefined) throw refused
-      const { fields } = requestFields('GET', request.rawHeaders, authority, `1.1 ${pseudonym}`)
+      const edit = this.#editFields()
+      if (edit instanceof Promise) edit.then((read) => this.#send(read), (error: unknown) => this.#fail(error))
+      else this.#send(edit)
+    } catch (error) {
+      this.#fail(error)
+    }
+    if (this.#client.destroyed) this.#clientGone()
+  }
+
+  #editFields(): RequestEdit | undefined | Promise<RequestEdit> {
+    const { request: { rawHeaders }, tls, fieldChanges = [], credentials } = this.#options
+    const refused = fieldChanges.length === 0 ? undefined : checkConnectionField(rawHeaders, setNames(fieldChanges))
+    if (refused !== undefined) throw refused
+    const isVerified = tls !== undefined && tls.trust?.insecure !== true
+    return editFor(fieldChanges, rawHeaders, { isVerified, isIntercepted: tls !== undefined, credentials })
+  }
+
+  #send(edit: RequestEdit | undefined): void {
+    if (this.#settled) return
+    const { request, path, authority, pseudonym, originTimeoutMs } = this.#options
+    try {
+      const { fields } = requestFields('GET', request.rawHeaders, authority, `1.1 ${pseudonym}`, edit)
       this.#connection.dispatch({
         method: 'GET', path, headers: fields, upgrade: 'websocket',
         headersTimeout: originTimeoutMs, bodyTimeout: originTimeoutMs,
@@ -114,7 +148,6 @@ class Handshake implements Dispatcher.DispatchHandler {
     } catch (error) {
       this.#fail(error)
     }
-    if (this.#client.destroyed) this.#clientGone()
   }
 
   onRequestStart(): void {
@@ -203,7 +236,7 @@ class Handshake implements Dispatcher.DispatchHandler {
   }
 
   #writeHead(status: number, reason: string, raw: readonly string[], own: readonly string[]): void {
-    const { fields } = responseFields(status, raw, `1.1 ${this.#options.pseudonym}`)
+    const { fields } = responseFields(status, raw, `1.1 ${this.#options.pseudonym}`, this.#options.tls !== undefined)
     // the parser refuses these; were it to let one pass, a line break here would be a second answer
     if (fields.some((text) => /[\r\n\0]/.test(text))) throw new ProxyError('origin_protocol_error', 'a line break in a field')
     const lines = [`HTTP/1.1 ${status} ${reason}\r\n`]
@@ -222,7 +255,7 @@ class Handshake implements Dispatcher.DispatchHandler {
     }
     // without a length an orderly close would read as the end of the answer
     this.#answer(fault)
-    this.#client.resetAndDestroy()
+    cutOff(this.#client)
   }
 
   #answer(error: ProxyError | undefined): void {

@@ -3,13 +3,14 @@
 import { once } from 'node:events'
 import type net from 'node:net'
 import tls from 'node:tls'
-import { systemClock } from '../../src/clock.ts'
+import { systemClock, type Clock } from '../../src/clock.ts'
 import { Deadlines } from '../../src/deadlines.ts'
+import type { ForwardPlan } from '../../src/egress/forward.ts'
 import { OriginTls, type OriginTlsOptions } from '../../src/egress/origin-tls.ts'
 import type { OriginTrust } from '../../src/policy/decision.ts'
-import type { Clock } from '../../src/clock.ts'
+import { parseHost } from '../../src/target/host.ts'
 import { testCertificates, type Issued, type TestCertificates } from '../support/certificates.ts'
-import { listen, type Closable } from './wire.ts'
+import { connectTo, listen, type Closable } from './wire.ts'
 
 /** in the place of the file of a further root */
 export const caFile = 'ca.pem'
@@ -48,6 +49,34 @@ export async function tlsServer(issued: Pick<Issued, 'cert' | 'key'>, options: t
   server.on('tlsClientError', (_error, socket: net.Socket) => socket.destroy())
   const { port, close } = await listen(server)
   return { port, names, close }
+}
+
+/** A server for rawOrigin: TLS below, HTTP/1.1 by ALPN. */
+export function overTls(issued: Pick<Issued, 'cert' | 'key'>): (accept: (socket: net.Socket) => void) => net.Server {
+  return (accept) => {
+    const server = tls.createServer({ cert: issued.cert, key: issued.key, ALPNProtocols: ['http/1.1'], allowHalfOpen: true }, (socket) => {
+      socket.on('error', () => {})
+      accept(socket)
+    })
+    server.on('tlsClientError', (_error, socket: net.Socket) => socket.destroy())
+    return server
+  }
+}
+
+export type Https = Pick<ForwardPlan, 'tls' | 'connect'> & { readonly offers: string[] }
+
+/** What makes a plan one for the https origin on `port`; each dial notes what it offered by ALPN. */
+export function httpsTo(place: TlsPlace, port: number, trust: OriginTrust = trusted): Https {
+  const offers: string[] = []
+  return {
+    tls: { trust },
+    offers,
+    connect: async (request) => {
+      if (request === undefined) throw new Error('nothing was said of TLS')
+      offers.push(request.alpn.join())
+      return place.tls.start(await connectTo(port), { ...request, host: parseHost('origin.test'), timeoutMs: 10_000 })
+    },
+  }
 }
 
 export async function closed(socket: net.Socket): Promise<void> {

@@ -192,12 +192,13 @@ function strictChunks(head: string, text: string): { readonly head: string; read
 export async function rawOrigin(
   answer: string | Buffer | ((socket: net.Socket, head: string, index: number) => void),
   when: 'complete' | 'early' = 'complete',
+  serve: (accept: (socket: net.Socket) => void) => net.Server = (accept) => net.createServer({ allowHalfOpen: true }, accept),
 ): Promise<RawOrigin> {
   let received = ''
   let connections = 0
   let requests = 0
   const dirty: unknown[] = []
-  const server = net.createServer({ allowHalfOpen: true }, (socket) => {
+  const server = serve((socket) => {
     connections += 1
     let pending = ''
     const reply = (head: string): void => {
