@@ -9,7 +9,7 @@ import type { ForwardPlan, ForwardResult, ForwarderOptions } from './forward.ts'
 import { isConnectionFault, originFault } from './origin-fault.ts'
 import { StaleConnection, type OriginConnection } from './origin-connection.ts'
 import type { OriginPools } from './origin-pools.ts'
-import { RequestBody } from './request-body.ts'
+import { hasStreamedContent, RequestBody } from './request-body.ts'
 
 const maxInformational = 10
 // what may wait unsent in the client's socket before the origin is held back
@@ -105,7 +105,7 @@ export class ForwardExchange implements Dispatcher.DispatchHandler {
     const outgoing = this.#outgoing
     if (outgoing === undefined) throw new ProxyError('internal_error', 'an exchange was sent before it was prepared')
     const { fields, contentLength, chunked } = outgoing
-    if (!chunked && contentLength === undefined) return { fields, body: null }
+    if (!chunked && contentLength === undefined && !hasStreamedContent(this.#parts.request)) return { fields, body: null }
     if (contentLength === 0) return { fields: [...fields, 'Content-Length', '0'], body: null }
     this.#body = new RequestBody(this.#parts.request)
     // undici reports what breaks a body through onResponseError; until it listens, nobody else does
