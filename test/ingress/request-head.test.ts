@@ -3,7 +3,7 @@ import { ProxyError } from '../../src/errors.ts'
 import { checkHost, readHead } from '../../src/ingress/request-head.ts'
 import { parseAuthority } from '../../src/target/authority.ts'
 
-const limits = { headerCount: 200, urlBytes: 8192 }
+const limits = { headerCount: 200, headerBytes: 16_384, urlBytes: 8192 }
 
 function codeOf(run: () => unknown): string {
   try {
