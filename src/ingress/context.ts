@@ -3,6 +3,7 @@ import type { OwnQuestions } from '../approvals/desk.ts'
 import type { SessionDirectory } from '../approvals/session.ts'
 import type { Clock } from '../clock.ts'
 import type { Deadlines } from '../deadlines.ts'
+import type { Credentials } from '../egress/field-changes.ts'
 import type { Forwarder } from '../egress/forward.ts'
 import type { ReadBuffers } from '../egress/read-buffers.ts'
 import type { Reach } from '../egress/reach.ts'
@@ -29,6 +30,8 @@ export interface IngressContext {
   readonly gate: Gate
   readonly reach: Reach
   readonly forwarder: Forwarder
+  /** what rules add to requests; absent: a rule that adds one fails its requests */
+  readonly credentials?: Credentials | undefined
   /** what tunnels read into */
   readonly buffers: ReadBuffers
   readonly clock: Clock

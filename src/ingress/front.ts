@@ -4,11 +4,13 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
+import { TLSSocket } from 'node:tls'
 import type { ErrorCode } from '../errors.ts'
 import { type ClientConnection, type ClientConnections, clientOf, type SocketSession } from './client-connections.ts'
 import { serveConnect } from './connect.ts'
 import { readConnectHead, type ConnectHead } from './connect-head.ts'
 import type { IngressContext } from './context.ts'
+import { createHttp2Leg, type Http2Leg } from './http2-leg.ts'
 import { malformedOf } from './malformed.ts'
 import { isOwnQuestion, serveOwnQuestion } from './own-questions.ts'
 import { servePlain, type Continue } from './plain.ts'
@@ -54,7 +56,8 @@ export function createFront(context: IngressContext, connections: ClientConnecti
   // node's own listener takes a connection into its HTTP parser; it gets those that need one
   const [parse] = server.listeners('connection')
   server.removeAllListeners('connection')
-  const doors = new Doors(context, connections, bodies, (socket) => parse?.call(server, socket))
+  const http2 = createHttp2Leg(context, { serve: (arrival) => servePlain(arrival, context) })
+  const doors = new Doors(context, { connections, bodies, http2, parse: (socket) => parse?.call(server, socket) })
   server.on('connection', (socket: Socket) => doors.accept(socket))
   const sweep = setInterval(() => doors.sweep(), sweepMs).unref()
   server.on('request', (request, response) => doors.request(request, response, 'none'))
@@ -69,6 +72,7 @@ export function createFront(context: IngressContext, connections: ClientConnecti
     drain: () => {
       server.close()
       server.closeIdleConnections()
+      http2.drain()
       // none is taken in any more, and those that have not begun go now
       clearInterval(sweep)
       doors.closeSilent()
@@ -77,6 +81,7 @@ export function createFront(context: IngressContext, connections: ClientConnecti
     destroy: () => {
       clearInterval(sweep)
       bodies.stop()
+      http2.destroy()
       for (const { socket } of connections.all()) socket.destroy()
     },
   }
@@ -99,20 +104,30 @@ function isWebSocketUpgrade(request: IncomingMessage): boolean {
   return request.headers.upgrade?.toLowerCase() === 'websocket'
 }
 
+interface DoorParts {
+  readonly connections: ClientConnections
+  readonly bodies: StalledBodies
+  readonly http2: Http2Leg
+  /** takes a socket into node's HTTP/1.1 parser */
+  readonly parse: (socket: Socket) => void
+}
+
 /** Turns the server's events into calls of the doors, and a throw of any of them into an end. */
 class Doors {
   readonly #context: IngressContext
   readonly #connections: ClientConnections
   readonly #bodies: StalledBodies
+  readonly #http2: Http2Leg
   readonly #parse: (socket: Socket) => void
   readonly #turnedAway = new WeakSet<Duplex>()
   /** those that node's parser reads */
   readonly #parsed = new WeakMap<Duplex, ClientConnection>()
 
-  constructor(context: IngressContext, connections: ClientConnections, bodies: StalledBodies, parse: (socket: Socket) => void) {
+  constructor(context: IngressContext, { connections, bodies, http2, parse }: DoorParts) {
     this.#context = context
     this.#connections = connections
     this.#bodies = bodies
+    this.#http2 = http2
     this.#parse = parse
   }
 
@@ -172,9 +187,13 @@ class Doors {
     socket.resume()
   }
 
-  /** What is inside TLS that ended here: HTTP/1.1 goes the way of every other connection. */
+  /** What is inside TLS that ended here; HTTP/1.1 goes the way of every other connection. */
   #enterTls(inner: ClientConnection): void {
     const { socket } = inner
+    if (socket instanceof TLSSocket && socket.alpnProtocol === 'h2') {
+      this.#http2.accept(socket, inner)
+      return
+    }
     this.#parsed.set(socket, inner)
     inner.expectRequest(this.#context.limits.headersTimeoutMs, () => this.#timeOut(inner))
     this.#parse(socket)

@@ -17,7 +17,7 @@ import { refuseAndEnd } from './refuse.ts'
 /** some clients judge a certificate when the handshake is through, and then leave without a word */
 const turnsAwayMs = 1_000
 /** what a client may speak inside */
-const protocols = ['http/1.1']
+const protocols = ['h2', 'http/1.1']
 
 /** Secure contexts by their leaf: as many as the leaf cache holds, gone with it. */
 export class LeafContexts {

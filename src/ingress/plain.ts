@@ -106,13 +106,17 @@ const nothingForwarded: ForwardResult = {
 function forwardTo({ request, response }: PlainArrival, context: IngressContext, { exchange, target }: ReadExchange, way: Passed & { readonly destination: Destination }): Promise<ForwardResult> {
   const { principal, host, port, method } = exchange.facts
   const { admitted, presence, destination } = way
+  const { originTrust, fieldChanges, maxContent } = admitted.decision.obligations
   presence.continue()
   return context.forwarder.forward(request, response, {
     method: method ?? '',
     path: formatTarget(target),
     authority: formatAuthority(target.authority, defaultPortOf(target.scheme)),
     pool: { session: principal.session, host: host.text, port, addresses: addressTexts(destination), revision: admitted.decision.revision },
-    connect: () => context.reach.connect(destination, target.scheme === 'https' ? { tls: { alpn: ['http/1.1'], trust: admitted.decision.obligations.originTrust } } : undefined),
+    connect: (tls) => context.reach.connect(destination, tls === undefined ? undefined : { tls }),
+    tls: target.scheme === 'https' ? { trust: originTrust } : undefined,
+    fieldChanges,
+    maxContent,
   })
 }
 

@@ -67,13 +67,17 @@ interface Way {
 /** Until the origin's 101 a change of policy closes the client; from then on, both sides. */
 async function shakeHands(arrival: UpgradeArrival, context: IngressContext, { exchange, target }: ReadExchange, { live, destination }: Way): Promise<void> {
   const { request, head, connection } = arrival
+  const { originTrust, fieldChanges } = live.admitted.decision.obligations
   const result = await upgrade({
     request,
     client: connection.socket,
     head,
     path: formatTarget(target),
     authority: formatAuthority(target.authority, defaultPortOf(target.scheme)),
-    connect: () => context.reach.connect(destination),
+    connect: (tls) => context.reach.connect(destination, tls === undefined ? undefined : { tls }),
+    tls: target.scheme === 'https' ? { trust: originTrust } : undefined,
+    fieldChanges,
+    credentials: context.credentials,
     pseudonym: context.pseudonym,
     originTimeoutMs: context.limits.originTimeoutMs,
     maxResponseHeaderBytes: context.limits.headerBytes * 4,
