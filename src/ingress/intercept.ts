@@ -110,6 +110,8 @@ function shakeHands({ connection, enterTls }: ConnectArrival, context: IngressCo
   })
   secured.once('secure', () => {
     stopClock()
+    // a tls.Server would say so of its sockets; node:http2 waits for it, and only the host of a CONNECT chooses the leaf here
+    Reflect.set(secured, 'secureConnecting', false)
     securedMs = context.clock.monotonic()
     if (live.closedBy !== undefined || secured.destroyed) return
     inner = connection.inside(secured, admitted)
