@@ -1,6 +1,6 @@
 // Leaves: certificates for one host each, by a hand-written DER template and one signature. They are accepted by
 // strict verifiers (RFC 5280 with AKI and SKI), last three days at most, and never longer than what signed them.
-import { generateKeyPairSync, randomBytes, sign } from 'node:crypto'
+import { generateKeyPairSync, randomFillSync, sign } from 'node:crypto'
 import { ProxyError } from '../errors.ts'
 import { formatHost, type Host } from '../target/host.ts'
 import type { Leaf } from './authority.ts'
@@ -15,6 +15,7 @@ const hourMs = 3_600_000
 const backdateMs = hourMs
 /** RFC 5280 section 4.1.2.5 counts both ends, so a second less than 72 hours after the begin */
 const lifeMs = 72 * hourMs - 1000
+const serialBytes = 16
 const version3 = explicit(0, integer(Uint8Array.of(2)))
 
 /** The one key of all leaves of a process. */
@@ -43,6 +44,10 @@ export class LeafMaker {
   readonly #middle: Buffer
   /** all extensions but the name */
   readonly #extensions: Buffer
+  // a call for random bytes costs as much as the rest of the template, and so does a date: both are shared
+  readonly #random = Buffer.alloc(serialBytes * 128)
+  #randomAt = this.#random.length
+  #validity: { readonly beginMs: number; readonly der: Buffer } | undefined
 
   constructor(signer: Signer, key: LeafKey) {
     this.#signer = signer
@@ -74,26 +79,37 @@ export class LeafMaker {
     const notAfterMs = this.endOf(nowMs)
     const body = sequence(
       version3,
-      integer(serialNumber()),
+      integer(this.#serialNumber()),
       this.#head,
-      sequence(time(beginOf(nowMs, this.#signer.notBeforeMs)), time(notAfterMs)),
+      this.#validityFrom(beginOf(nowMs, this.#signer.notBeforeMs), notAfterMs),
       this.#middle,
       explicit(3, sequence(this.#extensions, alternativeName(host))),
     )
     const certificate = sequence(body, algorithm.identifier, bits(sign(algorithm.digest, body, key)))
     return { chainPem: toPem('CERTIFICATE', certificate) + intermediatesPem, keyPem: this.#keyPem, notAfterMs }
   }
+
+  /** The end follows from the begin. */
+  #validityFrom(beginMs: number, endMs: number): Buffer {
+    if (this.#validity?.beginMs !== beginMs) this.#validity = { beginMs, der: sequence(time(beginMs), time(endMs)) }
+    return this.#validity.der
+  }
+
+  /** 128 random bits, each time others, never all zero. */
+  #serialNumber(): Bytes {
+    if (this.#randomAt === this.#random.length) {
+      randomFillSync(this.#random)
+      this.#randomAt = 0
+    }
+    const serial = this.#random.subarray(this.#randomAt, this.#randomAt + serialBytes)
+    this.#randomAt += serialBytes
+    if (serial.every((byte) => byte === 0)) serial[serialBytes - 1] = 1
+    return serial
+  }
 }
 
 function beginOf(nowMs: number, rootBeginMs: number): number {
   return Math.max(Math.floor((nowMs - backdateMs) / 1000) * 1000, rootBeginMs)
-}
-
-/** 128 random bits, never all zero. */
-function serialNumber(): Bytes {
-  const serial = randomBytes(16)
-  if (serial.every((byte) => byte === 0)) serial[15] = 1
-  return serial
 }
 
 /** Critical, because the subject is empty (RFC 5280 section 4.2.1.6). */

@@ -91,7 +91,7 @@ function readPair(paths: RootPaths, cert: FileText | undefined, key: FileText | 
  * The text of a regular file of sane size; undefined when it does not exist. Everything else, a link to nothing
  * included, is a ProxyError `ca_unavailable`. `judge` looks at the very file that is read, wherever a link led.
  */
-export async function readOwn(path: string, judge?: (path: string, stats: Stats) => void): Promise<FileText | undefined> {
+export async function readOwn(path: string, judge?: (path: string, stats: Stats) => void, tries = 5): Promise<FileText | undefined> {
   try {
     // a named pipe must not hold us up
     const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK)
@@ -108,8 +108,11 @@ export async function readOwn(path: string, judge?: (path: string, stats: Stats)
     if (error instanceof ProxyError) throw error
     if (codeOf(error) !== 'ENOENT') throw unreadable(path, error)
   }
-  if (await isThere(path)) throw unavailable(`${path}: is a link to a file that does not exist; restore that file, or remove the link`)
-  return undefined
+  const entry = await entryOf(path)
+  if (entry === undefined) return undefined
+  if (entry.isSymbolicLink() || tries === 0) throw unavailable(`${path}: is a link to a file that does not exist; restore that file, or remove the link`)
+  // it was placed between the two looks
+  return readOwn(path, judge, tries - 1)
 }
 
 export async function isThere(path: string): Promise<boolean> {
