@@ -3,7 +3,7 @@
 // terminal unescaped.
 import { isAbsolute, relative, resolve } from 'node:path'
 import { compilePolicy } from '../policy/compile.ts'
-import type { CompileResult, Problem, SourceFile } from '../policy/compile.ts'
+import type { CompileResult, KnownCredential, Problem, SourceFile } from '../policy/compile.ts'
 import { warnOfRefusedTunnels } from '../policy/refused-tunnels.ts'
 import { managedDefault, readFiles, readPolicy } from '../config/policy-read.ts'
 import type { ReservedDestination } from '../config/policy-worker.ts'
@@ -16,6 +16,8 @@ export interface PolicyRequest {
   readonly cwd: string
   /** what the proxy itself connects to: denied to agents */
   readonly reserved?: readonly ReservedDestination[]
+  /** absent where no settings are read */
+  readonly credentials?: readonly KnownCredential[]
 }
 
 export interface CheckedPolicy extends CompileResult {
@@ -35,7 +37,7 @@ export async function compileFor(request: PolicyRequest): Promise<CheckedPolicy>
         policiesDir: resolve(cwd, request.policiesDir),
         managed: { path: named ?? managedDefault, mustExist: named !== undefined },
       })
-  const compiled = compilePolicy(reading.sources, reading.feeds, { reserved: request.reserved ?? [] })
+  const compiled = compilePolicy(reading.sources, reading.feeds, { reserved: request.reserved ?? [], credentials: request.credentials, caFiles: reading.caFiles })
   // whoever checks a managed file may be the one who writes it: that warning is for the running proxy
   const problems = [...reading.problems.filter((problem) => problem.severity === 'error'), ...compiled.problems]
   const valid = problems.every((problem) => problem.severity !== 'error')

@@ -2,8 +2,10 @@
 // the same way `start` finds it, so that check and start never speak of different files.
 import { processEnvironment } from '../config/environment.ts'
 import { loadSettings } from '../config/load.ts'
+import { knownCredentials } from '../config/load-credentials.ts'
 import { reservedDestinations } from '../config/own-places.ts'
 import type { ReservedDestination } from '../config/policy-worker.ts'
+import type { KnownCredential } from '../policy/compile.ts'
 import { classifyAddress, parseIp } from '../target/address.ts'
 import type { CommandIo } from './run.ts'
 
@@ -28,6 +30,7 @@ export interface PolicyPlace {
   readonly onlyLoopback: boolean
   /** what the proxy itself connects to */
   readonly reserved: readonly ReservedDestination[]
+  readonly credentials: readonly KnownCredential[]
 }
 
 /** Undefined when the settings are wrong: said on stderr, and the command ends with 1. */
@@ -43,7 +46,7 @@ export function findPolicy(
   }
   const { policiesDir, requirementsFile, listen } = loaded.settings
   const onlyLoopback = listen.host === 'localhost' || parsesAsLoopback(listen.host)
-  return { policiesDir, requirementsFile, onlyLoopback, reserved: reservedDestinations(loaded.settings) }
+  return { policiesDir, requirementsFile, onlyLoopback, reserved: reservedDestinations(loaded.settings), credentials: knownCredentials(loaded.settings.credentials) }
 }
 
 function parsesAsLoopback(host: string): boolean {

@@ -2,11 +2,13 @@
 // misspelt limit that is silently ignored is a limit that does not hold.
 import { readFileSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
-import { Positions } from '../policy/positions.ts'
+import { Positions, type Path } from '../policy/positions.ts'
 import { nearestWord } from '../policy/suggestion.ts'
 import { isTable, parseToml, type TomlTable, type TomlValue } from '../policy/toml.ts'
+import { readCredentials } from './load-credentials.ts'
 import { SettingError } from './schema-kinds.ts'
 import { settingList, type SettingName } from './schema.ts'
+import type { CredentialSettings } from './settings.ts'
 
 export interface SettingsProblem {
   /** `FILE:LINE:COLUMN`, the flag or the variable */
@@ -21,6 +23,7 @@ export interface Given {
 
 export interface SettingsFile {
   readonly values: ReadonlyMap<SettingName, Given>
+  readonly credentials: readonly CredentialSettings[]
   readonly problems: readonly SettingsProblem[]
   readonly notices: readonly string[]
 }
@@ -56,13 +59,13 @@ export function readSettingsFile(file: string, shown: string): SettingsFile {
     source = new TextDecoder('utf-8', { fatal: true }).decode(readFileSync(file))
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error)
-    return { values: new Map(), problems: [{ where: shown, message: `cannot be read: ${reason}` }], notices: [] }
+    return { values: new Map(), credentials: [], problems: [{ where: shown, message: `cannot be read: ${reason}` }], notices: [] }
   }
   const parsed = parseToml(source)
   if ('fault' in parsed) {
     const { line, column, message } = parsed.fault
     const where = `${shown}:${line}:${column}`
-    return { values: new Map(), problems: [{ where, message }], notices: [] }
+    return { values: new Map(), credentials: [], problems: [{ where, message }], notices: [] }
   }
   return new FileReader(source, shown, dirname(file)).read(parsed.table)
 }
@@ -72,6 +75,7 @@ class FileReader {
   readonly #shown: string
   readonly #folder: string
   readonly #values = new Map<SettingName, Given>()
+  #credentials: readonly CredentialSettings[] = []
   readonly #problems: SettingsProblem[] = []
   readonly #notices: string[] = []
   readonly #known = new Map(settingList.flatMap((setting) => [
@@ -86,8 +90,12 @@ class FileReader {
   }
 
   read(document: TomlTable): SettingsFile {
-    this.#table(document, '')
-    return { values: this.#values, problems: this.#problems, notices: this.#notices }
+    const { credentials, ...rest } = document
+    this.#table(rest, '')
+    if (credentials !== undefined) {
+      this.#credentials = readCredentials(credentials, this.#folder, (path, message) => this.#problems.push({ where: this.#whereIs(path), message }))
+    }
+    return { values: this.#values, credentials: this.#credentials, problems: this.#problems, notices: this.#notices }
   }
 
   #table(table: TomlTable, prefix: string): void {
@@ -130,7 +138,7 @@ class FileReader {
       this.#problem(key, `\`${key}\` wants a table`)
       return
     }
-    const candidates = [...this.#known.keys()].flatMap((known) => [known, ...sections(known)])
+    const candidates = [...[...this.#known.keys()].flatMap((known) => [known, ...sections(known)]), 'credentials']
     const last = key.slice(key.lastIndexOf('.') + 1)
     const elsewhere = candidates.find((known) => known.endsWith(`.${last}`))
     const near = nearestWord(key, candidates) ?? elsewhere
@@ -143,7 +151,11 @@ class FileReader {
   }
 
   #where(key: string): string {
-    const { line, column } = this.#positions.place(key.split('.'), 'key')
+    return this.#whereIs(key.split('.'))
+  }
+
+  #whereIs(path: Path): string {
+    const { line, column } = this.#positions.place(path, 'key')
     return `${this.#shown}:${line}:${column}`
   }
 }

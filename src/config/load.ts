@@ -9,7 +9,7 @@ import { readNotifications } from './load-notifications.ts'
 import { judgeSettings, readControlTls, readOtel, readUpstream } from './load-rules.ts'
 import { SettingError } from './schema-kinds.ts'
 import { schema, settingList, type SettingName, type SettingValue, variableOf } from './schema.ts'
-import type { Limits, Settings } from './settings.ts'
+import type { CredentialSettings, Limits, Settings } from './settings.ts'
 
 export type { SettingsProblem } from './load-file.ts'
 
@@ -86,14 +86,16 @@ export function loadSettings(input: LoadInput): LoadedSettings {
   const given = new Map<SettingName, Given>()
 
   const file = findFile(input, problems)
+  let credentials: readonly CredentialSettings[] = []
   if (file !== undefined) {
     const read = readSettingsFile(file.path, file.shown)
     problems.push(...read.problems)
     warnings.push(...read.notices)
     for (const [name, value] of read.values) given.set(name, value)
+    credentials = read.credentials
   }
   readTexts(input, given, problems)
-  warnings.push(...strayVariables(input.env))
+  warnings.push(...strayVariables(input.env), ...unsetVariables(credentials, input))
 
   for (const setting of settingList) {
     if (given.has(setting.name) || setting.default === undefined) continue
@@ -102,7 +104,7 @@ export function loadSettings(input: LoadInput): LoadedSettings {
     given.set(setting.name, { value: absolute, where: 'default' })
   }
   const values = new Values(given, input.env, input.secrets !== 'unused')
-  const settings = build(values, file?.path)
+  const settings = build(values, file?.path, credentials)
   judgeSettings(settings, values)
   problems.push(...values.problems)
   warnings.push(...values.warnings)
@@ -178,7 +180,16 @@ function strayVariables(env: Environment): string[] {
   return warnings
 }
 
-function build(values: Values, configFile: string | undefined): Settings {
+/** A variable of this process is never set later. */
+function unsetVariables(credentials: readonly CredentialSettings[], { env, secrets }: LoadInput): string[] {
+  if (secrets === 'unused') return []
+  return credentials.flatMap(({ name, source }) => {
+    const isUnset = source.kind === 'env' && (env[source.variable] ?? '') === ''
+    return isUnset ? [`credentials.${name}: the variable ${source.variable} is not set, so requests that need the credential are refused`] : []
+  })
+}
+
+function build(values: Values, configFile: string | undefined, credentials: readonly CredentialSettings[]): Settings {
   return {
     configFile,
     listen: values.get('listen'),
@@ -204,6 +215,7 @@ function build(values: Values, configFile: string | undefined): Settings {
     sessions: { hold: values.get('sessionsHold'), ttlMs: values.get('sessionsTtl') },
     grants: { maxTtlMs: values.get('grantsMaxTtl') },
     notifications: readNotifications(values),
+    credentials,
     limits: readLimits(values),
     dns: {
       servers: values.get('dnsServers'),

@@ -3,7 +3,7 @@
 // one or the new one as a whole, never a mixture.
 import { Worker } from 'node:worker_threads'
 import type { Clock } from '../clock.ts'
-import type { Policy, Problem } from '../policy/compile.ts'
+import type { KnownCredential, Policy, Problem } from '../policy/compile.ts'
 import { managedDefault as systemManaged, stampOf } from './policy-read.ts'
 import { watchPolicy } from './policy-watch.ts'
 import type { PolicyWatch } from './policy-watch.ts'
@@ -17,6 +17,8 @@ export interface PolicySourceOptions {
   readonly managedDefault?: string
   /** what the proxy itself connects to: denied to agents */
   readonly reserved: readonly ReservedDestination[]
+  /** `knownCredentials(settings.credentials)`; absent: rules that send one are not checked against it */
+  readonly credentials?: readonly KnownCredential[]
   readonly clock: Clock
   onLog(level: 'info' | 'warn' | 'error', message: string): void
 }
@@ -223,13 +225,14 @@ class FilePolicySource implements PolicySource {
   /** `approved`: tried in place of the file, whatever is in force */
   async #compile(approved?: string): Promise<PolicyYield | Error> {
     if (this.#closed) return new Error('closed')
-    const { policiesDir, requirementsFile, reserved } = this.#options
+    const { policiesDir, requirementsFile, reserved, credentials } = this.#options
     const job: PolicyJob = {
       policiesDir,
       managed: { path: this.#managedPath(), mustExist: requirementsFile !== undefined || this.#managedSeen },
       known: approved === undefined ? this.#good?.fingerprint : undefined,
       approved,
       reserved,
+      credentials,
     }
     let worker: Worker | undefined
     try {

@@ -8,6 +8,7 @@ import { isUtf8 } from 'node:buffer'
 import { basename, dirname, join, resolve } from 'node:path'
 import { feedPaths } from '../policy/compile.ts'
 import type { Problem, SourceFile } from '../policy/compile.ts'
+import { maxRootsBytes, rootsFiles, wrongRoots } from './origin-roots.ts'
 
 /** Where sallyport looks for a managed layer when no `--requirements` names one. */
 export const managedDefault = '/etc/sallyport/requirements.toml'
@@ -27,8 +28,10 @@ export interface Reading {
   readonly sources: readonly SourceFile[]
   /** keyed as `feedPaths` spells them, so that compile finds them */
   readonly feeds: ReadonlyMap<string, Uint8Array>
+  /** keyed as `caPaths` spells them */
+  readonly caFiles: ReadonlyMap<string, Uint8Array>
   readonly problems: readonly Problem[]
-  /** the managed file and the feed files: what to watch outside the listing of the policy folder */
+  /** the managed file, the feed files and those of roots: what to watch outside the listing of the policy folder */
   readonly files: readonly string[]
   readonly managedFound: boolean
   /** what `stampOf(policiesDir, files)` was just before each file was read */
@@ -66,20 +69,22 @@ export async function readPolicy(places: PolicyPlaces): Promise<Reading> {
   }
   stamps.push(managedStamp)
   const feeds = await readFeeds(sources, problems)
-  stamps.push(...feeds.stamps)
+  const roots = await readRoots(sources, problems)
+  stamps.push(...feeds.stamps, ...roots.stamps)
   return {
     sources,
     feeds: feeds.bytes,
+    caFiles: roots.bytes,
     problems,
-    files: [managedPath, ...feeds.files],
+    files: [managedPath, ...feeds.files, ...roots.files],
     managedFound: managed !== undefined,
     stamp: stamps.join('\n'),
-    fingerprint: fingerprintOf(sources, feeds.bytes, problems),
+    fingerprint: fingerprintOf(sources, new Map([...feeds.bytes, ...roots.bytes]), problems),
   }
 }
 
 /** Reads the given files alone, as `sallyport check FILES` does. */
-export async function readFiles(paths: readonly string[], managedPath: string | undefined): Promise<Pick<Reading, 'sources' | 'feeds' | 'problems'>> {
+export async function readFiles(paths: readonly string[], managedPath: string | undefined): Promise<Pick<Reading, 'sources' | 'feeds' | 'caFiles' | 'problems'>> {
   const problems: Problem[] = []
   const sources: SourceFile[] = []
   if (managedPath !== undefined && !paths.includes(managedPath)) {
@@ -91,7 +96,8 @@ export async function readFiles(paths: readonly string[], managedPath: string | 
     if (source !== undefined) sources.push(source)
   }
   const feeds = await readFeeds(sources, problems)
-  return { sources, feeds: feeds.bytes, problems }
+  const roots = await readRoots(sources, problems)
+  return { sources, feeds: feeds.bytes, caFiles: roots.bytes, problems }
 }
 
 function layerOf(path: string, managedPath: string | undefined): SourceFile['layer'] {
@@ -156,10 +162,30 @@ async function readSource(
   }
 }
 
-async function readFeeds(
-  sources: readonly SourceFile[],
-  problems: Problem[],
-): Promise<{ bytes: Map<string, Uint8Array>; files: string[]; stamps: string[] }> {
+interface Beside {
+  readonly bytes: Map<string, Uint8Array>
+  readonly files: string[]
+  readonly stamps: string[]
+}
+
+async function readRoots(sources: readonly SourceFile[], problems: Problem[]): Promise<Beside> {
+  const read: Beside = { bytes: new Map(), files: [], stamps: [] }
+  for (const { path, file, key } of rootsFiles(sources)) {
+    read.files.push(path)
+    read.stamps.push(await stampFile(path))
+    try {
+      const { bytes } = await readRegularFile(path, maxRootsBytes)
+      const wrong = wrongRoots(bytes)
+      if (wrong === undefined) read.bytes.set(key, bytes)
+      else problems.push(problem(path, `the file of roots named in \`${file}\` is none: ${wrong}`))
+    } catch (error) {
+      problems.push(problem(path, `the file of roots named in \`${file}\` cannot be read: ${whyNot(error)}`))
+    }
+  }
+  return read
+}
+
+async function readFeeds(sources: readonly SourceFile[], problems: Problem[]): Promise<Beside> {
   const bytes = new Map<string, Uint8Array>()
   const stamps = new Map<string, string>()
   for (const { file, path: written, key } of feedPaths(sources)) {
@@ -176,12 +202,12 @@ async function readFeeds(
 }
 
 /** A pipe or a device in the place of a policy would block or never end, so only regular files are read. */
-export async function readRegularFile(path: string): Promise<{ readonly bytes: Buffer; readonly mode: number }> {
+export async function readRegularFile(path: string, maxBytes = maxFileBytes): Promise<{ readonly bytes: Buffer; readonly mode: number }> {
   const handle = await open(path, constants.O_RDONLY | constants.O_NONBLOCK)
   try {
     const stats = await handle.stat()
     if (!stats.isFile()) throw new NotReadable('it is not a regular file')
-    if (stats.size > maxFileBytes) throw new NotReadable(`it is larger than ${maxFileBytes} bytes`)
+    if (stats.size > maxBytes) throw new NotReadable(`it is larger than ${maxBytes} bytes`)
     return { bytes: await handle.readFile(), mode: stats.mode }
   } finally {
     await handle.close()

@@ -2,7 +2,7 @@
 // a request. One worker per load: its heap goes when it ends. It posts one message and holds nothing.
 import { parentPort, workerData } from 'node:worker_threads'
 import { compilePolicy, transferables } from '../policy/compile.ts'
-import type { Policy, Problem } from '../policy/compile.ts'
+import type { KnownCredential, Policy, Problem } from '../policy/compile.ts'
 import { readPolicy } from './policy-read.ts'
 import type { PolicyPlaces, Reading } from './policy-read.ts'
 
@@ -17,6 +17,8 @@ export interface PolicyJob extends PolicyPlaces {
   readonly known: string | undefined
   /** destinations of the proxy itself, denied to agents */
   readonly reserved: readonly ReservedDestination[]
+  /** what settings say of credentials; undefined: not checked */
+  readonly credentials: readonly KnownCredential[] | undefined
 }
 
 export interface PolicyYield extends Pick<Reading, 'files' | 'managedFound' | 'stamp' | 'fingerprint'> {
@@ -35,7 +37,7 @@ if (port !== null) {
 }
 
 async function load(job: PolicyJob): Promise<PolicyYield> {
-  const { sources, feeds, problems, ...reading } = await readPolicy(job)
+  const { sources, feeds, caFiles, problems, ...reading } = await readPolicy(job)
   const rest = {
     files: reading.files,
     managedFound: reading.managedFound,
@@ -45,7 +47,7 @@ async function load(job: PolicyJob): Promise<PolicyYield> {
   }
   if (reading.fingerprint === job.known) return { ...rest, outcome: 'unchanged', policy: undefined, problems }
   // compiled in spite of what could not be read, so that all problems are told at once
-  const compiled = compilePolicy(sources, feeds, { reserved: job.reserved })
+  const compiled = compilePolicy(sources, feeds, { reserved: job.reserved, credentials: job.credentials, caFiles })
   const all = [...problems, ...compiled.problems]
   if (compiled.policy === undefined || all.some((problem) => problem.severity === 'error')) {
     return { ...rest, outcome: 'invalid', policy: undefined, problems: all }

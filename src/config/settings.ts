@@ -108,6 +108,27 @@ export interface NotificationSettings {
   readonly slack: { readonly url: string } | undefined
 }
 
+/** Where a secret is. */
+export type CredentialSource =
+  | { readonly kind: 'env'; readonly variable: string }
+  /** absolute */
+  | { readonly kind: 'file'; readonly path: string }
+  /** program and arguments; no shell */
+  | { readonly kind: 'command'; readonly command: readonly string[] }
+  | { readonly kind: 'keyring'; readonly service: string; readonly account: string }
+
+/** A secret that rules may put into requests, without the secret. */
+export interface CredentialSettings {
+  readonly name: string
+  readonly source: CredentialSource
+  /** `host:port`, canonical: where it may be sent */
+  readonly hosts: readonly string[]
+  /** what agents hold instead of it; undefined: made when asked for */
+  readonly dummy: string | undefined
+  /** rules below a managed allow list may send it, too */
+  readonly anyLayer: boolean
+}
+
 export const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const
 export type LogLevel = (typeof logLevels)[number]
 
@@ -137,6 +158,7 @@ export interface Settings {
   readonly sessions: SessionSettings
   readonly grants: GrantSettings
   readonly notifications: NotificationSettings
+  readonly credentials: readonly CredentialSettings[]
   readonly limits: Limits
   readonly dns: DnsSettings
   readonly audit: AuditSettings
