@@ -5,7 +5,7 @@
 import { createSecureContext, TLSSocket, type SecureContext } from 'node:tls'
 import type { Leaf, LeafSource } from '../ca/authority.ts'
 import type { Deadline } from '../deadlines.ts'
-import { ProxyError } from '../errors.ts'
+import { errorEntry, ProxyError } from '../errors.ts'
 import type { Admitted } from '../gate/admitted.ts'
 import type { LiveExchange } from '../gate/live-exchanges.ts'
 import type { ClientConnection } from './client-connections.ts'
@@ -50,8 +50,9 @@ export async function intercept(arrival: ConnectArrival, context: IngressContext
     secureContext = await context.leafContexts.contextFor(admitted)
   } catch (error) {
     if (!(error instanceof ProxyError)) throw error
+    // its detail names files: it is the operator's
     context.onFault(error)
-    refuseAndEnd(connection, context.gate, exchange, await context.gate.refuseLater(admitted, 'tls', error.code, `${exchange.facts.host.text}: ${error.message}`, undefined))
+    refuseAndEnd(connection, context.gate, exchange, await context.gate.refuseLater(admitted, 'tls', error.code, errorEntry(error.code).text, undefined))
     return
   }
   const live = context.gate.live.open(admitted, () => connection.socket.destroy())

@@ -1,6 +1,5 @@
 // Questions about https where the session trusts our root: the CONNECT is answered, and the request inside waits.
 import { writeFileSync } from 'node:fs'
-import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { problemIn } from '../support/ask-world.ts'
 import { testCertificates } from '../support/certificates.ts'
@@ -38,7 +37,7 @@ verdict = "ask"
 `
   const { proxy, sessions: [trusting, plain] } = await startWith(t, [{ trustsCa: true, hold: holdMs }, { hold: 0 }], {
     policy, hosts: { 'one.ask.test': '127.0.0.1' },
-    before: async (data) => writeFileSync(join(data, '..', 'policies', 'roots.pem'), certificates.ca),
+    policies: { 'roots.pem': certificates.ca },
   })
   if (trusting === undefined || plain === undefined) throw new Error('no sessions')
   await openTunnel(proxy.port, authority, trusting.field)

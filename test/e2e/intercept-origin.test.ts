@@ -6,8 +6,6 @@ import { tlsOrigin, type HttpOrigin } from '../support/origins.ts'
 import { startProxy, type TestProxy } from '../support/proxy.ts'
 import { openTunnel } from '../support/raw-client.ts'
 import type http from 'node:http'
-import { writeFileSync } from 'node:fs'
-import { join } from 'node:path'
 
 interface World {
   readonly proxy: TestProxy
@@ -20,7 +18,7 @@ async function start(t: Test, rule: string, answer?: http.RequestListener): Prom
   const origin = await tlsOrigin(t, ['api.test'], certificates, answer)
   const authority = `api.test:${origin.port}`
   const policy = `[network]\n[[network.rules]]\nid = "read"\nhosts = ["${authority}"]\nlocal = ["127.0.0.1/32"]\nverdict = "allow"\norigin_ca = ["roots.pem"]\n${rule}`
-  const proxy = await startProxy(t, { policy, hosts: { 'api.test': '127.0.0.1' }, policies: {}, before: async (data) => writeFileSync(join(data, '..', 'policies', 'roots.pem'), certificates.ca) })
+  const proxy = await startProxy(t, { policy, hosts: { 'api.test': '127.0.0.1' }, policies: { 'roots.pem': certificates.ca } })
   await openTunnel(proxy.port, authority)
   return { proxy, origin, authority }
 }
