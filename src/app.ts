@@ -15,23 +15,21 @@ import { policyLoadedEvent, policyRejectedEvent, processStartedEvent, processSto
 import { CertificateAuthority } from './ca/certificate-authority.ts'
 import { systemClock, type Clock } from './clock.ts'
 import { ApprovedFile } from './config/approved-file.ts'
+import { Credentials } from './config/credentials.ts'
+import { processEnvironment } from './config/environment.ts'
 import type { App, AppDeps, Listening, ReloadOutcome } from './config/listening.ts'
 import { isLoopback } from './config/load-rules.ts'
 import { portOf, urlOf } from './config/listener-url.ts'
+import { knownCredentials } from './config/load-credentials.ts'
 import { createPolicySource, type PolicySource } from './config/policy-files.ts'
 import { ownFiles } from './config/own-files.ts'
-import { notReadyText, rejectedText, warningFields } from './config/policy-words.ts'
+import { invalidAtStartText, notReadyText, rejectedText, warningFields } from './config/policy-words.ts'
 import type { Settings } from './config/settings.ts'
-import { createForwarder, type Forwarder } from './egress/forward.ts'
-import { OriginTls } from './egress/origin-tls.ts'
-import { createParentProxy } from './egress/parent-proxy.ts'
-import { createPemReader } from './egress/pem-files.ts'
-import { Reach } from './egress/reach.ts'
+import { openWayOut, type WayOut } from './egress/open-way-out.ts'
 import { Deadlines } from './deadlines.ts'
 import type { Control } from './control/control.ts'
 import { openControl } from './control/open-control.ts'
 import { ReadBuffers } from './egress/read-buffers.ts'
-import { createResolver, type Resolver } from './egress/resolver.ts'
 import { Gate } from './gate/gate.ts'
 import { NameBudget } from './gate/name-budget.ts'
 import { RequestIds } from './gate/request-id.ts'
@@ -42,10 +40,12 @@ import { PeerUids } from './ingress/peer-uid.ts'
 import { SessionSockets } from './ingress/session-sockets.ts'
 import { FaultLog } from './ops/fault-log.ts'
 import { createMetrics, type Metrics } from './ops/metrics.ts'
+import { checksOf } from './ops/checks.ts'
 import { createOps, type Check, type Ops } from './ops/ops.ts'
 import { namesAgents } from './policy/agents.ts'
 import { anonymousSession } from './policy/facts.ts'
 import type { Policy } from './policy/policy.ts'
+import { staticNames } from './policy/static-names.ts'
 import { openSqliteStore } from './store/sqlite-store.ts'
 import type { Store } from './store/store.ts'
 import { OwnPlaces, reservedDestinations } from './config/own-places.ts'
@@ -92,8 +92,7 @@ class ProxyApp implements App {
   readonly #gate: Gate
   readonly #front: Front
   readonly #sockets: SessionSockets
-  readonly #forwarder: Forwarder
-  readonly #resolver: Resolver
+  readonly #wayOut: WayOut
   readonly #connections: ClientConnections
   readonly #metrics: Metrics
   readonly #ops: Ops | undefined
@@ -122,6 +121,7 @@ class ProxyApp implements App {
       policiesDir: settings.policiesDir,
       requirementsFile: settings.requirementsFile,
       reserved: reservedDestinations(settings),
+      credentials: knownCredentials(settings.credentials),
       clock,
       onLog: (level, message) => deps.log[level]({}, message),
     })
@@ -144,20 +144,29 @@ class ProxyApp implements App {
       onFault,
       onVerdict: (verdict, code) => this.#tally.count(verdict, code),
     })
-    this.#ca = new CertificateAuthority({ certsDir: settings.certsDir, clock, constraints: () => undefined })
-    const { dns, limits } = settings
-    this.#resolver = createResolver({ servers: dns.servers, resolvConfPath: dns.resolvConf, hostsPath: dns.hosts, timeoutMs: dns.timeoutMs, clock })
+    const credentials = new Credentials(settings.credentials, deps.env ?? processEnvironment(), clock)
+    this.#ca = new CertificateAuthority({
+      certsDir: settings.certsDir,
+      clock,
+      constraints: () => {
+        const policy = this.#policies.current()
+        return policy === undefined ? undefined : staticNames(policy)
+      },
+      onMade: ({ path, fingerprint }) => deps.log.info({ path, fingerprint }, 'a root certificate was made: clients whose https is looked into need it, `sallyport ca export`'),
+    })
+    const { limits } = settings
     const pseudonym = `sallyport-${randomBytes(6).toString('hex')}`
-    this.#forwarder = createForwarder({ pseudonym, originTimeoutMs: limits.originTimeoutMs })
-    const parent = settings.upstreamProxy === undefined ? undefined : createParentProxy(settings.upstreamProxy, this.#resolver)
-    const originTls = new OriginTls({ readPem: createPemReader(clock), deadlines, onInsecure: (host) => deps.log.warn({ host }, 'the certificate of this origin is not judged, because a rule says `insecure`') })
+    this.#wayOut = openWayOut({
+      ...settings, gate: this.#gate, credentials, pseudonym, clock, deadlines,
+      onInsecure: (host) => deps.log.warn({ host }, 'the certificate of this origin is not judged, because a rule says `insecure`'),
+    })
     const buffers = new ReadBuffers()
     const rules = { ...limits, clients: settings.clients, requireSession: settings.requireSession, ownUid: process.getuid?.() }
     this.#connections = new ClientConnections(rules, new PeerUids(clock), { buffers, clock, deadlines })
     this.#front = createFront({
       gate: this.#gate,
-      reach: new Reach({ resolver: this.#resolver, gate: this.#gate, parent, connectTimeoutMs: limits.connectTimeoutMs, clock, deadlines, originTls }),
-      forwarder: this.#forwarder,
+      ...this.#wayOut,
+      credentials,
       buffers,
       clock,
       deadlines,
@@ -186,11 +195,9 @@ class ProxyApp implements App {
   async start(): Promise<Listening> {
     const first = await this.#policies.load()
     if (first.policy === undefined) {
-      const errors = first.problems.filter((problem) => problem.severity === 'error')
-      const lines = errors.map((problem) => `  ${problem.file}:${problem.line}:${problem.column}: ${problem.message}`)
-      throw new Error(`the policy is not valid, and nothing is started without one\n${lines.join('\n')}\nrun \`sallyport check\` for the lines themselves`)
+      throw new Error(invalidAtStartText(first.problems))
     }
-    await this.#places.keepFollowing(reservedDestinations(this.#settings), async (name) => (await this.#resolver.resolve(name)).addresses, (error) => {
+    await this.#places.keepFollowing(reservedDestinations(this.#settings), async (name) => (await this.#wayOut.resolver.resolve(name)).addresses, (error) => {
       this.#deps.log.warn({ error: error instanceof Error ? error.message : String(error) }, 'a name that the proxy itself reports to, or a parent proxy, does not resolve; agents are kept from it by that name alone')
     })
     this.#startExporter()
@@ -247,8 +254,8 @@ class ProxyApp implements App {
     this.#places.close()
     await this.#control.stop()
     await this.#policies.close()
-    this.#forwarder.close()
-    this.#resolver.close()
+    this.#wayOut.forwarder.close()
+    this.#wayOut.resolver.close()
     await this.#room.close()
     clearInterval(this.#overdueTimer)
     const uptimeMs = clock.monotonic() - this.#startedMs
@@ -276,7 +283,7 @@ class ProxyApp implements App {
       void this.#append(policyLoadedEvent({ ...policy, previousRevision, files: this.#policies.files(), warnings: told.warnings }))
       if (previousRevision === undefined) return
       // a change that was taken back leaves the policy, and its connections, as they were
-      if (previousRevision !== policy.revision) this.#forwarder.closeRevision(previousRevision)
+      if (previousRevision !== policy.revision) this.#wayOut.forwarder.closeRevision(previousRevision)
       this.#room.approvals.policyChanged()
       this.#gate.live.judgeAgain().then(
         (closed) => this.#deps.log.info({ revision: policy.revision, closed, ...told }, 'a new policy is in force'),
@@ -366,13 +373,12 @@ class ProxyApp implements App {
   }
 
   #checks(): readonly Check[] {
-    const state = this.#base.journal.state()
-    const policy = this.#policies.state()
-    return [
-      policy === 'ok' ? { name: 'policy', state: 'ok' } : { name: 'policy', state: 'fail', detail: policy === 'none' ? 'no valid policy is loaded' : notReadyText(this.#policies.problems()) },
-      state === 'ok' ? { name: 'journal', state: 'ok' } : { name: 'journal', state: state === 'near_full' ? 'warn' : 'fail', detail: state === 'near_full' ? 'the journal is 80 % full of records that may not be removed' : 'the journal cannot be written, so nothing is allowed' },
-      this.#isDraining ? { name: 'draining', state: 'fail', detail: 'the proxy is stopping' } : { name: 'draining', state: 'ok' },
-    ]
+    return checksOf({
+      journal: this.#base.journal.state(),
+      policy: this.#policies.state(),
+      policyProblem: () => notReadyText(this.#policies.problems()),
+      isDraining: this.#isDraining,
+    })
   }
 
   #snapshot() {

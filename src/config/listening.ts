@@ -1,5 +1,6 @@
 // What the composition root promises its starter: the running instance and where it listens. Types
 // only, so that commands and tests can stand in for the real one.
+import type { Environment } from './environment.ts'
 import type { Settings } from './settings.ts'
 
 /** What is true once the listeners are open. */
@@ -54,6 +55,8 @@ export type LogFields = Readonly<Record<string, string | number | boolean | unde
 export interface AppDeps {
   readonly log: OperatorLog
   readonly version: string
+  /** where credentials are read from; absent: that of this process */
+  readonly env?: Environment
 }
 
 export type CreateApp = (settings: Settings, deps: AppDeps) => Promise<App>

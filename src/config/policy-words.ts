@@ -25,3 +25,9 @@ function firstOf([first, ...rest]: readonly Problem[]): string {
   const { file, line, column, message } = first
   return `${file}:${line}:${column}: ${message}${rest.length === 0 ? '' : ` (and ${rest.length} more)`}`
 }
+
+/** Why a start fails whose policy is not valid. */
+export function invalidAtStartText(problems: readonly Problem[]): string {
+  const lines = problems.filter(({ severity }) => severity === 'error').map(({ file, line, column, message }) => `  ${file}:${line}:${column}: ${message}`)
+  return `the policy is not valid, and nothing is started without one\n${lines.join('\n')}\nrun \`sallyport check\` for the lines themselves`
+}

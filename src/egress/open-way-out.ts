@@ -1,0 +1,43 @@
+// The way out, put together: who resolves, who connects, who forwards. It decides nothing.
+import type { Clock } from '../clock.ts'
+import type { Deadlines } from '../deadlines.ts'
+import type { Gate } from '../gate/gate.ts'
+import type { Credentials } from './field-changes.ts'
+import { createForwarder, type Forwarder } from './forward.ts'
+import { OriginTls } from './origin-tls.ts'
+import { createParentProxy, type ParentProxySettings } from './parent-proxy.ts'
+import { createPemReader } from './pem-files.ts'
+import { Reach } from './reach.ts'
+import { createResolver, type Resolver } from './resolver.ts'
+
+export interface WayOutOptions {
+  readonly dns: { readonly servers: readonly string[]; readonly resolvConf: string; readonly hosts: string; readonly timeoutMs: number }
+  readonly limits: { readonly originTimeoutMs: number; readonly connectTimeoutMs: number }
+  readonly upstreamProxy: ParentProxySettings | undefined
+  readonly gate: Gate
+  readonly credentials: Credentials
+  /** this proxy's name in Via */
+  readonly pseudonym: string
+  readonly clock: Clock
+  readonly deadlines: Deadlines
+  /** called for each connection whose certificate a rule says not to judge */
+  readonly onInsecure: (host: string) => void
+}
+
+export interface WayOut {
+  readonly resolver: Resolver
+  readonly reach: Reach
+  readonly forwarder: Forwarder
+}
+
+export function openWayOut(options: WayOutOptions): WayOut {
+  const { dns, limits, upstreamProxy, gate, credentials, pseudonym, clock, deadlines, onInsecure } = options
+  const resolver = createResolver({ servers: dns.servers, resolvConfPath: dns.resolvConf, hostsPath: dns.hosts, timeoutMs: dns.timeoutMs, clock })
+  const parent = upstreamProxy === undefined ? undefined : createParentProxy(upstreamProxy, resolver)
+  const originTls = new OriginTls({ readPem: createPemReader(clock), deadlines, onInsecure })
+  return {
+    resolver,
+    reach: new Reach({ resolver, gate, parent, connectTimeoutMs: limits.connectTimeoutMs, clock, deadlines, originTls }),
+    forwarder: createForwarder({ pseudonym, originTimeoutMs: limits.originTimeoutMs, credentials }),
+  }
+}
