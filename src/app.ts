@@ -145,15 +145,7 @@ class ProxyApp implements App {
       onVerdict: (verdict, code) => this.#tally.count(verdict, code),
     })
     const credentials = new Credentials(settings.credentials, deps.env ?? processEnvironment(), clock)
-    this.#ca = new CertificateAuthority({
-      certsDir: settings.certsDir,
-      clock,
-      constraints: () => {
-        const policy = this.#policies.current()
-        return policy === undefined ? undefined : staticNames(policy)
-      },
-      onMade: ({ path, fingerprint }) => deps.log.info({ path, fingerprint }, 'a root certificate was made: clients whose https is looked into need it, `sallyport ca export`'),
-    })
+    this.#ca = this.#openCa()
     const { limits } = settings
     const pseudonym = `sallyport-${randomBytes(6).toString('hex')}`
     this.#wayOut = openWayOut({
@@ -295,6 +287,18 @@ class ProxyApp implements App {
       // without a policy before it, the start fails and says this itself
       if (this.#revision !== undefined) this.#deps.log.error({ revision: this.#revision }, rejectedText(problems, this.#revision))
       void this.#append(policyRejectedEvent({ revision: this.#revision, problems: problems.filter((problem) => problem.severity === 'error') }))
+    })
+  }
+
+  #openCa(): CertificateAuthority {
+    return new CertificateAuthority({
+      certsDir: this.#settings.certsDir,
+      clock: this.#base.clock,
+      constraints: () => {
+        const policy = this.#policies.current()
+        return policy === undefined ? undefined : staticNames(policy)
+      },
+      onMade: ({ path, fingerprint }) => this.#deps.log.info({ path, fingerprint }, 'a root certificate was made: clients whose https is looked into need it, `sallyport ca export`'),
     })
   }
 
