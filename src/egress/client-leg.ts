@@ -22,6 +22,8 @@ export interface ClientRequest extends Readable {
   readonly url?: string | undefined
   /** `1.0`, `1.1` or `2.0` */
   readonly httpVersion: string
+  /** true when it came on a stream of HTTP/2, which a request line that says 2.0 has not */
+  readonly isStream?: boolean
   /** flat name, value, name, value, as sent; of HTTP/2 without pseudo-header fields, with Host made of :authority */
   readonly rawHeaders: readonly string[]
   /** all of the body has arrived */

@@ -13,7 +13,7 @@ import { StaleConnection, type AnswerHandler, type Dial, type OriginConnection }
 import { tlsKey, type OriginPools, type PoolKey } from './origin-pools.ts'
 import { needsHttp2, takesTrailers, type OriginProtocols } from './origin-protocols.ts'
 import type { TlsRequest } from './origin-tls.ts'
-import { RequestBody } from './request-body.ts'
+import { hasStreamedContent, RequestBody } from './request-body.ts'
 import { isNoCommonProtocol } from './tls-faults.ts'
 
 const maxInformational = 10
@@ -112,8 +112,8 @@ export class ForwardExchange implements AnswerHandler {
 
   #prepare(edit: RequestEdit | undefined): FilteredFields {
     const { request, plan, options } = this.#parts
-    const { httpVersion, rawHeaders } = request
-    const raw = httpVersion === '2.0' ? withOneCookie(rawHeaders) : rawHeaders
+    const { httpVersion, isStream = false, rawHeaders } = request
+    const raw = isStream ? withOneCookie(rawHeaders) : rawHeaders
     const outgoing = requestFields(plan.method, raw, plan.authority, `${httpVersion} ${options.pseudonym}`, edit)
     const { contentLength = 0 } = outgoing
     if (plan.maxContent !== undefined && contentLength > plan.maxContent) {
@@ -126,7 +126,7 @@ export class ForwardExchange implements AnswerHandler {
     const { request, plan, protocols } = this.#parts
     if (plan.tls === undefined) return { key: plan.pool, dial: plan.connect, tls: undefined }
     const { host, port } = plan.pool
-    const tls = { alpn: protocols.offer(host, port, needsHttp2(request.httpVersion, request.rawHeaders)), trust: plan.tls.trust }
+    const tls = { alpn: protocols.offer(host, port, request.isStream === true && needsHttp2(request.rawHeaders)), trust: plan.tls.trust }
     return { key: { ...plan.pool, tls: tlsKey(tls, this.#edit?.credentials ?? []) }, dial: () => plan.connect(tls), tls }
   }
 
@@ -168,7 +168,7 @@ export class ForwardExchange implements AnswerHandler {
     if (outgoing === undefined) throw new ProxyError('internal_error', 'an exchange was sent before it was prepared')
     const { request, plan } = this.#parts
     const { fields, contentLength, chunked } = outgoing
-    if (!chunked && contentLength === undefined && !hasUnframedContent(request)) return { fields, body: null }
+    if (!chunked && contentLength === undefined && !hasStreamedContent(request)) return { fields, body: null }
     if (contentLength === 0) return { fields: [...fields, 'Content-Length', '0'], body: null }
     this.#body = new RequestBody(request, plan.maxContent)
     // undici reports what breaks a body through onResponseError; until it listens, nobody else does
@@ -333,11 +333,6 @@ export class ForwardExchange implements AnswerHandler {
 
 function flushHead(exchange: ForwardExchange): void {
   exchange.flushHead()
-}
-
-/** HTTP/2 has content without a field that says so. */
-function hasUnframedContent({ httpVersion, complete, readableLength }: ClientRequest): boolean {
-  return httpVersion === '2.0' && !(complete && readableLength === 0)
 }
 
 function ignoreReportedElsewhere(): void {

@@ -9,6 +9,11 @@ import type { ClientRequest } from './client-leg.ts'
 const drainBytes = 1024 * 1024
 const drainMs = 5_000
 
+/** HTTP/2 needs no field to say that content follows: a request that has not ended with its head has some (RFC 9113 section 8.1). */
+export function hasStreamedContent({ isStream = false, complete = true, readableLength = 0 }: Partial<Pick<ClientRequest, 'isStream' | 'complete' | 'readableLength'>>): boolean {
+  return isStream && (!complete || readableLength > 0)
+}
+
 export class RequestBody extends Readable {
   /** bytes of content read from the client */
   bytes = 0
