@@ -112,8 +112,8 @@ export class ForwardExchange implements AnswerHandler {
 
   #prepare(edit: RequestEdit | undefined): FilteredFields {
     const { request, plan, options } = this.#parts
-    const { httpVersion, rawHeaders } = request
-    const raw = httpVersion === '2.0' ? withOneCookie(rawHeaders) : rawHeaders
+    const { httpVersion, isStream = false, rawHeaders } = request
+    const raw = isStream ? withOneCookie(rawHeaders) : rawHeaders
     const outgoing = requestFields(plan.method, raw, plan.authority, `${httpVersion} ${options.pseudonym}`, edit)
     const { contentLength = 0 } = outgoing
     if (plan.maxContent !== undefined && contentLength > plan.maxContent) {
@@ -126,7 +126,7 @@ export class ForwardExchange implements AnswerHandler {
     const { request, plan, protocols } = this.#parts
     if (plan.tls === undefined) return { key: plan.pool, dial: plan.connect, tls: undefined }
     const { host, port } = plan.pool
-    const tls = { alpn: protocols.offer(host, port, needsHttp2(request.httpVersion, request.rawHeaders)), trust: plan.tls.trust }
+    const tls = { alpn: protocols.offer(host, port, request.isStream === true && needsHttp2(request.rawHeaders)), trust: plan.tls.trust }
     return { key: { ...plan.pool, tls: tlsKey(tls, this.#edit?.credentials ?? []) }, dial: () => plan.connect(tls), tls }
   }
 

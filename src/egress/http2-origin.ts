@@ -92,10 +92,13 @@ export class Http2Origin implements OriginConnection {
     clearTimeout(this.#idle)
     const exchange = this.#exchange
     this.#exchange = undefined
-    this.#session.destroy()
-    // a peer that does not read would keep the socket; what is left to say fits in this turn
-    setImmediate(() => this.#socket.destroy())
     exchange?.fail(reason ?? lossOfConnection())
+    // a session that is closing sends no reset any more, and node sends what it has at the end of a turn
+    setImmediate(() => {
+      this.#session.destroy()
+      // a peer that does not read would keep the socket
+      setImmediate(() => this.#socket.destroy())
+    })
     this.#owner.gone(this)
   }
 }

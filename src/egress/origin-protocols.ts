@@ -25,9 +25,8 @@ export class OriginProtocols {
   }
 }
 
-/** gRPC, and whoever asks for trailers in HTTP/2: what HTTP/1.1 would take from them. */
-export function needsHttp2(httpVersion: string, rawHeaders: readonly string[]): boolean {
-  if (httpVersion !== '2.0') return false
+/** Of a request in HTTP/2: gRPC, and whoever asks for trailers, which HTTP/1.1 would take from them. */
+export function needsHttp2(rawHeaders: readonly string[]): boolean {
   for (let i = 0; i + 1 < rawHeaders.length; i += 2) {
     const name = rawHeaders[i] ?? ''
     if (name.length === 12 && name.toLowerCase() === 'content-type') {

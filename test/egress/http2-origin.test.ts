@@ -194,9 +194,9 @@ t.test('an origin that says nothing, or falls silent within its answer, is origi
   t.match(await stalls.proxy.result(0), { outcome: 'failed', headSent: true, error: { code: 'origin_timeout' } })
 })
 
-t.test('a client that leaves within the answer closes the connection to the origin', async (t) => {
+t.test('a client that leaves within the answer resets the stream at the origin, and closes its connection', async (t) => {
   const gone = Promise.withResolvers<tls.TLSSocket>()
-  const { proxy } = await between(t, (socket, stream) => {
+  const { origin, proxy } = await between(t, (socket, stream) => {
     socket.write(Buffer.concat([headers(stream, [ok]), data(stream, 'good')]))
     gone.resolve(socket)
   })
@@ -206,4 +206,5 @@ t.test('a client that leaves within the answer closes the connection to the orig
   client.resetAndDestroy()
   await closed(socket)
   t.match(await proxy.result(0), { outcome: 'client_closed' })
+  t.ok(origin.frames.some(({ type, payload }) => type === frameType.reset && payload.equals(uint32(8))))
 })
