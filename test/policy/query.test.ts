@@ -28,7 +28,7 @@ t.test('no bytes make the reader throw, and what it calls clear has one form', a
   fc.assert(fc.property(wild, (query) => {
     const { wrong, readings } = readQuery(query)
     if (wrong !== undefined) return assert.equal(readings.length, 0)
-    for (const { key, value } of readings.flat()) assert.ok(!/[\0-\x1f\x7f]/.test(key + value), query)
+    for (const { key, value } of readings.flat()) assert.ok(/^[ -~\x80-\xff]*$/.test(key + value), query)
     assert.equal(readings.length, query.includes('+') ? 2 : 1)
   }), { numRuns: 3000 })
 })
