@@ -2,6 +2,7 @@
 import { readFileSync, readdirSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import t from 'tap'
+import { parseCase } from '../src/policy/cases.ts'
 import { compilePolicy } from '../src/policy/compile.ts'
 import type { SourceFile } from '../src/policy/compile.ts'
 import { evaluate } from '../src/policy/evaluate.ts'
@@ -10,6 +11,9 @@ import { parseAuthority } from '../src/target/authority.ts'
 const root = resolve(import.meta.dirname, '..')
 const shipped = tomlFiles('policies')
 const packs = tomlFiles('policies/packs')
+const fetchOnly = 'policies/packs/git-fetch-only.toml'
+/** what stands in place of another pack aside */
+const together = packs.filter((path) => path !== fetchOnly)
 const fixtures = tomlFiles('test/fixtures/codex')
 
 function tomlFiles(dir: string): string[] {
@@ -42,7 +46,7 @@ for (const path of [...shipped, ...packs]) {
 }
 
 t.test('the default and all packs together compile', async (t) => {
-  const { policy, problems } = compiled([...shipped, ...packs].map((path) => source(path)))
+  const { policy, problems } = compiled([...shipped, ...together].map((path) => source(path)))
   t.same(problems.filter(({ severity }) => severity === 'error'), [])
   t.ok(policy.ruleCount > 20)
 })
@@ -62,7 +66,7 @@ t.test('the default opens the documentation hosts, closes the drop places and as
 })
 
 t.test('the packs open what agents contact first', async (t) => {
-  const { verdict } = compiled([...shipped, ...packs].map((path) => source(path)))
+  const { verdict } = compiled([...shipped, ...together].map((path) => source(path)))
   const hosts = [
     'chatgpt.com', 'api.chatgpt.com', 'api.github.com', 'github.com', 'api.openai.com',
     'api.anthropic.com', 'generativelanguage.googleapis.com', 'play.googleapis.com',
@@ -70,6 +74,32 @@ t.test('the packs open what agents contact first', async (t) => {
   ]
   for (const host of hosts) t.equal(verdict(host), 'allow', host)
   for (const host of ['gist.github.com', 'gitlab.com:8443', 'npmjs.example', 'evil.example']) t.equal(verdict(host), 'ask', host)
+})
+
+t.test('the pack for fetching lets git clone and fetch, and says of a push that it is none', async (t) => {
+  const { policy } = compiled([...shipped, ...together.filter((path) => !path.includes('git-hosting')), fetchOnly].map((path) => source(path)))
+  const answer = (text: string) => {
+    const facts = parseCase(text)
+    if ('wrong' in facts) throw new Error(facts.wrong)
+    return evaluate(policy, facts, 0)
+  }
+  t.match(answer('CONNECT github.com:443'), { verdict: 'allow', obligations: { inspect: 'intercept' } })
+  t.match(answer('GET https://github.com/o/r.git/info/refs?service=git-upload-pack'), { verdict: 'allow' })
+  const request = 'Content-Type: application/x-git-upload-pack-request | Transfer-Encoding: chunked'
+  t.match(answer(`POST https://github.com/o/r.git/git-upload-pack | ${request}`), { verdict: 'allow', obligations: { maxContent: 64 * 2 ** 20 } })
+  for (const push of ['GET https://github.com/o/r.git/info/refs?service=git-receive-pack', 'POST https://github.com/o/r.git/git-receive-pack | Content-Length: 9']) {
+    t.match(answer(push), { verdict: 'deny', code: 'denied_by_rule', reason: /^github\.com is denied by rule git-no-push(-refs)?: this policy lets git fetch and clone, and does not let it push$/ })
+  }
+  for (const other of ['GET https://github.com/o/r', 'GET https://github.com/o/r.git/info/refs', 'POST https://github.com/o/r.git/info/lfs/objects/batch | Content-Type: application/vnd.git-lfs+json', 'wss://github.com/']) {
+    t.match(answer(other), { verdict: 'deny' }, other)
+  }
+  t.match(answer('POST https://github.com/o/r.git/git-upload-pack | Content-Type: text/plain'), { code: 'content_not_allowed' })
+})
+
+t.test('the pack for fetching does not go with ssh, which would push', async (t) => {
+  const { policy, problems } = compilePolicy([source('policies/packs/git-hosting.toml'), source(fetchOnly)], new Map())
+  t.equal(policy, undefined)
+  t.match(problems.filter(({ severity }) => severity === 'error').map(({ message }) => message), [/^`raw` clashes with rule `git-no-push/])
 })
 
 t.test('no package registry is named by its host', async (t) => {

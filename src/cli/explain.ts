@@ -3,7 +3,8 @@
 import { parseArgs } from 'node:util'
 import { ProxyError } from '../errors.ts'
 import type { RuleRef } from '../policy/decision.ts'
-import type { Principal } from '../policy/facts.ts'
+import { declaredContent, readField } from '../policy/asked-fields.ts'
+import type { Facts, Principal } from '../policy/facts.ts'
 import { compileFor, formatProblems, printable, shownPath } from './policy-problems.ts'
 import { findPolicy, policyOptions, policyOptionsHelp } from './policy-settings.ts'
 import { readTarget } from '../policy/explain-target.ts'
@@ -17,11 +18,14 @@ const usage = `usage: sallyport explain URL [OPTIONS]
 
 Says what the policy answers to URL: the decision, the rule and the line it stands on, what else matched
 and what nearly did. URL is https://host[:port]/path, http://host[:port]/path or host[:port].
-For https a proxy is only asked to CONNECT host:port: that is what is explained, with the request inside
-as far as rules look at it. Names are not resolved.
+For https a proxy is asked to CONNECT host:port. Where rules look inside, TLS ends at the proxy and the
+request within decides; elsewhere the tunnel is opaque. Names are not resolved, no credential is read.
 
   --method METHOD      of the request (default: GET)
   --upgrade websocket  the request asks for a WebSocket
+  --header 'NAME: VALUE'  a field of the request; may be given again
+  --content-type TYPE  its content is of this type
+  --content-length N   and so many bytes long (default: unknown, with a type; else none)
   --agent NAME         the agent that asks (default: anonymous)
   --team NAME          its team
 ${policyOptionsHelp}  --json               one JSON object
@@ -30,6 +34,7 @@ ${policyOptionsHelp}  --json               one JSON object
 examples:
   sallyport explain https://api.github.com/repos/o/r --method POST
   sallyport explain http://example.com/ --agent codex
+  sallyport explain https://api.example/v1 --method PUT --content-type text/csv --content-length 2048
   sallyport explain github.com:22
   sallyport explain https://example.com/ --json | jq .verdict
 
@@ -40,6 +45,9 @@ const options = {
   ...policyOptions,
   method: { type: 'string' },
   upgrade: { type: 'string' },
+  header: { type: 'string', multiple: true },
+  'content-type': { type: 'string' },
+  'content-length': { type: 'string' },
   agent: { type: 'string' },
   team: { type: 'string' },
 } as const
@@ -73,6 +81,9 @@ export const explainCommand: Command = {
 interface Values {
   readonly method?: string
   readonly upgrade?: string
+  readonly header?: readonly string[]
+  readonly 'content-type'?: string
+  readonly 'content-length'?: string
   readonly agent?: string
   readonly team?: string
 }
@@ -85,33 +96,48 @@ function targetOf(positionals: readonly string[], values: Values): ExplainTarget
   if (upgrade !== undefined && upgrade !== 'websocket') throw new UsageError('`--upgrade` takes `websocket`')
   const principal: Principal = { session: 'anonymous', agent, team, owner: undefined }
   try {
-    return readTarget(text, { method: method.toUpperCase(), upgrade, principal })
+    return readTarget(text, { method: method.toUpperCase(), upgrade, principal, ...fieldsOf(values) })
   } catch (error) {
     if (!(error instanceof ProxyError)) throw error
     throw new UsageError(`${error.message} (the proxy answers ${error.code})`)
   }
 }
 
+function fieldsOf({ header = [], 'content-type': type, 'content-length': length }: Values): { readonly fields: readonly string[]; readonly content: Facts['content'] } {
+  const lines = [...header, ...(type === undefined ? [] : [`Content-Type: ${type}`]), ...(length === undefined ? [] : [`Content-Length: ${length}`])]
+  const fields = lines.flatMap((line) => {
+    const field = readField(line)
+    if ('wrong' in field) throw new UsageError(field.wrong)
+    return field
+  })
+  const content = declaredContent(fields)
+  if (typeof content === 'object') throw new UsageError(content.wrong)
+  return { fields, content }
+}
+
 function printPeople(target: ExplainTarget, answer: VerdictOf, io: CommandIo): void {
   const { verdict, code, reason, outer, inner, notes } = answer
   const ending = code === 'allowed' ? '' : ` (${code})`
-  const lines = [`${verdict}: ${target.asked}`, `  ${reason}${ending}`]
+  const lines = [`${verdict}: ${inner === undefined ? target.asked : requestOf(target)}`, `  ${reason}${ending}`]
   if (answer.rule !== undefined) lines.push(`  decided by ${placeOf(answer.rule, io.cwd)}`)
   if (answer.monitored !== undefined) {
     const { verdict: enforced, code: enforcedCode, reason: enforcedReason } = answer.monitored
     lines.push(`  monitor mode: enforced, the answer would be ${enforced}: ${enforcedReason} (${enforcedCode})`)
   }
   for (const note of notes) lines.push(`  ${note}`)
-  lines.push(...tableOf(outer, io.cwd))
-  if (inner !== undefined && target.inner !== undefined) {
-    const { method, path } = target.inner
-    const { decision } = inner.explanation
-    lines.push('', `inside the tunnel: ${decision.verdict}: ${method ?? ''} ${path ?? ''}`, `  ${decision.reason}`)
-    if (decision.rule !== undefined) lines.push(`  decided by ${placeOf(decision.rule, io.cwd)}`)
-    lines.push(...tableOf(inner, io.cwd))
+  lines.push(...tableOf(inner ?? outer, io.cwd))
+  if (inner !== undefined) {
+    const { decision } = outer.explanation
+    lines.push('', `the tunnel: ${decision.verdict}: ${target.asked}`, `  ${decision.reason}`, ...tableOf(outer, io.cwd))
   }
   lines.push('', `policy revision ${outer.explanation.decision.revision}`)
   io.out(`${lines.map(printable).join('\n')}\n`)
+}
+
+/** The request inside the tunnel, without its query, which may hold secrets. */
+function requestOf({ asked, inner }: ExplainTarget): string {
+  const host = asked.replace(/^CONNECT /, '').replace(/:443$/, '')
+  return `${inner?.method ?? ''} https://${host}${inner?.path ?? ''}`
 }
 
 /** What matched and what nearly did, in columns. */

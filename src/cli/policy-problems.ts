@@ -4,7 +4,6 @@
 import { isAbsolute, relative, resolve } from 'node:path'
 import { compilePolicy } from '../policy/compile.ts'
 import type { CompileResult, KnownCredential, Problem, SourceFile } from '../policy/compile.ts'
-import { warnOfRefusedTunnels } from '../policy/refused-tunnels.ts'
 import { managedDefault, readFiles, readPolicy } from '../config/policy-read.ts'
 import type { ReservedDestination } from '../config/policy-worker.ts'
 
@@ -41,9 +40,7 @@ export async function compileFor(request: PolicyRequest): Promise<CheckedPolicy>
   // whoever checks a managed file may be the one who writes it: that warning is for the running proxy
   const problems = [...reading.problems.filter((problem) => problem.severity === 'error'), ...compiled.problems]
   const valid = problems.every((problem) => problem.severity !== 'error')
-  const policy = valid ? compiled.policy : undefined
-  if (policy !== undefined) problems.push(...warnOfRefusedTunnels(policy))
-  return { policy, problems, sources: reading.sources }
+  return { policy: valid ? compiled.policy : undefined, problems, sources: reading.sources }
 }
 
 /** A path as an admin would type it: relative where it lies below the current folder. */

@@ -3,8 +3,7 @@
 import { parseArgs } from 'node:util'
 import { isTable, parseToml } from '../policy/toml.ts'
 import type { TomlValue } from '../policy/toml.ts'
-import type { Policy, Problem } from '../policy/compile.ts'
-import { countRefusedCases, warnOfRefusedTunnels } from '../policy/refused-tunnels.ts'
+import type { Problem } from '../policy/compile.ts'
 import { compileFor, formatProblems, problemJson } from './policy-problems.ts'
 import type { CheckedPolicy } from './policy-problems.ts'
 import { findPolicy, policyOptions, policyOptionsHelp } from './policy-settings.ts'
@@ -31,9 +30,6 @@ interface Outcome {
   readonly failures: readonly Problem[]
   /** errors that kept the cases from being tried */
   readonly errors: readonly Problem[]
-  /** rules whose https cases speak of what this version refuses */
-  readonly warnings: readonly Problem[]
-  readonly notes: readonly string[]
 }
 
 export const testCommand: Command = {
@@ -58,22 +54,14 @@ export const testCommand: Command = {
 
 function outcomeOf({ policy, problems, sources }: CheckedPolicy): Outcome {
   if (policy !== undefined) {
-    return { passed: policy.cases.length, failures: [], errors: [], warnings: warnOfRefusedTunnels(policy), notes: notesOf(policy) }
+    return { passed: policy.cases.length, failures: [], errors: [] }
   }
-  const silent = { warnings: [], notes: [] }
   const errors = problems.filter(({ severity }) => severity === 'error')
   const failures = errors.filter(isFailedCase)
   // cases are tried only when nothing else is wrong
-  if (failures.length < errors.length) return { passed: 0, failures: [], errors, ...silent }
+  if (failures.length < errors.length) return { passed: 0, failures: [], errors }
   const total = sources.reduce((sum, { text }) => sum + countCases(text), 0)
-  return { passed: total - failures.length, failures, errors: [], ...silent }
-}
-
-function notesOf(policy: Policy): readonly string[] {
-  const count = countRefusedCases(policy)
-  if (count === 0) return []
-  const cases = count === 1 ? '1 case that passed asks' : `${count} cases that passed ask`
-  return [`${cases} for https to hosts whose rules look inside requests: the rules hold, and a client gets intercept_required in this version`]
+  return { passed: total - failures.length, failures, errors: [] }
 }
 
 function isFailedCase({ message }: Problem): boolean {
@@ -93,18 +81,17 @@ function lengthOf(value: TomlValue | undefined): number {
   return Array.isArray(value) ? value.length : 0
 }
 
-function printPeople({ passed, failures, errors, warnings, notes }: Outcome, { sources }: CheckedPolicy, io: CommandIo): void {
+function printPeople({ passed, failures, errors }: Outcome, { sources }: CheckedPolicy, io: CommandIo): void {
   if (errors.length > 0) {
     io.err(formatProblems(errors, sources, io.cwd))
     io.err('no case was run: the policy has errors\n')
     return
   }
-  io.out(formatProblems([...failures, ...warnings], sources, io.cwd))
+  io.out(formatProblems(failures, sources, io.cwd))
   io.out(`${passed} passed, ${failures.length} failed\n`)
-  for (const note of notes) io.out(`note: ${note}\n`)
 }
 
-function asJson({ passed, failures, errors, warnings, notes }: Outcome, cwd: string): object {
+function asJson({ passed, failures, errors }: Outcome, cwd: string): object {
   const all = (problems: readonly Problem[]) => problems.map((problem) => problemJson(problem, cwd))
-  return { passed, failed: failures.length, failures: all(failures), errors: all(errors), warnings: all(warnings), notes }
+  return { passed, failed: failures.length, failures: all(failures), errors: all(errors), warnings: [], notes: [] }
 }

@@ -21,6 +21,10 @@ export interface ExplainOptions {
   readonly method: string
   readonly upgrade: 'websocket' | undefined
   readonly principal: Principal
+  /** of the request, flat name, value; absent: none */
+  readonly fields?: readonly string[]
+  /** absent: none */
+  readonly content?: Facts['content']
 }
 
 /** Reads `https://…`, `http://…`, `wss://…`, `ws://…`, `host` or `host:port`. Throws ProxyError as the proxy would. */
@@ -68,8 +72,8 @@ function factsOf(
   { host, port }: Authority,
   path: string | undefined,
   query: string | undefined,
-  { method, upgrade, principal }: ExplainOptions,
+  { method, upgrade, principal, fields = [], content = 0 }: ExplainOptions,
 ): Facts {
-  const inTunnel = stage === 'connect'
-  return { stage, scheme, host, port, path, query, principal, method: inTunnel ? undefined : method, upgrade: inTunnel ? undefined : upgrade }
+  if (stage === 'connect') return { stage, scheme, host, port, path, query, principal, method: undefined, upgrade: undefined }
+  return { stage, scheme, host, port, path, query, principal, method, upgrade, fields, content }
 }

@@ -3,6 +3,7 @@
 import type { ErrorCode } from '../errors.ts'
 import { judgeAddresses } from './addresses.ts'
 import type { Decision, Verdict } from './decision.ts'
+import { effectLines } from './effects.ts'
 import { explain } from './explain.ts'
 import type { Explanation } from './explain.ts'
 import type { Policy } from './compile.ts'
@@ -22,25 +23,37 @@ export interface VerdictOf extends Pick<Decision, 'verdict' | 'code' | 'reason' 
   readonly notes: readonly string[]
 }
 
-/** Only listeners of a running proxy have ports, so `self` is not judged here. */
+/**
+ * A request inside a tunnel that is looked into decides what is answered, once the tunnel itself is let through. Only
+ * listeners of a running proxy have ports, so `self` is not judged here.
+ */
 export function verdictOf(policy: Policy, target: ExplainTarget, onlyLoopback: boolean): VerdictOf {
   const explanation = explain(policy, target.facts, 0)
   const outer = { explanation }
-  const looksInside = explanation.decision.obligations.inspect !== 'none'
-  const inner = target.inner !== undefined && looksInside ? { explanation: explain(policy, target.inner, 0) } : undefined
-  const { verdict, code, reason, rule, monitored } = refine(policy, target.facts, explanation.decision, onlyLoopback)
-  const notes = notesOf(target, explanation.decision, verdict)
-  return { verdict, code, reason, rule, monitored, outer, inner, notes }
+  const tunnel = refine(policy, target.facts, explanation.decision, onlyLoopback)
+  const looksInside = explanation.decision.obligations.inspect !== 'none' && tunnel.verdict !== 'deny'
+  if (target.inner === undefined || !looksInside) {
+    return { ...tunnel, outer, inner: undefined, notes: notesOf(target, explanation.decision, tunnel.verdict) }
+  }
+  const inner = { explanation: explain(policy, target.inner, 0) }
+  const { decision } = inner.explanation
+  const answer = refine(policy, target.inner, decision, onlyLoopback)
+  return { ...answer, outer, inner, notes: [...notesOf(target, explanation.decision, tunnel.verdict), ...innerNotes(decision, answer.verdict)] }
 }
 
 type Answer = Pick<Decision, 'verdict' | 'code' | 'reason' | 'rule' | 'monitored'>
 
 function refine(policy: Policy, facts: Facts, decision: Decision, onlyLoopback: boolean): Answer {
+  const { verdict, code, reason, rule, monitored } = judged(policy, facts, decision, onlyLoopback)
+  return { verdict, code, reason, rule, monitored }
+}
+
+function judged(policy: Policy, facts: Facts, decision: Decision, onlyLoopback: boolean): Answer {
   if (decision.verdict !== 'allow') return decision
   if (facts.host.kind === 'ip') {
     const surroundings = { ownPorts: [], ownAddresses: [], onlyLoopback }
-    const judged = judgeAddresses(policy, facts, decision, [facts.host.ip], surroundings)
-    if (!judged.ok) return { ...decision, verdict: 'deny', code: judged.code, reason: judged.reason, rule: judged.rule ?? decision.rule, monitored: undefined }
+    const found = judgeAddresses(policy, facts, decision, [facts.host.ip], surroundings)
+    if (!found.ok) return { ...decision, verdict: 'deny', code: found.code, reason: found.reason, rule: found.rule ?? decision.rule, monitored: undefined }
   }
   const unseen = unseenBy(facts, decision)
   if (unseen === undefined || decision.monitored !== undefined) return decision
@@ -48,20 +61,23 @@ function refine(policy: Policy, facts: Facts, decision: Decision, onlyLoopback: 
   return policy.mode === 'monitor' ? { ...decision, monitored: answer } : { ...answer, monitored: undefined }
 }
 
-/** What rules oblige to look at, and this version cannot. */
+/** What rules oblige to, and this version cannot do. */
 function unseenBy(facts: Facts, { obligations }: Decision): { readonly code: ErrorCode; readonly reason: string } | undefined {
-  const host = facts.host.text
-  if (facts.stage === 'connect') {
-    // plain HTTP inside a tunnel to port 80 is seen request by request
-    if (obligations.inspect === 'none' || facts.port === 80) return undefined
-    return { code: 'intercept_required', reason: `rules of ${host} look inside the request, which an opaque tunnel hides` }
-  }
-  if (obligations.inspect !== 'cache') return undefined
-  return { code: 'cache_unavailable', reason: `only cached content may be read from ${host} and there is no cache here` }
+  if (facts.stage === 'connect' || obligations.inspect !== 'cache') return undefined
+  return { code: 'cache_unavailable', reason: `only cached content may be read from ${facts.host.text} and there is no cache here` }
+}
+
+/** What is done to the request, and how its origin is judged. */
+function innerNotes({ obligations }: Decision, verdict: Verdict): readonly string[] {
+  return verdict === 'deny' ? [] : effectLines(obligations)
 }
 
 function notesOf({ kind, facts, inner }: ExplainTarget, { obligations }: Decision, verdict: Verdict): string[] {
   const notes: string[] = []
+  if (kind === 'tunnel' && verdict !== 'deny' && obligations.inspect !== 'none') {
+    notes.push(facts.port === 80 ? 'what is plain HTTP in the tunnel is decided request by request' : 'TLS ends at the proxy: the client has to trust its certificate authority')
+    if (inner === undefined) notes.push('each request is decided by itself: explain its URL')
+  }
   if (kind === 'tunnel' && inner !== undefined && verdict !== 'deny' && obligations.inspect === 'none') {
     notes.push('the tunnel is opaque: method and path are not seen, so no rule can be about them')
   }
@@ -72,5 +88,6 @@ function notesOf({ kind, facts, inner }: ExplainTarget, { obligations }: Decisio
     const ranges = [...new Set(obligations.local.map(({ text }) => text))].join(', ')
     notes.push(ranges === '' ? 'the name is resolved then, and its addresses are judged' : `the name may resolve to ${ranges}, and to public addresses`)
   }
+  if (kind === 'request' && verdict !== 'deny') notes.push(...effectLines(obligations))
   return notes
 }

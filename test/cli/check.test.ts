@@ -105,15 +105,67 @@ t.test('allow_local_binding is warned about where a listener is not on loopback'
   t.match(out, 'policies/10-a.toml:2:1: warning: `allow_local_binding` opens nothing')
 })
 
-t.test('a rule that looks inside https is warned of once, and one for plain http is not', async (t) => {
-  const rule = (id: string, hosts: string, more = 'methods = ["GET"]') => `[[network.rules]]\nid = "${id}"\nhosts = ${hosts}\n${more}\nverdict = "allow"\n`
+const credential = `[[network.rules]]
+id = "keyed"
+hosts = ["api.example"]
+methods = ["GET"]
+paths = ["/**"]
+credential = { name = "github", header = "Authorization" }
+verdict = "allow"
+`
+
+t.test('a credential is checked against the settings, where there are any', async (t) => {
   const { run } = await policyFolder(t, checkCommand, {
-    'policies/10-a.toml': rule('both', '["a.example", "b.example"]') + rule('plain', '["c.example:80"]') + rule('open', '["d.example"]', ''),
+    'policies/10-a.toml': credential,
+    'sallyport.toml': '[credentials.github]\nenv = "NOT_SET"\nhosts = ["api.example"]\n',
+    'none.toml': '',
+    'elsewhere.toml': '[credentials.github]\nenv = "NOT_SET"\nhosts = ["other.example"]\n',
+  })
+  t.match(await run(), { code: 0, out: /^ok: / })
+  t.match(await run('--config', 'none.toml'), { code: 1, err: /10-a\.toml:6:\d+: error: there is no credential `github`/ })
+  t.match(await run('--config', 'elsewhere.toml'), { code: 1, err: /10-a\.toml:3:\d+: error: the credential `github` may not be sent to api\.example:443/ })
+  t.match(await run('policies/10-a.toml'), { code: 0, out: /notice: whether there is a credential `github`/ })
+})
+
+t.test('files of roots are read beside the policy that names them', async (t) => {
+  const { run } = await policyFolder(t, checkCommand, {
+    'policies/10-a.toml': '[[network.rules]]\nid = "corp"\nhosts = ["*.corp.example"]\norigin_ca = ["../none.pem", "text.pem"]\nverdict = "allow"\n',
+    'policies/text.pem': 'no certificate\n',
+  })
+  const { code, err } = await run()
+  t.equal(code, 1)
+  t.match(err, /none\.pem:1:1: error: the file of roots named in `.*10-a\.toml` cannot be read: there is no such file/)
+  t.match(err, /policies\/text\.pem:1:1: error: the file of roots named in .* is none: it holds no PEM certificate/)
+  t.match(err, /10-a\.toml:4:\d+: error: the file of roots `\.\.\/none\.pem` was not read/)
+})
+
+t.test('rules that no request gets to are told', async (t) => {
+  const { run } = await policyFolder(t, checkCommand, {
+    'policies/10-a.toml': `[network]
+read_only = true
+[[network.rules]]
+id = "posts"
+hosts = ["a.example"]
+methods = ["POST"]
+verdict = "allow"
+[[network.rules]]
+id = "no-gets"
+hosts = ["*.b.example"]
+methods = ["GET", "HEAD"]
+verdict = "deny"
+[[network.rules]]
+id = "gets"
+hosts = ["x.b.example"]
+methods = ["GET"]
+paths = ["/a"]
+verdict = "allow"
+`,
   })
   const { code, out } = await run()
   t.equal(code, 0)
-  t.match(out, /policies\/10-a\.toml:1:1: warning: https to `a\.example` and 1 more is refused with intercept_required in this version, because rule `both`/)
-  t.match(out, /; 1 warning\n$/)
+  t.match(out, /10-a\.toml:5:\d+: warning: `a\.example` never matches: `read_only` \(.*10-a\.toml:2\)/)
+  t.match(out, /10-a\.toml:15:\d+: warning: `x\.b\.example` never changes a verdict: `\*\.b\.example` of no-gets .* denies all that it names/)
+  t.match(out, /; 2 warnings\n$/)
 })
 
 t.test('a mode or unknown that a stricter file overrules is told, with the place of that one', async (t) => {

@@ -74,19 +74,85 @@ t.test('plain http is decided by method and path', async (t) => {
   t.match(await run('http://api.example.org/v1/x', '--upgrade', 'websocket'), { code: 3, out: /\(upgrade_not_allowed\)/ })
 })
 
-t.test('rules that look inside close the tunnel, and say what they would answer inside', async (t) => {
+t.test('where rules look inside, the request in the tunnel decides', async (t) => {
   const { run } = await policyFolder(t, explainCommand, files)
-  const { code, out } = await run('https://api.example.org/v1/things')
-  t.equal(code, 3)
-  t.match(out, /^deny: CONNECT api\.example\.org:443\n.*\(intercept_required\)\n/)
-  t.match(out, '\ninside the tunnel: allow: GET /v1/things\n')
-  t.match(await run('https://api.example.org/v2'), { out: /\ninside the tunnel: deny: GET \/v2\n/ })
+  const { code, out } = await run('https://api.example.org/v1/things?token=secret')
+  t.equal(code, 0)
+  t.match(out, /^allow: GET https:\/\/api\.example\.org\/v1\/things\n {2}rule read allows api\.example\.org: read-only\n {2}decided by read /)
+  t.match(out, '  TLS ends at the proxy: the client has to trust its certificate authority\n')
+  t.match(out, '\nthe tunnel: allow: CONNECT api.example.org:443\n  each request to api.example.org is decided by itself\n')
+  t.notMatch(out, /secret/, 'a query may hold one')
+  t.match(await run('https://api.example.org/v2'), { code: 3, out: /^deny: GET https:\/\/api\.example\.org\/v2\n.*\(request_not_allowed\)\n[^]*nearly .*covers \/v1\/\*\* and not \/v2/ })
+  t.match(await run('api.example.org'), { code: 0, out: /^allow: CONNECT [^]*explain its URL/ })
+  t.match(await run('wss://api.example.org/v1/x'), { code: 3, out: /\(upgrade_not_allowed\)/ })
+})
+
+const inside = `[network]
+unknown = "deny"
+[network.pins]
+google_domains = ["corp.example"]
+[[network.rules]]
+id = "upload"
+hosts = ["up.example.org"]
+query = { part = ["?"] }
+headers = { x-api-version = ["2*"] }
+content_types = ["text/*"]
+max_content = "1 KiB"
+set_headers = { "X-Team" = "core" }
+strip_headers = ["cookie"]
+verdict = "allow"
+[[network.rules]]
+id = "keyed"
+hosts = ["key.example.org"]
+methods = ["GET"]
+paths = ["/**"]
+credential = { name = "github", header = "Authorization", prefix = "Bearer ", placeholder = true }
+verdict = "allow"
+[[network.rules]]
+id = "lab"
+hosts = ["lab.example.org"]
+methods = ["GET"]
+insecure = true
+verdict = "allow"
+[[network.rules]]
+id = "google"
+hosts = ["mail.google.com"]
+verdict = "allow"
+`
+const insideFiles = { 'policies/10-a.toml': inside, 'sallyport.toml': '[credentials.github]\nenv = "NOT_SET"\nhosts = ["key.example.org"]\n' }
+
+t.test('what kept a rule from a request is told, predicate by predicate', async (t) => {
+  const { run } = await policyFolder(t, explainCommand, insideFiles)
+  const url = 'https://up.example.org/?part=1'
+  const asked = ['--method', 'PUT', '--header', 'X-Api-Version: 2', '--content-type', 'text/csv', '--content-length', '1024']
+  const { code, out } = await run(url, ...asked)
+  t.equal(code, 0)
+  for (const line of ['X-Team is set to `core`, by upload', 'cookie is stripped, by upload', 'the content may be at most 1 KiB']) t.match(out, `  ${line}\n`)
+  for (const [args, words] of [
+    [['https://up.example.org/?part=12', ...asked], /nearly .*wants the query part=\?$/m],
+    [['https://up.example.org/?part=1;x', ...asked], /nearly .*can be read in more ways than one: a `;` may separate keys$/m],
+    [[url, ...asked, '--header', 'x-api-version: 1'], /nearly .*wants the fields x-api-version=2\*, and these can be read/],
+    [[url], /nearly .*wants the fields x-api-version=2\*$/m],
+    [[url, ...asked.with(5, 'image/png')], /takes content of type text\/\*, and this is image\/png \(content_not_allowed\)[^]*nearly .*takes content of type text\/\* and not image\/png/],
+    [[url, ...asked.with(7, '1025')], /takes at most 1 KiB of content, and this declares 1025 bytes \(content_not_allowed\)/],
+  ] as const) t.match(await run(...args), { code: 3, out: words })
+  for (const bad of [['--header', 'none'], ['--content-length', '1x'], ['--header', 'a b: c']]) await t.rejects(run(url, ...bad), { name: 'UsageError' }, bad.join(' '))
+})
+
+t.test('what is sent along and how the origin is trusted is told, and no secret is', async (t) => {
+  const { run } = await policyFolder(t, explainCommand, insideFiles)
+  t.match(await run('https://key.example.org/a'), { code: 0, out: /Authorization is set to `Bearer ` and the credential github, where the client sends its placeholder, by keyed\n/ })
+  t.match(await run('http://key.example.org/a'), { code: 3, out: /nearly .*sends a credential, which goes over https alone/ })
+  t.match(await run('https://lab.example.org/'), { code: 0, out: /the certificate of the origin is not verified\n/ })
+  t.match(await run('https://mail.google.com/'), { code: 0, out: /X-GoogApps-Allowed-Domains is set to `corp\.example`, by pins\.google_domains\n/ })
+  const { out } = await run('https://key.example.org/a', '--json')
+  t.match(JSON.parse(out), { verdict: 'allow', inner: { verdict: 'allow' }, notes: [/TLS ends/, /resolved/, /credential github/] })
 })
 
 t.test('in monitor mode the verdict it would have had is told', async (t) => {
   const { run } = await policyFolder(t, explainCommand, { 'policies/10-a.toml': policy.replace('[network]', '[network]\nmode = "monitor"') })
   t.match(await run('bad.example.com'), { code: 0, out: /^allow: .*[^]*monitor mode: enforced, the answer would be deny: .*\(denied_by_rule\)/ })
-  t.match(await run('https://api.example.org/'), { code: 0, out: /monitor mode: enforced, the answer would be deny: .*\(intercept_required\)/ })
+  t.match(await run('https://api.example.org/'), { code: 0, out: /monitor mode: enforced, the answer would be deny: .*\(request_not_allowed\)/ })
 })
 
 t.test('the agent that asks is taken into account', async (t) => {
@@ -120,7 +186,7 @@ t.test('--json is stable', async (t) => {
   t.match(answer, {
     asked: 'CONNECT api.example.org:443',
     verdict: 'deny',
-    code: 'intercept_required',
+    code: 'request_not_allowed',
     rule: { id: 'read', pattern: 'api.example.org', file: 'policies/10-a.toml' },
     monitored: null,
     matched: [{ verdict: 'allow', layer: 'policy' }],

@@ -21,9 +21,7 @@ t.test('cases that hold are counted over all files', async (t) => {
   const { code, out, err } = await run()
   t.same({ code, err }, { code: 0, err: '' })
   t.match(out, /(?:^|\n)4 passed, 0 failed\n/)
-  t.match(out, /\nnote: 1 case that passed asks for https .* intercept_required/)
-  t.equal([...out.matchAll(/warning: https to /g)].length, 2, 'one warning a rule')
-  t.match(JSON.parse((await run('--json')).out), { passed: 4, warnings: [{ line: 1 }, { line: 1 }], notes: [/intercept_required/] })
+  t.match(JSON.parse((await run('--json')).out), { passed: 4, failed: 0, failures: [], errors: [] })
 })
 
 t.test('a case that does not hold is told with file and line, and is exit code 1', async (t) => {
@@ -60,6 +58,6 @@ t.test('a policy with errors runs no case', async (t) => {
 
 t.test('files that are named are run alone', async (t) => {
   const { run } = await policyFolder(t, testCommand, { 'policies/10-a.toml': '= broken', 'pack.toml': rule('a', ['GET https://a.example/'], []) })
-  t.match(await run('pack.toml'), { code: 0, out: /\n1 passed, 0 failed\n/ })
+  t.match(await run('pack.toml'), { code: 0, out: /^1 passed, 0 failed\n/ })
   t.match(await run('--help'), { code: 0, out: /examples:/ })
 })
