@@ -41,6 +41,27 @@ function againstBest(results: Results, workload: WorkloadName, peers: readonly s
   return verdict(`CPU ÷ best of ${peers.join(', ')}`, limit, '', quotients.length === 0 ? undefined : Math.max(...quotients))
 }
 
+/** Looking inside TLS, against squid that reads the origin's certificate first, as is usual. */
+function interception(results: Results): readonly Budget[] {
+  const fresh = median(known(costs(rowOf(results, 'w4c', ours))))
+  const seen = (times: number, limitMs: number): readonly Verdict[] => [
+    verdict('median ÷ squid ssl-bump', times, '', timesPeer(results, 'w4c', 'squid ssl-bump')), verdict('median', limitMs, ' ms', fresh),
+  ]
+  return [
+    {
+      workload: 'W4a',
+      floor: [against(results, 'w4a', 'squid ssl-bump', 0.85), against(results, 'w4a', 'http-mitm-proxy', 0.45)],
+      goal: [against(results, 'w4a', 'squid ssl-bump', 0.6)],
+    },
+    {
+      workload: 'W4b',
+      floor: [against(results, 'w4b', 'http-mitm-proxy', 0.5), against(results, 'w4b', 'squid ssl-bump', 0.2)],
+      goal: [against(results, 'w4b', 'http-mitm-proxy', 0.35)],
+    },
+    { workload: 'W4c', floor: seen(1, 4), goal: seen(0.4, 2) },
+  ]
+}
+
 function listOf(results: Results, peer: string): ListCost | undefined {
   return results.lists.find((list) => list.peer === peer)
 }
@@ -101,6 +122,7 @@ export function budgets(results: Results): readonly Budget[] {
     { workload: 'W1', floor: [against(results, 'w1', 'squid', 1.15)], goal: [against(results, 'w1', 'trafficserver', 1)] },
     bulk(results, 'download', 1), bulk(results, 'download', 32), bulk(results, 'upload', 1), bulk(results, 'upload', 32),
     { workload: 'W3', floor: [against(results, 'w3', 'squid', 0.85)], goal: [against(results, 'w3', 'trafficserver', 1)] },
+    ...interception(results),
     refusals(results),
     { workload: 'W6 idle tunnel', floor: [verdict('resident', 25, ' KiB', idle)], goal: [verdict('resident', 12, ' KiB', idle)] },
     parked(results),

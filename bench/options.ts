@@ -12,6 +12,11 @@ export interface Options {
   readonly bulkSeconds: number
   readonly warmupSeconds: number
   readonly idleTunnels: number
+  /** hosts never seen, in one round */
+  readonly freshHosts: number
+  /** whose memory is measured, and how long making them may take */
+  readonly interceptedHosts: number
+  readonly hostsSeconds: number
   readonly only: ReadonlySet<WorkloadGroup>
   /** undefined: all that are here */
   readonly peers: ReadonlySet<string> | undefined
@@ -25,9 +30,10 @@ export interface Options {
 export const usage = `usage: npm run bench -- [options]
 
   --quick            2 short rounds instead of 5: a first look, not a figure to quote
-  --only w1,w3       workloads: w1 w2 w3 w5 w6 w7
+  --only w1,w3       workloads: w1 w2 w3 w4 w5 w6 w7
   --peers a,b        only these peers (sallyport, squid, trafficserver, tinyproxy, haproxy,
-                     'haproxy spliced', proxy-chain, http-mitm-proxy, direct)
+                     'haproxy spliced', proxy-chain, http-mitm-proxy, 'squid ssl-bump',
+                     mockttp, mitmproxy, direct)
   --rounds N         interleaved rounds
   --seconds N        length of one measurement
   --json             print the results instead of the tables
@@ -36,7 +42,7 @@ export const usage = `usage: npm run bench -- [options]
   --keep             keep the run's folder: configurations and logs of every peer
 `
 
-const groups: readonly WorkloadGroup[] = ['w1', 'w2', 'w3', 'w5', 'w6', 'w7']
+const groups: readonly WorkloadGroup[] = ['w1', 'w2', 'w3', 'w4', 'w5', 'w6', 'w7']
 
 /** Undefined when only the usage is asked for; throws on what it does not know. */
 export function parseOptions(argv: readonly string[]): Options | undefined {
@@ -66,6 +72,9 @@ export function parseOptions(argv: readonly string[]): Options | undefined {
     bulkSeconds: seconds * (quick ? 0.5 : 0.75),
     warmupSeconds: quick ? 0.3 : 1,
     idleTunnels: quick ? 2000 : 4000,
+    freshHosts: quick ? 50 : 150,
+    interceptedHosts: quick ? 2000 : 10_000,
+    hostsSeconds: quick ? 20 : 120,
     only: new Set(only),
     peers: values.peers === undefined ? undefined : new Set(values.peers.split(',').map((name) => name.trim())),
     json: values.json,

@@ -9,6 +9,8 @@ import type { WorkloadName } from './workloads.ts'
 export interface Round {
   readonly cost: number | undefined
   readonly rate: number
+  /** of the times whose median is the cost, in its unit, where there are such */
+  readonly p99?: number
   readonly operations: number
   /** share of the proxy's core that other work of the machine took meanwhile, 0 to 1 */
   readonly foreign: number
@@ -32,6 +34,15 @@ export interface ListCost {
   readonly addedBytes: number
 }
 
+/** Memory while the number of intercepted hosts grows, on a process that does nothing else. */
+export interface HostMemory {
+  readonly peer: string
+  /** of the whole, memory not read meanwhile */
+  readonly seconds: number
+  /** the first entry before any of them; fewer than five: it was not done in time */
+  readonly resident: readonly { readonly hosts: number; readonly bytes: number }[]
+}
+
 export interface PeerInfo {
   readonly name: string
   readonly version: string
@@ -50,6 +61,8 @@ export interface Results {
   readonly skipped: readonly { readonly peer: string; readonly why: string }[]
   readonly rows: readonly Row[]
   readonly lists: readonly ListCost[]
+  /** memory of W4; absent: not run */
+  readonly hosts?: readonly HostMemory[]
   /** the parked part of W6, which is sallyport's alone; absent: not run */
   readonly parked?: ParkedRuns
   /** W7, likewise */
@@ -92,8 +105,9 @@ export function costs(row: Row | undefined): readonly (number | undefined)[] {
   return (row?.rounds ?? []).map((round) => round?.cost)
 }
 
-export function rates(row: Row | undefined): readonly (number | undefined)[] {
-  return (row?.rounds ?? []).map((round) => round?.rate)
+/** What the second column of a workload's table shows: 99th percentiles of times, else rates. */
+export function rateOrTail(row: Row | undefined): readonly (number | undefined)[] {
+  return (row?.rounds ?? []).map((round) => round?.p99 ?? round?.rate)
 }
 
 export function known(values: readonly (number | undefined)[]): readonly number[] {

@@ -5,12 +5,15 @@ import { freemem, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { deniedNames } from './denied-names.ts'
+import { compileInterceptPrograms, startTlsOrigin } from './intercept/ground.ts'
+import type { TlsOrigin } from './intercept/ground.ts'
+import { measureFresh, measureHosts, measureTls, warmUpTls } from './intercept/measure.ts'
+import type { InterceptBench } from './intercept/measure.ts'
 import type { JournalRuns } from './journal/figures.ts'
 import { runJournal } from './journal/runs.ts'
 import { canPin, killAll } from './launch.ts'
 import { captureClientHello } from './load/client-hello.ts'
 import { compilePrograms, startOrigin } from './load/programs.ts'
-import type { LoadResult } from './load/programs.ts'
 import { machineShape } from './machine.ts'
 import { bulkBytes, measure, measureIdle, warmUp } from './measure.ts'
 import type { Bench } from './measure.ts'
@@ -19,10 +22,10 @@ import type { Options } from './options.ts'
 import type { ParkedRuns } from './parked/figures.ts'
 import { runParked } from './parked/runs.ts'
 import { allPeers } from './peers/all.ts'
-import type { DeniedNames, Ground, Peer, Running } from './peers/peer.ts'
+import type { DeniedNames, Ground, InterceptGround, Peer, Running } from './peers/peer.ts'
 import { residentBytes } from './proc.ts'
 import { writeResults } from './results.ts'
-import type { ListCost, Results, Row } from './results.ts'
+import type { HostMemory, ListCost, Results, Row } from './results.ts'
 import { ours, renderTables } from './tables.ts'
 import { workloads } from './workloads.ts'
 import type { Workload } from './workloads.ts'
@@ -45,6 +48,7 @@ interface Findings {
   readonly skipped: { peer: string; why: string }[]
   readonly rows: Row[]
   readonly lists: ListCost[]
+  readonly hosts: HostMemory[]
   readonly ran: Peer[]
 }
 
@@ -52,6 +56,8 @@ interface Session extends Findings {
   readonly options: Options
   readonly dir: string
   readonly bench: Bench
+  /** absent: W4 is not asked for, or cannot be had here */
+  readonly intercept: InterceptBench | undefined
 }
 
 const began = performance.now()
@@ -70,10 +76,10 @@ function writeDenied(dir: string, count: number): DeniedNames {
 }
 
 /** A peer that does not start is left out by name; the others go on. */
-async function startPeer(session: Session, peer: Peer, denied: DeniedNames, purpose = String(denied.count)): Promise<Standing | undefined> {
+async function startPeer(session: Session, peer: Peer, denied: DeniedNames, purpose = String(denied.count), intercept?: InterceptGround): Promise<Standing | undefined> {
   const dir = join(session.dir, `${peer.name.replaceAll(/\W+/g, '-')}-${purpose}`)
   mkdirSync(dir)
-  const ground: Ground = { dir, origin: session.bench.originPorts, host, hostsFile: join(session.dir, 'hosts'), denied }
+  const ground: Ground = { dir, origin: session.bench.originPorts, host, hostsFile: join(session.dir, 'hosts'), denied, ...(intercept === undefined ? {} : { intercept }) }
   const start = performance.now()
   try {
     const running = await peer.start(ground)
@@ -87,19 +93,40 @@ async function startPeer(session: Session, peer: Peer, denied: DeniedNames, purp
   }
 }
 
-async function oneRound(session: Session, workload: Workload, standing: Standing, bytes: number): Promise<Row['rounds'][number]> {
+function interceptOf({ intercept }: Session): InterceptBench {
+  if (intercept === undefined) throw new Error('there is no TLS origin')
+  return intercept
+}
+
+async function oneRound(session: Session, workload: Workload, { running }: Standing, bytes: number, round: number): Promise<Row['rounds'][number]> {
   const { bench, options } = session
-  if (workload.mode === 'idle') return measureIdle(bench, workload, standing.running, options.idleTunnels)
+  if (workload.group === 'w4') {
+    const intercept = interceptOf(session)
+    if (workload.mode !== 'fresh') return measureTls(intercept, workload, running, options.seconds)
+    return measureFresh(intercept, workload, running, round * options.freshHosts, options.freshHosts)
+  }
+  if (workload.mode === 'idle') return measureIdle(bench, workload, running, options.idleTunnels)
   const seconds = workload.group === 'w2' ? options.bulkSeconds : options.seconds
-  return measure(bench, workload, standing.running, seconds, bytes)
+  return measure(bench, workload, running, seconds, bytes)
+}
+
+interface Warmth {
+  readonly operations: number
+  readonly bytes: number
+  readonly seconds: number
 }
 
 /** What compiles as it runs is warmed for longer, on a machine that is busy longer still. */
-async function warmPeer({ bench, options }: Session, workload: Workload, { peer, running }: Standing): Promise<LoadResult> {
-  if (peer.warmsSlowly !== true) return warmUp(bench, workload, running, options.warmupSeconds)
+async function warmPeer(session: Session, workload: Workload, { peer, running }: Standing): Promise<Warmth> {
+  const { bench, options } = session
+  const warmFor = (seconds: number): Promise<Warmth> =>
+    workload.group === 'w4' ? warmUpTls(interceptOf(session), workload, running, seconds) : warmUp(bench, workload, running, seconds)
+  // the first leaf of some takes most of a second
+  const seconds = workload.group === 'w4' ? Math.max(1, options.warmupSeconds) : options.warmupSeconds
+  if (peer.warmsSlowly !== true) return warmFor(seconds)
   let operations = 0
   for (let turn = 1; ; turn++) {
-    const warm = await warmUp(bench, workload, running, options.warmupSeconds * (turn === 1 ? 4 : 1))
+    const warm = await warmFor(seconds * (turn === 1 ? 4 : 1))
     operations += warm.operations
     if (operations >= warmOperations || workload.group === 'w2' || turn === maxWarmTurns) return warm
   }
@@ -131,7 +158,7 @@ async function runWorkload(session: Session, workload: Workload, peers: readonly
       const entry = entries[(place + round) % entries.length]
       if (entry === undefined) continue
       try {
-        const result = await oneRound(session, workload, entry.standing, entry.bytes)
+        const result = await oneRound(session, workload, entry.standing, entry.bytes, round)
         entry.row.rounds.push(result)
         shown.push(`${entry.row.peer} ${result?.cost?.toPrecision(3) ?? result?.rate.toPrecision(3)}`)
       } catch (error) {
@@ -174,25 +201,62 @@ async function startFresh(session: Session, peers: readonly Peer[], denied: Deni
   return standing
 }
 
+/** Those that look inside TLS, each workload on processes that have done nothing before. */
+async function startInterceptors(session: Session, { name, needs }: Workload, peers: readonly Peer[], denied: DeniedNames): Promise<readonly Standing[]> {
+  const standing: Standing[] = []
+  for (const peer of peers.filter((entry) => entry.does.includes(needs))) {
+    const started = await startPeer(session, peer, denied, name, interceptOf(session).ground)
+    if (started === undefined) continue
+    standing.push(started)
+    if (!session.ran.some((entry) => entry.name === peer.name)) session.ran.push(peer)
+  }
+  return standing
+}
+
+/** Memory of W4: one peer after the other, for each takes the whole core while it makes certificates. */
+async function runHosts(session: Session, peers: readonly Peer[], denied: DeniedNames): Promise<void> {
+  const { options } = session
+  const intercept = interceptOf(session)
+  say(`W4: memory of ${options.interceptedHosts.toLocaleString('en-US')} intercepted hosts`)
+  for (const peer of peers.filter((entry) => entry.does.includes('intercept') && entry.name !== 'direct')) {
+    const standing = await startPeer(session, peer, denied, 'hosts', intercept.ground)
+    if (standing === undefined) continue
+    try {
+      const found = await measureHosts(intercept, peer.name, standing.running, options.interceptedHosts, options.hostsSeconds)
+      session.hosts.push(found)
+      say(`  ${peer.name} ${found.resident.map(({ hosts, bytes }) => `${hosts}: ${(bytes / 1e6).toFixed(0)} MB`).join(', ')}`)
+    } catch (error) {
+      say(`  ${peer.name} failed: ${messageOf(error)}`)
+      session.skipped.push({ peer: `${peer.name}, memory of intercepted hosts`, why: messageOf(error) })
+    } finally {
+      await standing.running.stop()
+    }
+  }
+}
+
 async function runAll(session: Session, peers: readonly Peer[]): Promise<void> {
   const few = writeDenied(session.dir, fewNames)
   const standing: Standing[] = []
   const fresh: Standing[] = []
+  const wanted = wantedWorkloads(session.options).filter((entry) => entry.group !== 'w4' || session.intercept !== undefined)
+  const needed = new Set<string>(wanted.filter((entry) => entry.group !== 'w4').map((entry) => (entry.needs === 'refuseMany' ? 'refuse' : entry.needs)))
   try {
     for (const peer of peers) {
-      if (!peer.does.some((work) => work !== 'refuseMany')) continue
+      if (!peer.does.some((work) => needed.has(work))) continue
       const started = await startPeer(session, peer, few)
       if (started !== undefined) standing.push(started)
     }
-    say(`up: ${standing.map((entry) => entry.peer.name).join(', ')}`)
-    for (const entry of wantedWorkloads(session.options)) {
-      // a million names and idle memory are measured on processes that have done nothing before
+    if (standing.length > 0) say(`up: ${standing.map((entry) => entry.peer.name).join(', ')}`)
+    session.ran.push(...standing.map((entry) => entry.peer))
+    for (const entry of wanted) {
+      // a million names, idle memory and interception are measured on processes that have done nothing before
       if (entry.needs === 'refuseMany') fresh.push(...(await startMany(session, standing, peers)))
       if (entry.needs === 'idle') fresh.push(...(await startFresh(session, peers, few)))
-      await runWorkload(session, entry, fresh.length > 0 ? fresh : standing)
+      if (entry.group === 'w4') fresh.push(...(await startInterceptors(session, entry, peers, few)))
+      await runWorkload(session, entry, entry.group === 'w4' || fresh.length > 0 ? fresh : standing)
       for (const { running } of fresh.splice(0)) await running.stop()
     }
-    session.ran.push(...standing.map((entry) => entry.peer))
+    if (wanted.some((entry) => entry.group === 'w4')) await runHosts(session, peers, few)
   } finally {
     for (const { running } of [...standing, ...fresh]) await running.stop()
   }
@@ -213,10 +277,12 @@ async function runPeers(options: Options, dir: string, findings: Findings): Prom
   writeFileSync(helloFile, await captureClientHello(host))
   writeFileSync(join(dir, 'hosts'), `127.0.0.1 localhost\n127.0.0.1 ${host}\n`)
   const origin = await startOrigin(programs, join(dir, 'origin.log'))
+  const tlsOrigin = options.only.has('w4') ? await tlsOriginOf(dir, findings) : undefined
   const session: Session = {
     ...findings,
     options,
     dir,
+    intercept: tlsOrigin?.bench,
     bench: { programs, helloFile, log: join(dir, 'load.log'), originPorts: origin.ports, refused: deniedNames(fewNames) },
   }
   const peers = wantedPeers(options).filter((peer) => {
@@ -226,7 +292,21 @@ async function runPeers(options: Options, dir: string, findings: Findings): Prom
     return false
   })
   await runAll(session, peers)
+  await tlsOrigin?.origin.stop()
   await origin.stop()
+}
+
+/** What W4 stands on; without it W4 is left out by name. */
+async function tlsOriginOf(dir: string, findings: Findings): Promise<{ readonly bench: InterceptBench; readonly origin: TlsOrigin } | undefined> {
+  try {
+    const programs = compileInterceptPrograms(dir)
+    const origin = await startTlsOrigin(programs, dir, host)
+    return { bench: { client: programs.client, log: join(dir, 'load.log'), host, ground: origin.ground }, origin }
+  } catch (error) {
+    findings.skipped.push({ peer: 'W4', why: messageOf(error) })
+    say(`skipped: W4: ${messageOf(error)}`)
+    return undefined
+  }
 }
 
 async function main(options: Options): Promise<void> {
@@ -242,7 +322,7 @@ async function main(options: Options): Promise<void> {
       process.exit(130)
     })
   }
-  const findings: Findings = { skipped: [], rows: [], lists: [], ran: [] }
+  const findings: Findings = { skipped: [], rows: [], lists: [], hosts: [], ran: [] }
   try {
     if (!canPin) say('not pinned: this needs two cores and taskset; rates and CPU are not comparable with pinned runs')
     if (wantedWorkloads(options).length > 0) await runPeers(options, dir, findings)
@@ -274,6 +354,7 @@ function report(options: Options, dir: string, findings: Findings, own: OwnRuns)
     skipped: findings.skipped.map(({ peer, why }) => ({ peer, why: why.replaceAll(dir, '.') })),
     rows: findings.rows,
     lists: findings.lists,
+    ...(findings.hosts.length === 0 ? {} : { hosts: findings.hosts }),
     ...own,
   }
   process.stdout.write(options.json ? `${JSON.stringify(results, undefined, 1)}\n` : renderTables(results))

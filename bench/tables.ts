@@ -3,7 +3,7 @@ import { journalFigures, journalLoads } from './journal/figures.ts'
 import type { JournalCost, JournalLoad, JournalRuns } from './journal/figures.ts'
 import { parkedFigures, parkedLoads } from './parked/figures.ts'
 import type { ParkedCost, ParkedLoad, ParkedRuns } from './parked/figures.ts'
-import { costs, known, rates, rowOf } from './results.ts'
+import { costs, known, rateOrTail, rowOf } from './results.ts'
 import type { Results, Row } from './results.ts'
 import { median, ratio, summary } from './statistics.ts'
 import { workloads } from './workloads.ts'
@@ -32,10 +32,10 @@ function range(values: readonly number[]): string {
 
 function workloadRow(results: Results, row: Row): readonly string[] {
   const cost = known(costs(row))
-  const rate = known(rates(row))
+  const rate = known(rateOrTail(row))
   const oursRow = rowOf(results, row.workload, ours)
   const times = row.peer === ours ? 1 : ratio(costs(oursRow), costs(row))
-  const name = row.error === undefined ? row.peer : `${row.peer} (${known(rates(row)).length} of ${row.rounds.length} rounds)`
+  const name = row.error === undefined ? row.peer : `${row.peer} (${known(rateOrTail(row)).length} of ${row.rounds.length} rounds)`
   return [name, figure(median(cost)), range(cost), figure(median(rate)), range(rate), Number.isNaN(times) ? '–' : times.toFixed(2)]
 }
 
@@ -43,7 +43,7 @@ function workloadTable(results: Results, workload: Workload): string {
   const rows = results.rows.filter((row) => row.workload === workload.name)
   if (rows.length === 0) return ''
   const sorted = rows.toSorted((a, b) => order(a) - order(b))
-  const head = ['', workload.costOf, 'min–max', workload.rateUnit === '' ? 'opened/s' : `rate ${workload.rateUnit}`, 'min–max', 'ours ÷ theirs']
+  const head = ['', workload.costOf, 'min–max', workload.rateOf, 'min–max', 'ours ÷ theirs']
   return `### ${workload.title}\n\n${table(head, sorted.map((row) => workloadRow(results, row)))}\n`
 }
 
@@ -57,6 +57,20 @@ function listTable(results: Results): string {
   if (results.lists.length === 0) return ''
   const rows = results.lists.map((list) => [list.peer, figure(list.loadSeconds), figure(list.addedBytes / 1e6)])
   return `### W5: 1,000,000 denied names, before the first request\n\n${table(['', 'load, s', 'added memory, MB'], rows)}\n`
+}
+
+/** Resident memory as the number of intercepted hosts grows; what the second half adds says whether it is bounded. */
+function hostsTable({ hosts }: Results): string {
+  if (hosts === undefined) return ''
+  const rows = hosts.map(({ peer, seconds, resident }) => {
+    const first = resident[0]
+    const last = resident.at(-1)
+    if (first === undefined || last === undefined) return [peer, '–', '–', '–', '–', '–']
+    const middle = resident.findLast((entry) => entry.hosts <= last.hosts / 2) ?? first
+    const added = (last.bytes - middle.bytes) / 1024 / (last.hosts - middle.hosts)
+    return [peer, figure(last.hosts), figure(first.bytes / 1e6), figure(last.bytes / 1e6), figure(added), figure(last.hosts / seconds)]
+  })
+  return `### W4: memory of intercepted hosts\n\n${table(['', 'hosts', 'resident before, MB', 'with them, MB', 'KiB each of the second half adds', 'hosts/s'], rows)}\n`
 }
 
 function journalRow(runs: JournalRuns, load: JournalLoad): readonly string[] {
@@ -114,5 +128,5 @@ function journalTables(runs: JournalRuns | undefined): string {
 
 /** All tables of a run, each under its heading. */
 export function renderTables(results: Results): string {
-  return workloads.map((workload) => workloadTable(results, workload)).join('') + listTable(results) + parkedTable(results.parked) + journalTables(results.journal)
+  return workloads.map((workload) => workloadTable(results, workload)).join('') + hostsTable(results) + listTable(results) + parkedTable(results.parked) + journalTables(results.journal)
 }

@@ -1,9 +1,12 @@
 // Who runs beside sallyport, in the order of the tables.
 import { haproxy, haproxySpliced } from './haproxy.ts'
+import { mitmproxy } from './mitmproxy.ts'
+import { mockttp } from './mockttp.ts'
 import { httpMitmProxy, proxyChain } from './node-peers.ts'
 import type { Peer } from './peer.ts'
 import { sallyport } from './sallyport.ts'
 import { squid } from './squid.ts'
+import { squidSslBump, squidSslBumpEarly } from './squid-ssl-bump.ts'
 import { tinyproxy } from './tinyproxy.ts'
 import { trafficserver } from './trafficserver.ts'
 
@@ -11,9 +14,9 @@ import { trafficserver } from './trafficserver.ts'
 export const direct: Peer = {
   name: 'direct',
   note: 'no proxy: what the load generator can do at most',
-  does: ['tunnel', 'bulk', 'get'],
+  does: ['tunnel', 'bulk', 'get', 'intercept'],
   version: () => '',
-  start: async (ground) => ({ pid: 0, port: (kind) => ground.origin[kind], host: '127.0.0.1', forward: false, stop: async () => {} }),
+  start: async (ground) => ({ pid: 0, port: (kind) => ground.intercept?.port ?? ground.origin[kind], host: '127.0.0.1', forward: false, stop: async () => {} }),
 }
 
 export function allPeers(profileDir: string | undefined, nodeOptions: readonly string[]): readonly Peer[] {
@@ -23,6 +26,7 @@ export function allPeers(profileDir: string | undefined, nodeOptions: readonly s
     sallyport({ name: 'sallyport', form: 'feed', nodeOptions: profiled }),
     sallyport({ name: 'sallyport (TOML array)', form: 'array', nodeOptions: [] }),
     ...(nodeOptions.length === 0 ? [] : [other]),
-    squid, trafficserver, tinyproxy, haproxy, haproxySpliced, proxyChain, httpMitmProxy, direct,
+    squid, trafficserver, tinyproxy, haproxy, haproxySpliced, proxyChain, httpMitmProxy,
+    squidSslBump, squidSslBumpEarly, mockttp, mitmproxy, direct,
   ]
 }

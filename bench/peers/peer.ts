@@ -4,6 +4,7 @@ import type { ChildProcess } from 'node:child_process'
 import { mkdirSync, chownSync, writeFileSync } from 'node:fs'
 import { spawnSync } from 'node:child_process'
 import { join } from 'node:path'
+import { benchRoot } from '../intercept/certificates.ts'
 import { nobody, stop, weAreRoot } from '../launch.ts'
 
 export type OriginKind = 'hello' | 'download' | 'upload' | 'http'
@@ -16,6 +17,16 @@ export interface DeniedNames {
   readonly names: readonly string[]
 }
 
+/** What looking inside TLS needs. */
+export interface InterceptGround {
+  /** port of the TLS origin */
+  readonly port: number
+  /** PEM of the root that its certificate leads to */
+  readonly rootFile: string
+  /** hosts file of the host and of all that are never seen */
+  readonly hostsFile: string
+}
+
 export interface Ground {
   /** this peer's own folder: configuration, logs, whatever it writes */
   readonly dir: string
@@ -25,6 +36,8 @@ export interface Ground {
   /** hosts file that says it */
   readonly hostsFile: string
   readonly denied: DeniedNames
+  /** present for those that are to look inside TLS, and do nothing else */
+  readonly intercept?: InterceptGround
 }
 
 export interface Running {
@@ -44,8 +57,9 @@ export interface Peer {
   readonly name: string
   /** what a reader must know to compare it */
   readonly note: string
-  /** what it can do here; `refuse` with ten denied names, `refuseMany` with a million */
-  readonly does: readonly ('tunnel' | 'bulk' | 'get' | 'refuse' | 'refuseMany' | 'idle')[]
+  /** what it can do here; `refuse` with ten denied names, `refuseMany` with a million; `interceptH2` when its
+   * clients may speak HTTP/2 inside TLS */
+  readonly does: readonly ('tunnel' | 'bulk' | 'get' | 'refuse' | 'refuseMany' | 'idle' | 'intercept' | 'interceptH2')[]
   /** compiles as it runs, so it is warmed for longer */
   readonly warmsSlowly?: boolean
   /** undefined when this machine does not have it */
@@ -77,6 +91,29 @@ export function writeConfig(dir: string, name: string, text: string): string {
 /** What most peers have in common: one process, one port. */
 export function onePort(child: ChildProcess, port: number, host: string): Running {
   return { pid: child.pid ?? 0, port: () => port, host, forward: true, stop: () => stop(child) }
+}
+
+/** What those that look inside TLS were started for; throws when it was something else. */
+export function interceptOf({ intercept }: Ground): InterceptGround {
+  if (intercept === undefined) throw new Error('it looks inside TLS and does nothing else here')
+  return intercept
+}
+
+/** A root for proxies that do not make their own: an ECDSA key on P-256, the usual choice where speed matters. */
+export async function authorityFiles(dir: string, name: string): Promise<{ readonly cert: string; readonly key: string }> {
+  const root = await benchRoot(name)
+  const file = (place: string, text: string): string => {
+    const path = writeConfig(dir, place, text)
+    if (weAreRoot) chownSync(path, nobody, nobody)
+    return path
+  }
+  return { cert: file('root.pem', root.cert), key: file('root-key.pem', root.key) }
+}
+
+/** For those that look inside TLS: a CONNECT gets an answer. */
+export function interceptProbe(ground: Ground): string {
+  const authority = `${ground.host}:${interceptOf(ground).port}`
+  return `CONNECT ${authority} HTTP/1.1\r\nHost: ${authority}\r\n\r\n`
 }
 
 /** The request that tells a peer is ready and its list is loaded. */

@@ -1,5 +1,6 @@
 // sallyport itself, as it comes: policy, journal, address vetting, SNI check and limits on. Only the quota
-// that would stop a benchmark, the records of one client in a minute, is raised.
+// that would stop a benchmark, the records of one client in a minute, is raised; for hosts never seen, that of
+// new names in a minute too.
 import { copyFileSync, existsSync, mkdirSync, readFileSync } from 'node:fs'
 import { createInterface } from 'node:readline'
 import { join } from 'node:path'
@@ -10,18 +11,29 @@ import type { Ground, Peer, Running } from './peer.ts'
 const root = join(import.meta.dirname, '../..')
 const binary = join(root, 'bin/sallyport.js')
 
-const settings = (ground: Ground): string => `[dns]
-hosts = ${JSON.stringify(ground.hostsFile)}
+const settings = ({ intercept, hostsFile }: Ground): string => `[dns]
+hosts = ${JSON.stringify(intercept?.hostsFile ?? hostsFile)}
 
 [audit]
 records_per_session_per_minute = 100000000
-`
+${intercept === undefined ? '' : '\n[limits]\nnew_names_per_minute = 100000\n'}`
 
 /** How the denied names reach it: a feed file, or an array in the policy itself. */
 export type DeniedForm = 'feed' | 'array'
 
+/** The rule that a workload runs under: one that obliges to look at each request inside TLS, or one that does not. */
+function rule({ host, origin, intercept }: Ground): string {
+  const ports = intercept === undefined ? Object.values(origin) : [intercept.port]
+  const hosts = ports.flatMap((port) => (intercept === undefined ? [`${host}:${port}`] : [`${host}:${port}`, `*.${host}:${port}`]))
+  return `[[network.rules]]
+id = "bench"
+hosts = ${JSON.stringify(hosts)}
+${intercept === undefined ? '' : 'methods = ["GET"]\npaths = ["/bench"]\n'}local = ["127.0.0.1/32"]
+verdict = "allow"
+`
+}
+
 function policy(ground: Ground, form: DeniedForm): string {
-  const hosts = Object.values(ground.origin).map((port) => JSON.stringify(`${ground.host}:${port}`))
   const denied = form === 'feed'
     ? 'denied_domains_files = [{ path = "feeds/denied.txt" }]'
     : `denied_domains = [\n${ground.denied.names.map((name) => `  "${name}",\n`).join('')}]`
@@ -30,12 +42,7 @@ mode = "enforce"
 unknown = "deny"
 ${denied}
 
-[[network.rules]]
-id = "bench"
-hosts = [${hosts.join(', ')}]
-local = ["127.0.0.1/32"]
-verdict = "allow"
-`
+${rule(ground)}`
 }
 
 async function firstLine(stream: NodeJS.ReadableStream): Promise<string> {
@@ -58,6 +65,11 @@ export interface SallyportOptions {
   readonly nodeOptions: readonly string[]
 }
 
+/** Whom an origin's certificate may come from, beside whom it trusts as it comes. */
+function trust({ intercept }: Ground): { readonly env?: Record<string, string> } {
+  return intercept === undefined ? {} : { env: { NODE_EXTRA_CA_CERTS: intercept.rootFile } }
+}
+
 async function start(ground: Ground, options: SallyportOptions): Promise<Running> {
   const policies = join(ground.dir, 'policies')
   const data = join(ground.dir, 'data')
@@ -71,7 +83,7 @@ async function start(ground: Ground, options: SallyportOptions): Promise<Running
   ]
   const log = join(ground.dir, 'log')
   const launchedMs = performance.now()
-  const child = launch(process.execPath, args, { core: proxyCore, log, cwd: ground.dir, pipeOutput: true })
+  const child = launch(process.execPath, args, { core: proxyCore, log, cwd: ground.dir, pipeOutput: true, ...trust(ground) })
   if (child.stdout === null) throw new Error('it has no standard output')
   const output = child.stdout
   let line: string
@@ -96,7 +108,7 @@ export function sallyport(options: SallyportOptions): Peer {
   return {
     name: options.name,
     note: options.form === 'feed' ? 'policy, journal, address vetting, SNI check and limits on' : 'the denied names as an array in the policy',
-    does: options.form === 'feed' ? ['tunnel', 'bulk', 'get', 'refuse', 'refuseMany', 'idle'] : ['refuseMany'],
+    does: options.form === 'feed' ? ['tunnel', 'bulk', 'get', 'refuse', 'refuseMany', 'idle', 'intercept', 'interceptH2'] : ['refuseMany'],
     version: ownVersion,
     warmsSlowly: true,
     start: (ground) => start(ground, options),
