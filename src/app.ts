@@ -294,10 +294,7 @@ class ProxyApp implements App {
     return new CertificateAuthority({
       certsDir: this.#settings.certsDir,
       clock: this.#base.clock,
-      constraints: () => {
-        const policy = this.#policies.current()
-        return policy === undefined ? undefined : staticNames(policy)
-      },
+      constraints: () => staticNames(this.#policies.current()),
       onMade: ({ path, fingerprint }) => this.#deps.log.info({ path, fingerprint }, 'a root certificate was made: clients whose https is looked into need it, `sallyport ca export`'),
     })
   }

@@ -10,7 +10,8 @@ const maxNames = 100
  * DNS names that cover, each with what is below it, every name that the policy allows; undefined when it is not
  * bound to such a list, or to one of more than 100.
  */
-export function staticNames(policy: Policy): readonly string[] | undefined {
+export function staticNames(policy: Policy | undefined): readonly string[] | undefined {
+  if (policy === undefined) return undefined
   const { rules, index, lists } = policy
   if (policy.mode === 'monitor' || policy.unknown !== 'deny' || policy.ipLiterals !== 'deny') return undefined
   if (lists.ask.table.count > 0 || rules.some((rule) => rule.verdict === 'ask' || rule.otherwise === 'ask')) return undefined
