@@ -32,7 +32,6 @@ export const errorTable = {
   body_too_large_to_approve: { status: 403, proxyStatus: 'http_request_denied', xProxyError: 'blocked-by-policy', text: 'the body is too large to be shown to a reviewer', retryable: false },
   session_ended: { status: 403, proxyStatus: 'http_request_denied', xProxyError: 'blocked-by-policy', text: 'the session has ended', retryable: false },
   grant_ended: { status: 403, proxyStatus: 'http_request_denied', xProxyError: 'blocked-by-policy', text: 'the approval for this has ended', retryable: true },
-  intercept_required: { status: 403, proxyStatus: 'http_request_denied', xProxyError: 'blocked-by-mitm-required', text: 'rules of this host look inside the request, which an opaque tunnel hides', retryable: false },
   cache_unavailable: { status: 403, proxyStatus: 'http_request_denied', xProxyError: 'blocked-by-policy', text: 'only cached content may be read from this host and there is no cache here', retryable: false },
   upgrade_not_allowed: { status: 403, proxyStatus: 'http_request_denied', xProxyError: 'blocked-by-method-policy', text: 'no rule of this host allows this upgrade', retryable: false },
   port_denied: { status: 403, proxyStatus: 'http_request_denied', xProxyError: 'blocked-by-policy', text: 'this port is closed unless a rule names host and port', retryable: false },

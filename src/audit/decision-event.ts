@@ -43,7 +43,7 @@ const codexTerms: Partial<Record<ErrorCode | 'allowed', CodexTerms>> = {
   grant_ended: { scope: 'domain', source: 'decider', reason: 'not_allowed' },
   request_not_allowed: { scope: 'non_domain', source: 'mode_guard', reason: 'method_not_allowed' },
   upgrade_not_allowed: { scope: 'non_domain', source: 'mode_guard', reason: 'method_not_allowed' },
-  intercept_required: { scope: 'non_domain', source: 'mode_guard', reason: 'mitm_required' },
+  client_handshake_failed: { scope: 'non_domain', source: 'mode_guard', reason: 'mitm_required' },
   network_disabled: { scope: 'non_domain', source: 'proxy_state', reason: 'proxy_disabled' },
   policy_unavailable: { scope: 'non_domain', source: 'proxy_state', reason: 'proxy_disabled' },
 }

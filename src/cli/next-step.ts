@@ -33,6 +33,9 @@ const steps: Partial<Record<ErrorCode, string>> = {
   network_disabled: 'the policy says enabled = false; an admin can change that',
   policy_unavailable: 'the policy was lost while the proxy ran: run `sallyport check`, and look at the operator log',
   reserved_destination: 'agents may not reach what the proxy itself reports to; `agent_telemetry` opens exact endpoints',
+  client_handshake_failed: 'the client does not trust the root of the proxy, or left: run it with `sallyport run -- COMMAND`, or give it what `sallyport ca export` prints (docs/ca.md)',
+  ca_unavailable: '`sallyport ca show` says what is wrong with the root',
+  credential_unavailable: 'the credential that a rule adds cannot be read; the operator log names it',
   name_mismatch: 'the client asked for one host and greeted another; look at what it really connects to',
   credentials_invalid: 'check the user name and password in HTTPS_PROXY; `sallyport sessions list` shows whether the session has ended',
   client_not_allowed: 'the setting `clients` lists who may connect',
@@ -41,8 +44,6 @@ const steps: Partial<Record<ErrorCode, string>> = {
 
 /** The settings that answer where no rule does. */
 const settingIds: readonly string[] = ['unknown', 'ip_literals', 'managed_allowed_domains_only']
-/** What the ids of lists are; every other id is that of a rule. */
-const listIds: readonly string[] = ['allowed_domains', 'denied_domains', 'review_domains', 'domains']
 
 /** One sentence for a refusal with this code. */
 export function nextStep(code: string, refused: Refused = {}): string {
@@ -66,8 +67,6 @@ function stepFor(code: ErrorCode, refused: Refused): string | undefined {
     case 'not_allowed':
     case 'approval_unavailable':
       return openStep(refused)
-    case 'intercept_required':
-      return interceptStep(refused)
     case 'ip_denied':
       return addressOf(refused) === undefined ? undefined : addressStep(refused)
     case 'ip_literal_denied':
@@ -98,13 +97,6 @@ function openStep(refused: Refused): string {
 function newFile(rule: Refused['rule']): string {
   const folder = rule === undefined || rule.line === '0' || rule.file.endsWith('requirements.toml') ? 'policies/' : rule.file.slice(0, rule.file.lastIndexOf('/') + 1)
   return `${folder}50-allowed.toml`
-}
-
-function interceptStep({ rule }: Refused): string {
-  const helpless = 'a host-level allow beside it does not help'
-  if (rule === undefined) return `a rule of this host looks inside requests: without its methods and paths the tunnel is opaque; ${helpless}`
-  if (listIds.includes(rule.id)) return '`mode = "limited"` looks inside every request; without it the tunnel is opaque'
-  return `take methods, paths, upgrades and via out of rule ${rule.id} at ${placeOf(rule)}: then the tunnel is opaque, and every request in it is allowed; ${helpless}`
 }
 
 function addressStep(refused: Refused): string {

@@ -102,10 +102,11 @@ t.test('one forbidden address refuses the name, with an event of its own before 
   t.strictSame(events.slice(1).map((event) => event.attributes['sallyport.stage']), ['address', 'address'])
 })
 
-t.test('rules that look inside the request refuse an opaque tunnel, except to port 80 where it is not opaque', async (t) => {
+t.test('rules that look inside the request oblige its tunnel to be looked into', async (t) => {
   const policy = policyOf('[network]\n[[network.rules]]\nid = "r"\nhosts = ["api.test", "api.test:80"]\nmethods = ["GET"]\nverdict = "allow"\n')
   const { gate } = gateWith({ policy: () => policy })
-  t.equal(codeOf(await gate.admit(exchangeOf({ host: parseHost('api.test') }))), 'intercept_required')
+  const tunnel = await gate.admit(exchangeOf({ host: parseHost('api.test') }))
+  t.equal(tunnel instanceof Admitted && tunnel.decision.obligations.inspect, 'intercept')
   t.equal(codeOf(await gate.admit(exchangeOf({ host: parseHost('api.test'), port: 80, scheme: 'http' }))), 'admitted')
 })
 
