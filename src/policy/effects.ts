@@ -73,7 +73,10 @@ function byPlace(a: Placed, b: Placed): number {
   return a.line - b.line || (a.change.rule < b.change.rule ? -1 : 1)
 }
 
-/** A field that any rule sets is stripped by none; the same value twice is set once. */
+/**
+ * A field that any rule sets is stripped by none, and the same value twice is set once. Where a placeholder decides
+ * whether it is set, a strip stands: it takes away what is no placeholder.
+ */
 function mergeChanges(changes: readonly FieldChange[]): { readonly changes: readonly FieldChange[] } | { readonly conflict: string } {
   if (changes.length <= 1) return { changes }
   const seen = new Map<string, { readonly rule: string; readonly value: FieldValue }>()
@@ -92,11 +95,15 @@ function mergeChanges(changes: readonly FieldChange[]): { readonly changes: read
   }
   const stripped = new Set<string>()
   const left = merged.map((change) => {
-    const strip = change.strip.filter((name) => !seen.has(name) && !stripped.has(name))
+    const strip = change.strip.filter((name) => !isSetForSure(seen.get(name)?.value) && !stripped.has(name))
     for (const name of strip) stripped.add(name)
     return { ...change, strip }
   })
   return { changes: left.filter(({ strip, set }) => strip.length + set.length > 0) }
+}
+
+function isSetForSure(value: FieldValue | undefined): boolean {
+  return value !== undefined && !(value.kind === 'credential' && value.placeholder)
 }
 
 function sameValue(a: FieldValue, b: FieldValue): boolean {

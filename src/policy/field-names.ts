@@ -31,7 +31,7 @@ export function wrongChangeName(name: string): string | undefined {
   if (hopFields.has(lower) || lower.startsWith('proxy-')) return 'it is of one hop, which is the proxy\'s own'
   if (lower === 'host') return 'the host of a request is the one that was decided on'
   if (lower === 'content-length' || lower === 'expect') return 'it is framing, which is the proxy\'s own'
-  if (lower === 'via') return 'the proxy writes it, to know its own requests'
+  if (lower === 'via' || lower === 'max-forwards') return 'it counts proxies, which is the proxy\'s own'
   if (lower.startsWith('sec-websocket-')) return 'it is the handshake of an upgrade'
   if (methodOverrideFields.has(lower)) return 'it is always stripped'
   return undefined

@@ -77,6 +77,8 @@ export function warnOfOverruled(drafts: readonly Draft[]): void {
     }
     const [endpoint] = draft.telemetry
     if (readOnly !== undefined && endpoint !== undefined) draft.file.warning(endpoint.at, `\`agent_telemetry\` takes nothing: \`read_only\` (${placeOf(readOnly, 'read_only')}) lets nothing pass but reading`)
+    const [never] = draft.neverIntercept
+    if (readOnly !== undefined && never !== undefined) draft.file.warning(never.at, `https to \`${never.text}\` is refused: \`read_only\` (${placeOf(readOnly, 'read_only')}) has to see what is requested`)
     if (draft.readOnly === false && readOnly !== undefined) warnOfIdle(draft, 'read_only', false, `${placeOf(readOnly, 'read_only')} says true`)
     if (draft.unknown === undefined) continue
     if (managedOnly !== undefined && draft.unknown !== 'deny') {

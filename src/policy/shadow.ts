@@ -65,7 +65,7 @@ function shadowOf(policy: Policy, rule: Rule, scope: Scope, ports: Ports): strin
   if (denied !== undefined) return `never changes a verdict: ${placeOf(denied)} denies it`
   const refused = covering.find(({ rule: other, ports: wide }) => deniesAll(other, rule) && coversPorts(wide, ports))
   if (refused !== undefined) return `never changes a verdict: ${placeOf(refused)} denies all that it names`
-  if (rule.verdict === 'ask' || rule.requestLevel || rule.raw !== undefined || rule.local.length > 0) return undefined
+  if (rule.verdict === 'ask' || rule.requestLevel || rule.raw !== undefined || rule.local.length > 0 || rule.effects !== undefined) return undefined
   const asked = covering.find(
     (hit) => hit.rule.verdict === 'ask' && !hit.rule.requestLevel && hit.ports === 'every' && !hit.rule.tightenOnly,
   )

@@ -3,6 +3,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
+import { credentialKeys } from '../../src/config/load-credentials.ts'
 import { settingList, variableOf } from '../../src/config/schema.ts'
 import { createMetrics } from '../../src/ops/metrics.ts'
 import { snapshot } from '../ops/snapshot.ts'
@@ -28,6 +29,12 @@ t.test('every row of six cells on the page is a setting', async (t) => {
   const known = settingList.map(rowOf)
   t.equal(rows.length, settingList.length)
   for (const row of rows) t.ok(known.includes(row), row)
+})
+
+t.test('the table of credentials says of every key what the code does', async (t) => {
+  const from = lines.indexOf('| key of `[credentials.NAME]` | takes | what it does |')
+  const rows = lines.slice(from + 2, lines.indexOf('', from))
+  t.same(rows, credentialKeys.map(({ key, takes, doc }) => `| \`${key}\` | ${takes} | ${doc} |`))
 })
 
 t.test('every SALLYPORT_ variable and every alias the page speaks of exists', async (t) => {

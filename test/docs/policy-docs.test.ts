@@ -8,7 +8,9 @@ import { codexKeys, codexTopLevelKeys } from '../../src/policy/codex-keys.ts'
 import type { CodexKey } from '../../src/policy/codex-keys.ts'
 import { compilePolicy, feedPaths } from '../../src/policy/compile.ts'
 import { evaluate } from '../../src/policy/evaluate.ts'
+import { methodOverrideFields } from '../../src/policy/field-names.ts'
 import { limitKeys } from '../../src/policy/limit-rules.ts'
+import { vendorPins } from '../../src/policy/pins-schema.ts'
 import { commentCases } from '../../src/policy/policy.ts'
 import { ruleKeys } from '../../src/policy/rule-schema.ts'
 import { networkKeys } from '../../src/policy/schema.ts'
@@ -76,6 +78,16 @@ t.test('the table of limits names every key, and settings that there are', async
   const named = rows.flatMap(([, , above = '']) => (above.startsWith('`') ? [above] : []))
   t.equal(named.length, 3)
   for (const setting of named) t.ok(settings.includes(`| ${setting} |`), setting)
+})
+
+t.test('the table of pins says which field goes to which hosts', async (t) => {
+  const words = (cell: string): string[] => [...cell.matchAll(/`([^`]+)`/g)].map(([, word = '']) => word)
+  const rows = rowsAfter('| key of `[network.pins]`').map(([key = '', field = '', hosts = '']) => [words(key)[0], words(field)[0], words(hosts)])
+  t.same(rows, vendorPins.map(({ key, field, hosts }) => [key, field, hosts]))
+})
+
+t.test('the fields that ask for another method are named', async (t) => {
+  for (const name of methodOverrideFields) t.ok(page.toLowerCase().includes(`\`${name}\``), name)
 })
 
 t.test('the precedence table is what the policy above it answers', async (t) => {
