@@ -7,12 +7,18 @@ import type { Obligations } from './decision.ts'
 import { withEffects } from './effects.ts'
 import type { Obliged } from './effects.ts'
 import type { Facts } from './facts.ts'
+import { methodOverrideFields, overridesMethod } from './field-names.ts'
 import type { Hit } from './hits.ts'
 import { isNeverIntercepted } from './never-intercept.ts'
 import { pinsFor } from './pins.ts'
-import type { Policy, Rule } from './policy.ts'
+import type { Pin, Policy, Rule } from './policy.ts'
 
 const loopback: readonly Cidr[] = ['127.0.0.0/8', '::1'].flatMap((text) => parseCidr(text) ?? [])
+
+/** What the origin is asked for is what was judged; inside https this is done to every request. */
+const noOverride: Pin = {
+  change: { rule: 'methods', strip: [...methodOverrideFields], set: [] }, file: 'built-in', line: 0, methods: undefined, paths: undefined,
+}
 
 /** `looks`: some rule, setting or pin looks inside the request. */
 export function oblige(policy: Policy, matching: readonly Hit[], looks: boolean, facts: Facts, segments: readonly string[]): Obliged {
@@ -34,8 +40,11 @@ export function oblige(policy: Policy, matching: readonly Hit[], looks: boolean,
   const intercept = looks || (policy.limited && facts.stage === 'connect')
   const base = { inspect: cache ? 'cache' : intercept ? 'intercept' : 'none', raw, local } as const
   // of a CONNECT it is not known which rules will match what is inside
-  if (facts.stage === 'connect' || (special === undefined && policy.pins.length === 0)) return base
-  return withEffects(base, special ?? [], pinsFor(policy, facts, segments))
+  if (facts.stage === 'connect') return base
+  const overridden = facts.scheme === 'http' && (looks || policy.limited || policy.readOnly) && facts.fields !== undefined && overridesMethod(facts.fields)
+  if (special === undefined && policy.pins.length === 0 && !overridden) return base
+  const pins = pinsFor(policy, facts, segments)
+  return withEffects(base, special ?? [], overridden ? [...pins, noOverride] : pins)
 }
 
 /** Why the obligations cannot be met, as a denial. */

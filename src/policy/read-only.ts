@@ -22,8 +22,3 @@ export function readOnlyRefusal(policy: Policy, facts: Facts, { raw }: Obligatio
   if (!readingMethods.includes(method)) return deny('request_not_allowed', `the policy is read-only, and this is ${method}`, rule)
   return content === 0 ? undefined : deny('content_not_allowed', 'the policy is read-only, so a request has no content', rule)
 }
-
-/** Whether the method of a request is what it was let through for, so that no field may ask the origin for another. */
-export function judgesMethod({ readOnly, limited }: Pick<Policy, 'readOnly' | 'limited'>, { inspect }: Pick<Obligations, 'inspect'>): boolean {
-  return readOnly || limited || inspect !== 'none'
-}
