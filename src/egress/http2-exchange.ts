@@ -78,7 +78,9 @@ export class Http2Exchange implements Dispatcher.DispatchController {
     stream.on('close', () => {
       if (!this.#isOver) this.fail(session.destroyed ? this.#lossFault(stream.rstCode) : this.#closeFault(stream.rstCode, undefined))
     })
-    this.#timer = setTimeout(() => this.#expire(), this.#request.headersTimeout ?? 0).unref()
+    const { headersTimeout } = this.#request
+    // as undici reads it: 0 is no limit
+    if (typeof headersTimeout === 'number' && headersTimeout > 0) this.#timer = setTimeout(() => this.#expire(), headersTimeout).unref()
     this.#send(stream)
   }
 
