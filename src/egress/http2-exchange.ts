@@ -78,7 +78,9 @@ export class Http2Exchange implements Dispatcher.DispatchController {
     stream.on('close', () => {
       if (!this.#isOver) this.fail(session.destroyed ? this.#lossFault(stream.rstCode) : this.#closeFault(stream.rstCode, undefined))
     })
-    this.#timer = setTimeout(() => this.#expire(), this.#request.headersTimeout ?? 0).unref()
+    const { headersTimeout } = this.#request
+    // as undici reads it: 0 is no limit
+    if (typeof headersTimeout === 'number' && headersTimeout > 0) this.#timer = setTimeout(() => this.#expire(), headersTimeout).unref()
     this.#send(stream)
   }
 
@@ -125,8 +127,8 @@ export class Http2Exchange implements Dispatcher.DispatchController {
   }
 
   #expire(): void {
-    // an answer that nobody reads is not the origin's silence
-    if (this.paused) this.#timer?.refresh()
+    // an answer that nobody reads is not the origin's silence, nor is a request that its client is slow to send
+    if (this.paused || (!this.#bodyEnded && this.#stream?.writableNeedDrain === false)) this.#timer?.refresh()
     else this.fail(new ProxyError('origin_timeout', this.#headPassed ? 'silence within the answer' : 'no answer in time'))
   }
 
@@ -170,7 +172,7 @@ export class Http2Exchange implements Dispatcher.DispatchController {
 
   #head(status: number | undefined, raw: string[]): void {
     this.#begin()
-    if (status === undefined) throw new ProxyError('origin_protocol_error', 'an answer without a status')
+    if (status === undefined || status < 200) throw new ProxyError('origin_protocol_error', 'an answer without a status of its own')
     const fields = this.#fields(raw)
     this.rawHeaders = fields
     const hasContent = this.#request.method !== 'HEAD' && status !== 204 && status !== 304

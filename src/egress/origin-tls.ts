@@ -102,7 +102,8 @@ export class OriginTls {
     secure.once('close', closed)
     secure.once('secureConnect', () => {
       secure.disableRenegotiation()
-      resolve(secure)
+      if (isOffered(secure.alpnProtocol, alpn)) resolve(secure)
+      else fail(new ProxyError('tls_handshake_failed', `${host.text}: the origin chose the protocol ${quoted(String(secure.alpnProtocol))}, which was not offered`))
     })
     abandonment?.listen(abandon)
     if (abandonment?.isAbandoned === true) abandon()
@@ -138,6 +139,11 @@ export class OriginTls {
       throw new ProxyError('tls_certificate_untrusted', `${host.text}: the CA file ${quoted(path)} cannot be used: ${quoted(why)}`, { cause: error })
     }
   }
+}
+
+/** RFC 7301 section 3.1; an origin that knows nothing of ALPN chooses nothing. */
+function isOffered(chosen: string | false | null, alpn: Alpn): boolean {
+  return typeof chosen !== 'string' || alpn.some((name) => name === chosen)
 }
 
 function checkPeer(secure: TLSSocket, host: Host): ProxyError | undefined {

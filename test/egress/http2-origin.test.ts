@@ -1,8 +1,9 @@
+import http2 from 'node:http2'
 import type tls from 'node:tls'
 import t, { type Test } from 'tap'
 import { closed, httpsTo, tlsPlace } from './tls-origin.ts'
 import { data, fieldBlock, flag, frame, frameType, goaway, headers, rawHttp2, reset, uint32, type RawHttp2 } from './raw-http2.ts'
-import { connectTo, exchange, proxyTo, type ProxyFixture } from './wire.ts'
+import { connectTo, exchange, listen, proxyTo, readAll, type ProxyFixture } from './wire.ts'
 
 const place = await tlsPlace()
 const issued = await place.certificates.issue(['origin.test'])
@@ -76,6 +77,7 @@ const broken: [name: string, answer: Answer, code: string | RegExp][] = [
   ['a name in capitals', say(head(ok, ['X-Evil', '1']), end('evil')), 'origin_protocol_error'],
   ['Transfer-Encoding', say(head(ok, ['transfer-encoding', 'chunked']), end('0\r\n\r\nevil')), 'origin_protocol_error'],
   ['Connection', say(head(ok, ['connection', 'close']), end('evil')), 'origin_protocol_error'],
+  ['an interim status and no more', say((id) => headers(id, [[':status', '103']], ended)), 'origin_protocol_error'],
   ['Content-Length twice', say(head(ok, ['content-length', '4'], ['content-length', '4']), end('evil')), 'origin_protocol_error'],
   ['a signed Content-Length', say(head(ok, ['content-length', '+4']), end('evil')), 'origin_protocol_error'],
   ['a Content-Length that is a list', say(head(ok, ['content-length', '4, 4']), end('evil')), 'origin_protocol_error'],
@@ -184,6 +186,30 @@ t.test('an idle connection closes in time, when its origin says goodbye, and whe
     t.equal(lasting.origin.connections(), count)
   }
   t.equal(origin.connections(), 1)
+})
+
+t.test('content where none can be never reaches the client', async (t) => {
+  for (const [method, status] of [['HEAD', '200'], ['GET', '204'], ['GET', '304']] as const) {
+    const { proxy } = await between(t, say(head([':status', status], ['x-a', '1']), end('evil')))
+    t.notMatch(await exchange(proxy.port, get(method)), /evil/, `${method} ${status}`)
+  }
+})
+
+t.test('a client that is slow to send its request is not the origin\'s silence', async (t) => {
+  const server = http2.createSecureServer(issued, (request, response) => {
+    request.resume()
+    request.on('end', () => response.end('fine'))
+  })
+  const origin = await listen(server)
+  const https = httpsTo(place, origin.port)
+  const proxy = await proxyTo(origin.port, { originTimeoutMs: 100 }, () => https)
+  t.teardown(() => [proxy, origin].map(({ close }) => close()))
+  const client = await connectTo(proxy.port)
+  client.write(`${get('POST', 'Content-Length: 10\r\n')}12345`)
+  // several times the limit
+  await new Promise((resolve) => setTimeout(resolve, 400))
+  client.write('67890')
+  t.match((await readAll(client)).toString(), /^HTTP\/1\.1 200 [^]*fine/)
 })
 
 t.test('an origin that says nothing, or falls silent within its answer, is origin_timeout', async (t) => {
