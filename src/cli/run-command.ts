@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { escapeText } from '../audit/escape.ts'
 import { systemClock } from '../clock.ts'
+import { tokenVariable } from '../config/environment.ts'
 import { urlOf } from '../config/listener-url.ts'
 import { loadSettings } from '../config/load.ts'
 import { ownFiles } from '../config/own-files.ts'
@@ -22,6 +23,7 @@ import { childEnvironment, exportLines, loopbackNames, setVariables, telemetryHo
 import { findBubblewrap, insideCa, insidePort, IsolationError, type IsolationWish, isVouchedFor, planIsolation } from './run-isolation.ts'
 import { readRunOptions, type RunOptions, usage } from './run-options.ts'
 import { PlaceError } from './run-places.ts'
+import { SessionWatch } from './run-watch.ts'
 import { caFolder, runSandboxed, wishOf } from './run-sandbox.ts'
 import type { Command, CommandIo, RunDeps } from './run.ts'
 
@@ -103,6 +105,7 @@ class AgentRun {
     const isolation = options.isolation === undefined ? undefined : { bwrap: findBubblewrap(deps.env), wish: wishOf(options.isolation, io.cwd, deps.env) }
     const ca = await findCa(settings)
     const made = await this.#openSession(ca !== undefined, isolation)
+    const watch = this.#watch(made.session.id)
     const folder = mkdtempSync(join(tmpdir(), 'sallyport-run-'))
     const startedMs = systemClock.monotonic()
     let ended: Ended = { code: 1, signal: undefined }
@@ -115,7 +118,23 @@ class AgentRun {
     } finally {
       rmSync(folder, { recursive: true, force: true })
       await this.#closeSession(made.session, ended, systemClock.monotonic() - startedMs)
+      watch?.done()
     }
+  }
+
+  /** Ends the session when we are killed. Its token, if it has one, is in its environment: arguments are seen by others. */
+  #watch(id: string): SessionWatch | undefined {
+    const { options: { control }, io, deps } = this.#parts
+    const [, program] = process.argv
+    if (program === undefined || process.platform === 'win32') return undefined
+    const flags = (['data', 'config', 'url', 'token-file'] as const).flatMap((name) => (control[name] === undefined ? [] : [`--${name}`, control[name]]))
+    return new SessionWatch({
+      command: process.execPath,
+      args: [program, 'sessions', 'end', id, ...flags],
+      env: { ...deps.env, ...(control.token === undefined ? {} : { [tokenVariable]: control.token }) },
+      cwd: io.cwd,
+      onFault: (error) => this.#note(`nobody ends the session if this is killed (${error.message}); it has an end of its own`),
+    })
   }
 
   /** Made anew when the proxy names places of its own that the command could change after all: then nobody vouches for it. */

@@ -102,6 +102,18 @@ t.test('one that ends the command is in the exit code, and the session ends', as
   await world.over()
 })
 
+t.test('who kills it leaves no session behind', async (t) => {
+  const world = await openRunWorld(t)
+  const { child, said, ended } = world.start(sh('echo ready; exec sleep 20'))
+  await said('ready')
+  child.kill('SIGKILL')
+  await world.over()
+  t.equal(world.sessions('ended').length, 1)
+  child.stdout.destroy()
+  child.stderr.destroy()
+  t.equal((await ended).code, 'SIGKILL')
+})
+
 t.test('--quiet says nothing, --json one object, and both only on stderr', async (t) => {
   const world = await openRunWorld(t)
   t.strictSame(await world.run(['--quiet', ...sh('echo out; echo err >&2; exit 3')]), { code: 3, stdout: 'out\n', stderr: 'err\n' })

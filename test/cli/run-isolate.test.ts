@@ -119,6 +119,7 @@ t.test('who kills `run` kills the command, and what it left behind', { skip }, a
   child.kill('SIGKILL')
   t.equal((await ended).code, 'SIGKILL')
   while (isRunning(mark) || isRunning(`1000.${process.pid}`)) await new Promise((resolve) => setTimeout(resolve, 20))
+  await world.over()
   const { stdout } = await world.run(['--isolate', '--', 'sh', '-c', `sleep 2000.${process.pid} & echo left`])
   t.equal(stdout, 'left\n')
   while (isRunning(`2000.${process.pid}`)) await new Promise((resolve) => setTimeout(resolve, 20))
