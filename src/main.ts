@@ -20,8 +20,11 @@ function onStopSignal(signal: 'SIGINT' | 'SIGTERM'): void {
   else if (insistent.length === 0) process.exit(code)
   else for (const listener of insistent.splice(0)) listener()
 }
-process.on('SIGINT', onStopSignal)
-process.on('SIGTERM', onStopSignal)
+// `run` hands signals on to its command, and ends when that does
+if (argv[0] !== 'run') {
+  process.on('SIGINT', onStopSignal)
+  process.on('SIGTERM', onStopSignal)
+}
 if (argv[0] === 'start') {
   process.on('SIGHUP', () => {
     for (const listener of reloading) listener()

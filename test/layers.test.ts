@@ -31,8 +31,9 @@ const topLevel: Record<string, readonly string[]> = {
 const common: readonly string[] = ['errors.ts', 'clock.ts', 'roster.ts', 'deadlines.ts']
 const sockets = ['node:net', 'node:tls', 'node:dgram', 'node:dns', 'node:dns/promises', 'node:http', 'node:https', 'node:http2', 'undici']
 // who may open a socket: the two doors, the OTLP exporter, the health and control
-// listeners, the notifier, and the commands that speak to a running process or probe the way out
-const mayUseSockets = /^(ingress\/|egress\/|audit\/otlp-|ops\/|control\/|approvals\/webhook-|cli\/control-client|cli\/demo|cli\/doctor)/
+// listeners, the notifier, the commands that speak to a running process or probe the way out, and the bridge
+// of `run`, whose `run-ca` asks node:tls for the system's roots
+const mayUseSockets = /^(ingress\/|egress\/|audit\/otlp-|ops\/|control\/|approvals\/webhook-|cli\/control-client|cli\/demo|cli\/doctor|cli\/run-(?:ca|inside))/
 
 function* sources(dir: string): Generator<string> {
   for (const entry of readdirSync(dir, { withFileTypes: true })) {

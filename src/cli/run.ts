@@ -61,6 +61,11 @@ export const commands: readonly CommandEntry[] = [
     load: async (deps) => (await import('./start.ts')).startCommand(deps),
   },
   {
+    name: 'run',
+    summary: 'start a command behind the proxy, with a session of its own',
+    load: async (deps) => (await import('./run-command.ts')).runCommand(deps),
+  },
+  {
     name: 'check',
     summary: 'compile policy files and say what is wrong with them',
     load: async () => (await import('./check.ts')).checkCommand,
