@@ -114,6 +114,12 @@ export class CertificateAuthority implements LeafSource {
     return (await this.exported()).all
   }
 
+  /** As `trusted`, one text, and there after this: for whoever is about to be served. */
+  async readyPem(): Promise<string> {
+    await this.ready()
+    return (await this.trusted()).join('')
+  }
+
   /** `all`: as `trusted`; `anchor`: DER of the top of the chain that signs. Rejects with ProxyError `ca_unavailable`. */
   async exported(): Promise<{ readonly anchor: Buffer; readonly all: readonly string[] }> {
     const owner = await folderOwner(this.#paths.dir)

@@ -1,56 +1,39 @@
 // The certificate files of a command that `run` starts, written into a folder of its own: what the proxy signs with
 // is added to what the command would trust without it. It changes no file of anybody else's, and copies no keys.
-import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { getCACertificates } from 'node:tls'
+import { CertificateAuthority } from '../ca/certificate-authority.ts'
+import { systemClock } from '../clock.ts'
 import type { Environment } from '../config/environment.ts'
 import type { Settings } from '../config/settings.ts'
+import { systemRoots } from '../egress/system-roots.ts'
 import { type CaFiles, caVariables } from './run-environment.ts'
 
-/** Files with certificates in PEM: `bundleFile` has the system's roots and ours, `rootFile` ours alone. */
-export interface CaBundle {
-  readonly bundleFile: string
-  readonly rootFile: string
-}
-
-/** Undefined where there is no certificate authority: then nothing is signed by it, and nobody has to trust it. */
-export type FindCaBundle = (settings: Settings) => Promise<CaBundle | undefined>
-
-/**
- * STAND-IN, for the integrator: the CA room has a bundle of its own, and this is to be replaced by a call of it. It
- * uses `root.pem` of the certificate folder if there is one, and keeps the merged bundle in the data folder.
- */
-export const standInCaBundle: FindCaBundle = async ({ certsDir, dataDir }) => {
-  const rootFile = join(certsDir, 'root.pem')
-  if (!existsSync(rootFile) || !existsSync(dataDir)) return undefined
-  const bundleFile = join(dataDir, 'ca-bundle.pem')
-  writeFileSync(bundleFile, [...systemRoots(), ...certificatesIn(readFileSync(rootFile, 'utf8'))].join('\n'), { mode: 0o644 })
-  return { bundleFile, rootFile }
-}
-
-/** Those of the system; Node's own where it has none. */
-function systemRoots(): readonly string[] {
-  const system = getCACertificates('system')
-  return system.length > 0 ? system : getCACertificates('bundled')
+/** The files of the certificate authority itself, for a command that is started by somebody else; undefined where it has no root yet. */
+export async function storedCaFiles({ certsDir }: Settings): Promise<CaFiles | undefined> {
+  const authority = new CertificateAuthority({ certsDir, clock: systemClock, constraints: () => undefined })
+  const status = await authority.status()
+  if (status.state === 'absent') return undefined
+  return { bundle: await authority.bundle({ systemRoots: systemRoots() }), root: status.path, merged: new Map() }
 }
 
 /**
  * Writes `bundle.pem`, `root.pem` and a file for each that the environment names already. `shownAs`: the folder as the
  * command sees it. A named file that cannot be read is passed over: the program would not trust anything by it either.
  */
-export function writeCaFiles({ bundleFile, rootFile }: CaBundle, base: Environment, folder: string, shownAs: string): CaFiles {
-  const root = certificatesIn(readFileSync(rootFile, 'utf8'))
+export function writeCaFiles(trustedPem: string, base: Environment, folder: string, shownAs: string): CaFiles {
+  const root = certificatesIn(trustedPem)
   const write = (name: string, certificates: readonly string[]): string => {
     writeFileSync(join(folder, name), `${[...new Set(certificates)].join('\n')}\n`, { mode: 0o644 })
     return join(shownAs, name)
   }
-  const named = [...new Set(caVariables.map((name) => base[name] ?? ''))].filter((path) => path !== '' && path !== bundleFile && path !== rootFile)
+  const named = [...new Set(caVariables.map((name) => base[name] ?? ''))].filter((path) => path !== '')
   const merged = named.flatMap((path, at): [string, string][] => {
     const before = certificatesOf(path)
     return before.length === 0 ? [] : [[path, write(`merged-${at}.pem`, [...before, ...root])]]
   })
   return {
-    bundle: write('bundle.pem', certificatesIn(readFileSync(bundleFile, 'utf8'))),
+    bundle: write('bundle.pem', [...systemRoots(), ...root]),
     root: write('root.pem', root),
     merged: new Map(merged),
   }

@@ -17,7 +17,7 @@ import { connectControl } from './control-options.ts'
 import { readSession, type ShownSession } from './control-wire.ts'
 import { Members } from './members.ts'
 import { plural } from './plural.ts'
-import { type FindCaBundle, standInCaBundle, writeCaFiles } from './run-ca.ts'
+import { storedCaFiles, writeCaFiles } from './run-ca.ts'
 import { codeOf, type Ended, runChild, SignalRelay } from './run-child.ts'
 import { childEnvironment, exportLines, loopbackNames, setVariables, telemetryHosts } from './run-environment.ts'
 import { findBubblewrap, insideCa, insidePort, IsolationError, type IsolationWish, isVouchedFor, planIsolation } from './run-isolation.ts'
@@ -27,7 +27,7 @@ import { SessionWatch } from './run-watch.ts'
 import { caFolder, runSandboxed, wishOf } from './run-sandbox.ts'
 import type { Command, CommandIo, RunDeps } from './run.ts'
 
-export function runCommand(deps: Pick<RunDeps, 'env'>, findCa: FindCaBundle = standInCaBundle): Command {
+export function runCommand(deps: Pick<RunDeps, 'env'>): Command {
   return {
     name: 'run',
     summary: 'start a command behind the proxy, with a session of its own',
@@ -41,7 +41,7 @@ export function runCommand(deps: Pick<RunDeps, 'env'>, findCa: FindCaBundle = st
           for (const { where, message } of problems) io.err(`${where}: error: ${message}\n`)
           return 1
         }
-        const agentRun = new AgentRun({ options, io, deps, settings, findCa, relay })
+        const agentRun = new AgentRun({ options, io, deps, settings, relay })
         return options.printEnv ? await agentRun.print() : await agentRun.go()
       } catch (error) {
         if (!(error instanceof ControlFault || error instanceof IsolationError || error instanceof PlaceError)) throw error
@@ -60,7 +60,6 @@ interface Parts {
   readonly io: CommandIo
   readonly deps: Pick<RunDeps, 'env'>
   readonly settings: Settings
-  readonly findCa: FindCaBundle
   readonly relay: SignalRelay
 }
 
@@ -69,6 +68,8 @@ interface Made {
   readonly proxyUrl: string
   /** undefined unless isolated */
   readonly socket: string | undefined
+  /** certificates that the command is to trust */
+  readonly trustedPem: string
   readonly keepOut: readonly string[]
 }
 
@@ -88,23 +89,21 @@ class AgentRun {
 
   /** The variables alone: nobody is asked, so they hold no credentials. */
   async print(): Promise<number> {
-    const { options, io, deps, settings, findCa } = this.#parts
+    const { options, io, deps, settings } = this.#parts
     const { listen } = settings
     if (options.isolation === undefined && listen.port === 0) throw new ControlFault('unknown', 'which port the proxy has is known to the running one alone (`listen` is 0): `sallyport sessions create --agent NAME --export` asks it')
     const proxyUrl = options.isolation === undefined ? urlOf({ address: listen.host, port: listen.port }) : insideUrl
-    const ca = await findCa(settings)
-    const files = ca === undefined ? undefined : { bundle: ca.bundleFile, root: ca.rootFile, merged: new Map() }
+    const files = await storedCaFiles(settings)
     io.out(exportLines(setVariables(deps.env, { proxyUrl, noProxy: this.#noProxy(), ca: files, isIsolated: options.isolation !== undefined, only: undefined })))
     if (!options.quiet) io.err('sallyport run: no session was made, so there are no credentials in it: they are needed where any session is live (`sallyport sessions create --agent NAME --export`)\n')
     return 0
   }
 
   async go(): Promise<number> {
-    const { options, io, deps, settings, findCa, relay } = this.#parts
+    const { options, io, deps, relay } = this.#parts
     // before there is a session that would have to be ended
     const isolation = options.isolation === undefined ? undefined : { bwrap: findBubblewrap(deps.env), wish: wishOf(options.isolation, io.cwd, deps.env) }
-    const ca = await findCa(settings)
-    const made = await this.#openSession(ca !== undefined, isolation)
+    const made = await this.#openSession(isolation)
     const watch = this.#watch(made.session.id)
     const folder = mkdtempSync(join(tmpdir(), 'sallyport-run-'))
     const startedMs = systemClock.monotonic()
@@ -112,7 +111,7 @@ class AgentRun {
     try {
       this.#note(`${aboutSession(made.session)}; \`sallyport approvals watch\` answers its questions${options.isolation === undefined ? '' : '; isolated'}`)
       if (relay.asked !== undefined) ended = { code: codeOf(relay.asked), signal: relay.asked }
-      else ended = await this.#start(made, folder, ca === undefined ? undefined : { ...ca, folder: caFolder(folder) }, isolation)
+      else ended = await this.#start(made, folder, isolation)
       if (ended.failure !== undefined) io.err(`sallyport run: ${escapeText(options.command)}: ${ended.failure === 'ENOENT' ? 'there is no such command' : 'may not be run'}\n`)
       return ended.code
     } finally {
@@ -138,27 +137,28 @@ class AgentRun {
   }
 
   /** Made anew when the proxy names places of its own that the command could change after all: then nobody vouches for it. */
-  async #openSession(trustsCa: boolean, isolation: Isolation | undefined): Promise<Made> {
+  async #openSession(isolation: Isolation | undefined): Promise<Made> {
     const keepOut = ownFiles(this.#parts.settings)
-    if (isolation === undefined) return this.#create({ trusts_ca: trustsCa })
+    if (isolation === undefined) return this.#create({ trusts_ca: true })
     const isVouched = isVouchedFor({ ...isolation.wish, keepOut })
-    const made = await this.#create({ trusts_ca: trustsCa, socket: true, isolated: isVouched })
+    const made = await this.#create({ trusts_ca: true, socket: true, isolated: isVouched })
     if (!isVouched || isVouchedFor({ ...isolation.wish, keepOut: made.keepOut })) return { ...made, keepOut: [...keepOut, ...made.keepOut] }
     await this.#withClient((client) => endOf(client, made.session.id))
-    const again = await this.#create({ trusts_ca: trustsCa, socket: true })
+    const again = await this.#create({ trusts_ca: true, socket: true })
     return { ...again, keepOut: [...keepOut, ...again.keepOut] }
   }
 
   async #create(more: object): Promise<Made> {
     const { body } = await this.#withClient((client) => client.call('POST', '/v1/sessions', { body: { ...this.#parts.options.session, ...more } }))
     const made = new Members(body, 'answer')
-    return { session: readSession(made.object('session').json), proxyUrl: made.text('proxy_url'), socket: made.optionalText('socket_path'), keepOut: made.texts('keep_out') }
+    return { session: readSession(made.object('session').json), proxyUrl: made.text('proxy_url'), socket: made.optionalText('socket_path'), trustedPem: made.text('trusted_pem'), keepOut: made.texts('keep_out') }
   }
 
-  #start(made: Made, folder: string, ca: Parameters<typeof writeCaFiles>[0] & { readonly folder: string } | undefined, isolation: Isolation | undefined): Promise<Ended> {
+  #start(made: Made, folder: string, isolation: Isolation | undefined): Promise<Ended> {
     const { options: { command, args, envOnly: only }, deps, relay } = this.#parts
     const isIsolated = isolation !== undefined
-    const files = ca === undefined ? undefined : writeCaFiles(ca, deps.env, ca.folder, isIsolated ? insideCa : ca.folder)
+    const certificates = caFolder(folder)
+    const files = writeCaFiles(made.trustedPem, deps.env, certificates, isIsolated ? insideCa : certificates)
     const env = childEnvironment(deps.env, { proxyUrl: isIsolated ? insideUrl : made.proxyUrl, noProxy: this.#noProxy(), ca: files, isIsolated, only })
     if (isolation === undefined || made.socket === undefined) return runChild({ command, args, env, stdio: 'inherit' }, relay)
     const plan = planIsolation({ ...isolation.wish, keepOut: made.keepOut })

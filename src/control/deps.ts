@@ -112,6 +112,8 @@ export interface ControlDeps {
   readonly proxyUrl: () => string
   /** The unix sockets of sessions. */
   readonly sockets: SessionSocketPort
+  /** PEM of what clients are to trust, made on first need. Rejects with ProxyError `ca_unavailable`. */
+  readonly trustedPem: () => Promise<string>
   /** what an isolated agent must not get to see, absolute: data, certificates, policies, settings */
   readonly keepOut: readonly string[]
   /** Requests of a session that were refused since this process started. */

@@ -32,6 +32,7 @@ export interface OpenControlOptions {
   /** of the proxy listener */
   readonly proxyUrl: () => string
   readonly sockets: SessionSocketPort
+  readonly trustedPem: () => Promise<string>
   readonly keepOut: readonly string[]
   readonly refused: (session: string) => number
   readonly onFault: (error: unknown) => void
@@ -62,6 +63,7 @@ export function openControl(options: OpenControlOptions): Control {
     limits: controlLimits,
     proxyUrl: options.proxyUrl,
     sockets: options.sockets,
+    trustedPem: options.trustedPem,
     keepOut: options.keepOut,
     refused: options.refused,
     requestId: options.nextId,

@@ -27,6 +27,7 @@ export const controlFaults = {
   fields_too_large: 431,
   internal_error: 500,
   policy_unavailable: 503,
+  ca_unavailable: 503,
   closing: 503,
 } as const
 

@@ -3,6 +3,7 @@
 import type { Actor, NewControlToken } from '../approvals/actor.ts'
 import { parseDuration } from '../approvals/duration.ts'
 import type { Hold, Session } from '../approvals/session.ts'
+import { ProxyError } from '../errors.ts'
 import type { ControlContext } from './context.ts'
 import { may } from './permissions.ts'
 import { ControlFault } from './problem.ts'
@@ -58,10 +59,11 @@ export function sessionRoutes(context: ControlContext): readonly Route[] {
         token: orNull(string),
         proxy_url: orNull(string),
         socket_path: describe(orNull(string), 'With `socket`: where it is reached, on the machine of the proxy'),
+        trusted_pem: describe(orNull(string), 'With `trusts_ca`: the certificates that its clients are to trust, PEM'),
         keep_out: describe(list(string), 'With `socket`: paths on that machine that an isolated agent must not get to see; else empty'),
       }),
     },
-    faults: ['scope_not_allowed', 'audit_unavailable'],
+    faults: ['scope_not_allowed', 'audit_unavailable', 'ca_unavailable'],
     keep: (body) => ({ ...body, token: null, proxy_url: null }),
     handle: async (call) => {
       const { body, actor } = call
@@ -70,6 +72,7 @@ export function sessionRoutes(context: ControlContext): readonly Route[] {
       const { trusts_ca: trustsCa = false, socket: hasSocket = false, isolated: isIsolated = false } = body
       if (isIsolated && !hasSocket) throw wrongBody('/isolated', 'is said of what connects to `socket`: ask for both')
       if (hasSocket && !sockets.isPossible) throw wrongBody('/socket', 'cannot be opened: the path of the data folder of the proxy is too long for sockets')
+      const trustedPem = trustsCa ? await trustedOf(context) : null
       const { session, token } = await sessions.create({
         agent: body.agent,
         owner,
@@ -83,7 +86,7 @@ export function sessionRoutes(context: ControlContext): readonly Route[] {
       }, actor.name)
       call.request.subjectId = session.id
       const socketPath = hasSocket ? await openSocket(context, session, actor) : null
-      return { status: 201, body: { session: shown(session), token, proxy_url: withCredentials(proxyUrl(), session.id, token), socket_path: socketPath, keep_out: hasSocket ? keepOut : [] } }
+      return { status: 201, body: { session: shown(session), token, proxy_url: withCredentials(proxyUrl(), session.id, token), socket_path: socketPath, trusted_pem: trustedPem, keep_out: hasSocket ? keepOut : [] } }
     },
   }
   const endRoute: Route = {
@@ -104,6 +107,16 @@ export function sessionRoutes(context: ControlContext): readonly Route[] {
     },
   }
   return [listRoute, createRoute, endRoute]
+}
+
+/** Before there is a session whose questions could not be held inside TLS. */
+async function trustedOf({ deps }: ControlContext): Promise<string> {
+  try {
+    return await deps.trustedPem()
+  } catch (error) {
+    if (!(error instanceof ProxyError)) throw error
+    throw new ControlFault('ca_unavailable', `the root cannot be used: ${error.detail}`)
+  }
 }
 
 export function tokenRoutes({ deps: { tokens } }: ControlContext): readonly Route[] {
