@@ -23,6 +23,9 @@ export interface EscapeTargets {
   readonly nameServers: readonly string[]
   /** those that programs here ask */
   readonly systemNameServers: readonly string[]
+  /** unix sockets by which the proxy is told what to do, and by which other machines and containers are */
+  readonly controlSockets: readonly string[]
+  readonly engineSockets: readonly string[]
 }
 
 /** `leak`: how bad a way out is; a warning where the proxy itself must get out. */
@@ -50,6 +53,8 @@ export async function escapeFindings(options: EscapeOptions, find: FindAddress):
     anyOut('dns_tcp', 'a DNS question over TCP', nameServers, (server) => probes.dnsTcp(server, host.host), options),
     anyOut('dns_system', 'a DNS question to the name server of this system', systemNameServers, (server) => probes.dnsUdp(server, host.host), options),
     anyOut('cloud_metadata', 'a connection to the cloud metadata service', targets.metadata, (target) => probes.tcp(target), options),
+    anyOut('control_socket', 'the control socket of the proxy', targets.controlSockets, (path) => probes.socket(path), options),
+    anyOut('engine_sockets', 'a socket that starts containers', targets.engineSockets, (path) => probes.socket(path), options),
   ])
 }
 
@@ -71,21 +76,27 @@ async function anyOut<Target extends string | HostPort>(
   )
   const out = outcomes.find(({ outcome }) => outcome.kind === 'reached')
   if (out !== undefined) {
+    const isSocket = name in socketRemedies
     return {
       name,
       group: 'escape',
       status: options.leak,
-      detail: `${what} gets out (${out.target})`,
-      remedy: options.leak === 'warn' ? 'expected where the proxy runs; run `sallyport doctor --only escape` where the agent runs' : (remedies[name] ?? closeIt),
+      detail: isSocket ? `${what} is reached (${out.target})` : `${what} gets out (${out.target})`,
+      remedy: isSocket ? socketRemedies[name] ?? closeIt : options.leak === 'warn' ? 'expected where the proxy runs; run `sallyport doctor --only escape` where the agent runs' : (remedies[name] ?? closeIt),
     }
   }
   const reasons = outcomes.map(({ target, outcome }) =>
     outcome.kind === 'blocked' ? `${target}: ${outcome.reason}` : target,
   )
-  return { name, group: 'escape', status: 'ok', detail: `${what} does not get out (${reasons.join(', ')})` }
+  return { name, group: 'escape', status: 'ok', detail: `${what} ${name in socketRemedies ? 'is not reached' : 'does not get out'} (${reasons.join(', ')})` }
 }
 
 const closeIt = 'leave the proxy as the one way out: a user of its own behind a firewall, or a container on an internal network (docs/deployment.md, "The only way out")'
+
+const socketRemedies: Readonly<Record<string, string>> = {
+  control_socket: 'whoever opens it answers questions and ends sessions: start agents with `sallyport run --isolate`, or as another user than the proxy\'s',
+  engine_sockets: 'whoever opens it gets a network of their own, and often the whole machine: start agents with `sallyport run --isolate`, or without it',
+}
 
 /** Checks without a target that say more than that. */
 const untried: Readonly<Record<string, Pick<Finding, 'status' | 'detail'>>> = {

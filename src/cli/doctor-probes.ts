@@ -1,7 +1,7 @@
 // The probes of `doctor`: one connection attempt, one DNS question, one request to a proxy each. They
 // never send more than that, and whatever happens within the time is an outcome, not an exception.
 import { request, type IncomingMessage } from 'node:http'
-import { connect } from 'node:net'
+import { connect, type NetConnectOpts } from 'node:net'
 import type { HostPort } from '../config/settings.ts'
 import { encodeQuery } from '../egress/dns-message.ts'
 import { askServer } from '../egress/dns-exchange.ts'
@@ -22,6 +22,8 @@ export interface HttpAnswer {
 /** What doctor needs of the network; a test hands in its own. */
 export interface Probes {
   tcp(target: HostPort): Promise<ProbeOutcome>
+  /** connects to a unix socket and sends nothing */
+  socket(path: string): Promise<ProbeOutcome>
   /** asks `server` (`ip` or `ip:port`) for the address of `name` */
   dnsUdp(server: string, name: string): Promise<ProbeOutcome>
   dnsTcp(server: string, name: string): Promise<ProbeOutcome>
@@ -33,7 +35,8 @@ export interface Probes {
 
 export function createProbes(timeoutMs: number): Probes {
   return {
-    tcp: (target) => tcpProbe(target, timeoutMs),
+    tcp: ({ host, port }) => connectProbe({ host, port, autoSelectFamily: false }, timeoutMs),
+    socket: (path) => connectProbe({ path }, timeoutMs),
     dnsUdp: (server, name) => dnsUdpProbe(server, name, timeoutMs),
     dnsTcp: (server, name) => dnsTcpProbe(server, name, timeoutMs),
     get: ({ host, port }, path) => ask({ host, port, path, method: 'GET' }, timeoutMs),
@@ -48,9 +51,9 @@ export function createProbes(timeoutMs: number): Probes {
   }
 }
 
-function tcpProbe({ host, port }: HostPort, timeoutMs: number): Promise<ProbeOutcome> {
+function connectProbe(to: NetConnectOpts, timeoutMs: number): Promise<ProbeOutcome> {
   return new Promise((resolve) => {
-    const socket = connect({ host, port, autoSelectFamily: false })
+    const socket = connect(to)
     const finish = (outcome: ProbeOutcome): void => {
       socket.destroy()
       resolve(outcome)

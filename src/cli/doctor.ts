@@ -1,7 +1,9 @@
 // `sallyport doctor`: is the set-up sound, does the proxy answer, and does anything get past it from
 // where this is run? It changes nothing and sends nothing but connection attempts and DNS questions.
+import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { networkInterfaces } from 'node:os'
+import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { type Clock, systemClock } from '../clock.ts'
 import { proxyVariables } from '../config/environment.ts'
@@ -17,6 +19,7 @@ import { formatHost } from '../target/host.ts'
 import { escapeFindings, type EscapeTargets, type ProxyAddress, proxyFindings, variableFindings } from './doctor-escape.ts'
 import { type Diagnosis, diagnosisJson, diagnosisTable, type Finding } from './doctor-finding.ts'
 import { createProbes, type Probes } from './doctor-probes.ts'
+import { insideSocket } from './run-isolation.ts'
 import { runtimeFindings, setupFindings } from './doctor-setup.ts'
 import { type Command, type CommandIo, type RunDeps, UsageError } from './run.ts'
 
@@ -30,6 +33,7 @@ It contacts: the proxy and ops listeners (one GET each); example.com:443 through
 then, to see whether they can be reached without it, example.com:443, 1.1.1.1:443 and
 [2606:4700:4700::1111]:443 (a TCP connection each, nothing sent on it), 169.254.169.254:80 (the same),
 and 1.1.1.1, 8.8.8.8 and this system's name servers (one DNS question for example.com, UDP and TCP).
+It opens, and sends nothing to, the proxy's control socket and those of Docker, containerd and Podman.
 The options below replace each of them; \`--only setup\` contacts the listeners and
 the name servers of the settings alone.
 
@@ -58,12 +62,16 @@ const options = {
 } as const
 
 const publicAddresses = '1.1.1.1:443,[2606:4700:4700::1111]:443'
+const engineSockets = ['/var/run/docker.sock', '/run/containerd/containerd.sock', '/run/podman/podman.sock']
 const metadataService: HostPort = { host: '169.254.169.254', port: 80 }
 
 /** A test's seams; the real ones otherwise. */
 export interface DoctorSeams {
   readonly probes?: Probes
   readonly clock?: Clock
+  /** run inside `sallyport run --isolate` */
+  readonly isIsolated?: boolean
+  readonly engineSockets?: readonly string[]
 }
 
 export function doctorCommand(deps: Pick<RunDeps, 'env' | 'execArgv'>, seams: DoctorSeams = {}): Command {
@@ -98,7 +106,9 @@ async function diagnose(asked: Asked, io: CommandIo, deps: Pick<RunDeps, 'env' |
   const host = readTarget('--probe-host', asked['probe-host'])
   const { settings, problems, warnings } = loadSettings({ flags: { data: asked.data, config: asked.config }, env: deps.env, cwd: io.cwd, secrets: 'unused' })
   const proxy = findProxy(asked.proxy, deps, settings)
-  const place = proxy === undefined || isHere(proxy) ? 'proxy' : 'agent'
+  // inside an isolation the proxy's address is this machine's, and the proxy is not
+  const isIsolated = seams.isIsolated ?? existsSync(insideSocket)
+  const place = !isIsolated && (proxy === undefined || isHere(proxy)) ? 'proxy' : 'agent'
 
   const findings: Finding[] = runtimeFindings(process.version, deps.env, deps.execArgv)
   if (only !== 'escape' && place === 'proxy') {
@@ -119,6 +129,8 @@ async function diagnose(asked: Asked, io: CommandIo, deps: Pick<RunDeps, 'env' |
     metadata: asked['probe-address'] === undefined ? [metadataService] : [],
     nameServers: splitList(asked['probe-dns']).map(readNameServer),
     systemNameServers: await systemNameServers(dns.resolvConf),
+    controlSockets: [join(settings?.dataDir ?? resolve(io.cwd, asked.data ?? 'var'), 'control.sock')],
+    engineSockets: seams.engineSockets ?? engineSockets,
   }
   // where the proxy runs it must get out itself, so there a way out is expected and only said
   const leak = place === 'agent' || only === 'escape' ? 'fail' : 'warn'

@@ -10,6 +10,8 @@ const targets: EscapeTargets = {
   metadata: [{ host: '169.254.169.254', port: 80 }],
   nameServers: ['192.0.2.53'],
   systemNameServers: ['10.0.0.2:53'],
+  controlSockets: ['/srv/var/control.sock'],
+  engineSockets: ['/var/run/docker.sock', '/run/podman/podman.sock'],
 }
 
 async function escapes(network: FakeNetwork, found?: string, leak: 'warn' | 'fail' = 'fail'): Promise<Finding[]> {
@@ -20,9 +22,10 @@ const judged = (check: string, env: Record<string, string>): Finding | undefined
 
 t.test('where nothing gets out every check is ok and says what was tried', async (t) => {
   const findings = await escapes({})
-  t.same(findings.map(({ name }) => name), ['direct_tcp', 'direct_name', 'direct_ipv6', 'dns_udp', 'dns_tcp', 'dns_system', 'cloud_metadata'])
+  t.same(findings.map(({ name }) => name), ['direct_tcp', 'direct_name', 'direct_ipv6', 'dns_udp', 'dns_tcp', 'dns_system', 'cloud_metadata', 'control_socket', 'engine_sockets'])
   for (const { name, status, remedy } of findings) t.same([status, remedy], [name === 'direct_name' ? 'skip' : 'ok', undefined], name)
   t.match(findings[0]?.detail, /does not get out \(192\.0\.2\.1:443: no answer\)/)
+  t.match(findings.find(({ name }) => name === 'control_socket')?.detail, /is not reached \(\/srv\/var\/control\.sock: no answer\)/)
 })
 
 t.test('each way out fails its own check alone, and says how to close it', async (t) => {
@@ -33,11 +36,13 @@ t.test('each way out fails its own check alone, and says how to close it', async
     ['dns_tcp', { dnsTcp: ['192.0.2.53'] }],
     ['dns_system', { dnsUdp: ['10.0.0.2:53'] }],
     ['cloud_metadata', { tcp: ['169.254.169.254:80'] }],
+    ['control_socket', { socket: ['/srv/var/control.sock'] }],
+    ['engine_sockets', { socket: ['/run/podman/podman.sock'] }],
   ]
   for (const [name, network] of ways) {
     const open = (await escapes(network)).filter(({ status }) => status === 'warn' || status === 'fail')
     t.same(open.map((finding) => [finding.name, finding.status]), [[name, 'fail']])
-    t.match(open[0]?.detail, /gets out/)
+    t.match(open[0]?.detail, /gets out|is reached/)
     t.ok(open[0]?.remedy)
   }
 })
@@ -50,6 +55,8 @@ t.test('a name that resolves here is tried at its address', async (t) => {
 t.test('where the proxy itself must get out, a way out is a warning', async (t) => {
   const findings = await escapes({ tcp: ['192.0.2.1:443'] }, undefined, 'warn')
   t.match(findings[0], { status: 'warn', remedy: /expected where the proxy runs/ })
+  const socket = await escapes({ socket: ['/srv/var/control.sock'] }, undefined, 'warn')
+  t.match(socket.find(({ name }) => name === 'control_socket'), { status: 'warn', remedy: /run --isolate/ }, 'and its socket one that is never expected for an agent')
 })
 
 t.test('the answer of the proxy says whether it gets out', async (t) => {

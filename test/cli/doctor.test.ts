@@ -35,10 +35,10 @@ function machine(t: Test): string {
   })
 }
 
-async function report(t: Test, argv: readonly string[], env: Record<string, string>, network: FakeNetwork): Promise<{ code: number; report: Report; probes: FakeProbes }> {
+async function report(t: Test, argv: readonly string[], env: Record<string, string>, network: FakeNetwork, isIsolated = false): Promise<{ code: number; report: Report; probes: FakeProbes }> {
   const io = fakeIo(machine(t))
   const probes = fakeProbes(network)
-  const code = await doctorCommand({ env, execArgv: [] }, { probes }).run([...argv, '--json'], io)
+  const code = await doctorCommand({ env, execArgv: [] }, { probes, isIsolated }).run([...argv, '--json'], io)
   return { code, report: JSON.parse(io.stdout()), probes }
 }
 
@@ -68,6 +68,23 @@ t.test('where the proxy is here, a way out is a warning and the set-up is checke
   for (const name of ['journal', 'ca']) t.equal(status(name), 'skip', name)
 })
 
+t.test('inside an isolation the proxy is elsewhere, whatever its address says', async (t) => {
+  const bridge = { HTTPS_PROXY: 'http://127.0.0.1:3128', HTTP_PROXY: 'http://127.0.0.1:3128' }
+  const { code, report: found } = await report(t, [], bridge, refused, true)
+  t.equal(code, 0)
+  t.match(found, { ok: true, enforced: true, place: 'agent', proxy: 'http://127.0.0.1:3128' })
+  t.notOk(found.checks.some(({ name }) => name === 'policy'))
+  const leaky = await report(t, [], bridge, { ...refused, socket: ['/var/run/docker.sock'] }, true)
+  t.match(leaky, { code: 1, report: { enforced: false } })
+})
+
+t.test('the control socket is looked for in the data folder', async (t) => {
+  const { code, report: found, probes } = await report(t, ['--data', '/srv/data', '--only', 'escape'], {}, { ...refused, socket: ['/srv/data/control.sock'] })
+  t.equal(code, 1)
+  t.match(found.checks.find(({ name }) => name === 'control_socket'), { status: 'fail', detail: /is reached \(\/srv\/data\/control\.sock\)/ })
+  t.ok(probes.asked.includes('socket /srv/data/control.sock'))
+})
+
 t.test('--only escape makes any way out a failure wherever it is run', async (t) => {
   const { code, report: found } = await report(t, ['--only', 'escape'], {}, { ...refused, dnsUdp: ['8.8.8.8'] })
   t.equal(code, 1)
@@ -83,7 +100,8 @@ t.test('--only setup sends nothing out', async (t) => {
 t.test('targets can be named, and then no other is asked', async (t) => {
   const argv = ['--proxy', agentProxy, '--probe-host', '198.51.100.7:8443', '--probe-address', '198.51.100.7:8443,[2001:db8::7]', '--probe-dns', '198.51.100.53:5353']
   const { probes } = await report(t, argv, {}, refused)
-  t.same(new Set(probes.asked), new Set([
+  // sockets are on this machine: nothing leaves it
+  t.same(new Set(probes.asked.filter((asked) => !asked.startsWith('socket '))), new Set([
     'connect sallyport.example:3128 198.51.100.7:8443 session:topsecret',
     'tcp 198.51.100.7:8443',
     'tcp [2001:db8::7]:443',

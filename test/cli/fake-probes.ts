@@ -5,6 +5,8 @@ import { formatHostPort } from '../../src/config/load-rules.ts'
 export interface FakeNetwork {
   /** `host:port` that accept a TCP connection */
   readonly tcp?: readonly string[]
+  /** paths that accept a connection */
+  readonly socket?: readonly string[]
   readonly dnsUdp?: readonly string[]
   readonly dnsTcp?: readonly string[]
   readonly pages?: Readonly<Record<string, string>>
@@ -17,13 +19,14 @@ export interface FakeProbes extends Probes {
 
 export function fakeProbes(network: FakeNetwork = {}): FakeProbes {
   const asked: string[] = []
-  const answer = async (kind: 'tcp' | 'dnsUdp' | 'dnsTcp', target: string): Promise<ProbeOutcome> => {
+  const answer = async (kind: 'tcp' | 'socket' | 'dnsUdp' | 'dnsTcp', target: string): Promise<ProbeOutcome> => {
     asked.push(`${kind} ${target}`)
     return network[kind]?.includes(target) ? { kind: 'reached' } : { kind: 'blocked', reason: 'no answer' }
   }
   return {
     asked,
     tcp: (target) => answer('tcp', formatHostPort(target)),
+    socket: (path) => answer('socket', path),
     dnsUdp: (server) => answer('dnsUdp', server),
     dnsTcp: (server) => answer('dnsTcp', server),
     get: async (target) => {

@@ -205,3 +205,20 @@ t.test('nothing is started where the isolation cannot be made', { skip }, async 
   t.equal(stdout, '')
   t.match(stderr, /no sallyport is running/)
 })
+
+t.test('doctor finds no way out inside but the proxy, and many outside', { skip }, async (t) => {
+  const world = await openRunWorld(t)
+  const bin = join(import.meta.dirname, '../../bin/sallyport.js')
+  const probes = ['--probe-host', world.allowed, '--probe-address', `127.0.0.1:${world.origin.port},[::1]:1,192.0.2.1:443`, '--probe-dns', '127.0.0.1', '--data', join(world.proxy.dir, 'var'), '--json']
+  const doctor = async (argv: readonly string[]) => {
+    const { code, stdout, stderr } = await world.run([...argv, '--', process.execPath, bin, 'doctor', ...probes])
+    t.ok(stdout.startsWith('{'), stderr)
+    const { checks, ...rest } = JSON.parse(stdout) as { readonly checks: readonly { readonly name: string; readonly status: string; readonly detail: string }[] }
+    return { code, ...rest, status: Object.fromEntries(checks.map(({ name, status }) => [name, status])), detail: checks.find(({ name }) => name === 'proxy')?.detail }
+  }
+  const found = await doctor(['--isolate'])
+  t.match(found, { code: 0, ok: true, enforced: true, place: 'agent', proxy: 'http://127.0.0.1:3128', detail: / gets out to / })
+  for (const name of ['direct_tcp', 'direct_ipv6', 'dns_udp', 'dns_tcp', 'dns_system', 'control_socket', 'engine_sockets', 'proxy', 'proxy_variables', 'no_proxy']) t.equal(found.status[name], 'ok', name)
+  const open = await doctor([])
+  t.match(open, { enforced: false, place: 'proxy', status: { direct_tcp: 'warn', control_socket: 'warn' } })
+})
