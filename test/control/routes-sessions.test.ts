@@ -1,4 +1,5 @@
 // Sessions and tokens over the API: who may start what for whom, and secrets that are told once.
+import { ProxyError } from '../../src/errors.ts'
 import t from 'tap'
 import { call } from './caller.ts'
 import { agentToken, nowMs, sessionOf } from './fakes.ts'
@@ -44,6 +45,16 @@ t.test('a session with a socket is answered with its path and with what an isola
   t.match(json, { session: { trusts_ca: false, socket: true, isolated: true }, socket_path: `/run/sessions/${json.session.id}/proxy.sock` })
   t.strictSame(json.keep_out, ['/srv/var', '/srv/certs'])
   t.strictSame(world.sockets.opened, [json.session.id])
+})
+
+t.test('a session that trusts the root is told what that is, and there is none without it', async (t) => {
+  const world = await openWorld(t)
+  t.equal((await start(world, 'sp_admin', { agent: 'codex', trusts_ca: true })).json.trusted_pem, 'PEM\n')
+  t.equal((await start(world, 'sp_admin', { agent: 'codex' })).json.trusted_pem, null)
+  const before = world.sessions.byId.size
+  world.caFault = new ProxyError('ca_unavailable', 'root-key.pem can be read by others: chmod 600')
+  t.match(await start(world, 'sp_admin', { agent: 'codex', trusts_ca: true }), { status: 503, json: { code: 'ca_unavailable', detail: /chmod 600/ } })
+  t.equal(world.sessions.byId.size, before)
 })
 
 t.test('nothing is vouched for without a socket, and no session is made whose socket cannot be', async (t) => {

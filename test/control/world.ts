@@ -1,4 +1,5 @@
 // A control API of fakes, open on both doors, and what it was seen to do.
+import type { ProxyError } from '../../src/errors.ts'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -19,6 +20,8 @@ export class World {
   readonly sessions = new FakeSessions()
   readonly tokens = new FakeTokens()
   readonly sockets = new FakeSockets()
+  /** what the certificate authority says */
+  caFault: ProxyError | undefined
   readonly events = new FakeEvents()
   readonly journaled: AuditEvent[] = []
   readonly faults: unknown[] = []
@@ -61,6 +64,10 @@ export class World {
       limits: { ...controlLimits, actorBurst: 100_000, refusedBurst: 100_000 },
       proxyUrl: () => 'http://127.0.0.1:3128',
       sockets: this.sockets,
+      trustedPem: async () => {
+        if (this.caFault !== undefined) throw this.caFault
+        return 'PEM\n'
+      },
       keepOut: ['/srv/var', '/srv/certs'],
       refused: (session) => session.length,
       requestId: () => `r-${++this.#ids}`,
