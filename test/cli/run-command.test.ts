@@ -1,6 +1,6 @@
 // `sallyport run` as a process: what the command finds, what comes of its end, and that its session ends with it.
 import { spawnSync } from 'node:child_process'
-import { chmodSync, existsSync } from 'node:fs'
+import { chmodSync, existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { testCertificates } from '../support/certificates.ts'
@@ -23,7 +23,7 @@ t.test('the command reaches the proxy by its variables, as a session of its own'
   t.equal(stdout, 'GET /one for you403', 'and nothing of ours is on stdout')
   const [id] = /\bs[a-z0-9]{12}\b/.exec(stderr) ?? []
   t.match(world.proxy.decisions().map(({ attributes }) => attributes), [{ 'session.id': id, 'gen_ai.agent.name': 'codex', 'user.name': 'ana', 'sallyport.team': 'web' }, { 'session.id': id }])
-  t.match(stderr, new RegExp(`^sallyport run: session ${id}: agent codex, owner ana, team web; \`sallyport approvals watch\` answers its questions\n`))
+  t.match(stderr, new RegExp(`^sallyport run: session ${id}: agent codex, owner ana, team web, trusts the CA; \`sallyport approvals watch\` answers its questions\n`))
   t.match(stderr, new RegExp(`\nsallyport run: session ${id} has ended; 1 request refused: \`sallyport why\` says why\n$`))
   await world.over()
   t.equal(world.sessions('ended')[0]?.attributes['session.id'], id)
@@ -50,7 +50,7 @@ t.test('it has the variables of every client, in both cases, and none that leads
   t.equal(env['NO_PROXY'], 'localhost,127.0.0.1,::1,otel.corp.example')
   t.equal(env['no_proxy'], env['NO_PROXY'])
   t.match(env, { NODE_USE_ENV_PROXY: '1', GIT_HTTP_PROXY_AUTHMETHOD: 'basic', KEPT: 'yes', JAVA_TOOL_OPTIONS: /^-Xmx1g -Dhttp\.proxyHost=127\.0\.0\.1 / })
-  for (const name of ['SALLYPORT_TOKEN', 'ALL_PROXY', 'all_proxy', 'Http_Proxy', 'NPM_CONFIG_PROXY', 'SSL_CERT_FILE']) t.notOk(name in env, name)
+  for (const name of ['SALLYPORT_TOKEN', 'ALL_PROXY', 'all_proxy', 'Http_Proxy', 'NPM_CONFIG_PROXY']) t.notOk(name in env, name)
   t.notMatch(JSON.stringify(env), new RegExp(`elsewhere|${token}`))
 })
 
@@ -171,16 +171,14 @@ t.test('--print-env prints lines for a shell, starts nothing and says that there
   t.match(await world.run(['--print-env'], { env: { SALLYPORT_LISTEN: '127.0.0.1:0' } }), { code: 1, stdout: '', stderr: /sessions create/ })
 })
 
-t.test('where there is a certificate authority the command trusts it, and what it trusted before', async (t) => {
+t.test('the command trusts the root of the proxy, and what it trusted before', async (t) => {
   const world = await openRunWorld(t)
-  const [ours, corporate] = [await testCertificates(), await testCertificates()]
-  const certs = join(world.dir, 'certs')
-  put(join(certs, 'root.pem'), ours.ca)
+  const corporate = await testCertificates()
   const own = put(join(world.dir, 'corp.pem'), `${corporate.ca}\n-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n`)
   const script = 'const { readFileSync } = require("node:fs"); console.log(JSON.stringify(Object.fromEntries(["SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS", "DENO_CERT", "GIT_SSL_CAINFO"].map((name) => [name, [process.env[name], readFileSync(process.env[name], "utf8")]]))))'
-  const { stdout } = await world.run(node(script), { env: { SALLYPORT_CERTS: certs, REQUESTS_CA_BUNDLE: own, NODE_EXTRA_CA_CERTS: own, CURL_CA_BUNDLE: '/nowhere.pem' } })
+  const { stdout } = await world.run(node(script), { env: { REQUESTS_CA_BUNDLE: own, NODE_EXTRA_CA_CERTS: own, CURL_CA_BUNDLE: '/nowhere.pem' } })
   const files = JSON.parse(stdout) as Record<string, readonly [string, string]>
-  const [root, corp] = [ours.ca, corporate.ca].map((pem) => pem.trim().split('\n').at(-2) ?? '')
+  const [root, corp] = [readFileSync(join(world.proxy.dir, 'certs', 'root.pem'), 'utf8'), corporate.ca].map((pem) => pem.trim().split('\n').at(-2) ?? '')
   const holds = (name: string): readonly boolean[] => [root, corp].map((line = '-') => (files[name]?.[1] ?? '').includes(line))
   const count = (name: string): number => (files[name]?.[1].match(/BEGIN CERTIFICATE/g) ?? []).length
   t.strictSame([holds('SSL_CERT_FILE'), count('SSL_CERT_FILE') > 50], [[true, false], true], 'the system\'s roots and ours')

@@ -11,7 +11,6 @@ t.test('the proxy\'s own files are not there, though the command works in the fo
   const world = await openRunWorld(t)
   const { dir } = world.proxy
   const certs = join(dir, 'certs')
-  put(join(certs, 'root-key.pem'), 'key')
   put(join(dir, 'sallyport.toml'), '')
   symlinkSync(join(dir, 'var'), join(dir, 'link'))
   const more = { cwd: dir, env: { SALLYPORT_CERTS: certs } }
@@ -52,7 +51,6 @@ t.test('credentials in the home folder are hidden unless they are asked for', { 
 t.test('with a workspace only that is written, with --read-only nothing, and such sessions are not advisory', { skip }, async (t) => {
   const elsewhere = mkdtempSync(join(tmpdir(), 'sallyport-certs-'))
   t.teardown(() => rmSync(elsewhere, { recursive: true }))
-  put(join(elsewhere, 'deep/certs/root.pem'))
   const world = await openRunWorld(t, { flags: { certs: join(elsewhere, 'deep/certs') } })
   const [mine, other] = [join(world.dir, 'mine'), join(world.dir, 'other')]
   for (const folder of [mine, other]) mkdirSync(folder)

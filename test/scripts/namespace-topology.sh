@@ -138,16 +138,17 @@ probe() {
     "$work/resolv.conf" "$node" test/scripts/topology-probe.ts "$@" || failures=$((failures + 1))
 }
 
-# `sallyport doctor` finds what the probes find; targets are the namespaces' own
+# `sallyport doctor` finds what the probes find; targets are the namespaces' own. They share their files, which agents and
+# proxies of two containers do not: the agent looks for the control socket where there is none
 doctor() {
-  local space=$1
+  local space=$1 data=$2
   timeout 60 ip netns exec "$space" sh -c 'mount --bind "$1" /etc/resolv.conf 2>/dev/null; shift; exec "$@"' doctor \
-    "$work/resolv.conf" "$node" bin/sallyport.js doctor --only escape --proxy http://10.201.1.1:3128 --data "$work/data" \
+    "$work/resolv.conf" "$node" bin/sallyport.js doctor --only escape --proxy http://10.201.1.1:3128 --data "$data" \
     --probe-host allowed.test:443 --probe-address '10.201.2.2:443,[fd77:201:2::2]:80' --probe-dns 10.201.2.2 >"$work/doctor.out" 2>&1
 }
 
 probe "$proxy" reaches
-if ! doctor "$proxy" && grep -Eq 'fail +direct_tcp' "$work/doctor.out" && grep -Eq 'fail +dns_udp' "$work/doctor.out"; then
+if ! doctor "$proxy" "$work/data" && grep -Eq 'fail +direct_tcp' "$work/doctor.out" && grep -Eq 'fail +dns_udp' "$work/doctor.out"; then
   echo "ok doctor finds the ways out of the proxy's place"
 else
   echo "not ok doctor finds the ways out of the proxy's place: $(tr -s ' \n' ' ' <"$work/doctor.out")"
@@ -155,7 +156,7 @@ else
 fi
 before=$(wc -l <"$work/contacts")
 probe "$agent" sealed 'no route'
-if doctor "$agent"; then
+if doctor "$agent" "$work/elsewhere"; then
   echo "ok doctor finds no way out of the agent's place but the proxy"
 else
   echo "not ok doctor finds no way out of the agent's place but the proxy: $(tr -s ' \n' ' ' <"$work/doctor.out")"
