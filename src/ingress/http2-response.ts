@@ -142,7 +142,9 @@ export class Http2Response extends EventEmitter implements ClientResponse {
   /** The stream is closed, by whomever. */
   left(): void {
     if (this.closed) return
-    if (this.#areTrailersSent && this.#stream.rstCode === constants.NGHTTP2_NO_ERROR) this.writableFinished = true
+    // of a stream that both sides have ended node may not say that it finished
+    const isWhole = this.isEnded && (!this.#waitsForTrailers || this.#areTrailersSent)
+    if (isWhole && this.#stream.rstCode === constants.NGHTTP2_NO_ERROR) this.writableFinished = true
     this.closed = true
     this.emit('close')
   }

@@ -15,7 +15,7 @@ import { createHttp2Leg, type Http2Leg } from '../../src/ingress/http2-leg.ts'
 import type { Http2Context } from '../../src/ingress/http2-session.ts'
 import type { PlainArrival } from '../../src/ingress/plain.ts'
 import { testCertificates } from './certificates.ts'
-import { FrameReader, preface, settings } from './http2-frames.ts'
+import { FrameReader, preface, replyTo, settings } from './http2-frames.ts'
 import type { Scope } from './scope.ts'
 
 export const http2Name = 'origin.test'
@@ -45,9 +45,9 @@ export interface Http2World {
   /** what came to the door */
   readonly arrivals: readonly PlainArrival[]
   connect(options?: http2.SecureClientSessionOptions): ClientHttp2Session
-  /** the preface and `first` are sent already */
+  /** the preface and `first` are sent already; settings and PINGs are answered */
   raw(...first: readonly Uint8Array[]): Promise<RawHttp2>
-  /** as `raw`, with not a byte sent */
+  /** nothing is sent or answered */
   bare(): Promise<RawHttp2>
 }
 
@@ -84,15 +84,20 @@ export async function startHttp2(t: Scope, door: (arrival: PlainArrival) => Prom
     leg.destroy()
     await new Promise((resolve) => server.close(resolve))
   })
-  const bare = async (): Promise<RawHttp2> => {
+  const open = async (isPolite: boolean): Promise<RawHttp2> => {
     const socket = tls.connect({ port, host: '127.0.0.1', ca: authority.ca, servername: http2Name, ALPNProtocols: ['h2'] })
     ends.push(() => socket.destroy())
-    const reader = new FrameReader(socket)
+    socket.setNoDelay()
+    const reader = new FrameReader(socket, (frame) => {
+      const reply = isPolite ? replyTo(frame) : undefined
+      if (reply !== undefined && socket.writable) socket.write(reply)
+    })
     await once(socket, 'secureConnect')
     return { socket, reader, send: (...frames) => socket.write(Buffer.concat(frames)) }
   }
   return {
-    port, url: `https://${http2Name}:${port}`, ca: authority.ca, leg, refused, faults, arrivals, bare,
+    port, url: `https://${http2Name}:${port}`, ca: authority.ca, leg, refused, faults, arrivals,
+    bare: () => open(false),
     refusals: async (count) => {
       while (refused.length < count) await new Promise<void>((resolve) => waiting.push(resolve))
       return refused
@@ -104,7 +109,7 @@ export async function startHttp2(t: Scope, door: (arrival: PlainArrival) => Prom
       return session
     },
     raw: async (...first) => {
-      const client = await bare()
+      const client = await open(true)
       client.send(preface, settings(), ...first)
       return client
     },
