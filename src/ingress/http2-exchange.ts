@@ -8,6 +8,7 @@ import type { Deadline, Deadlines } from '../deadlines.ts'
 import type { ClientRequest, ClientSource } from '../egress/client-leg.ts'
 import type { Http2Head } from './http2-head.ts'
 import { Http2Response } from './http2-response.ts'
+import { fieldOf } from './request-head.ts'
 
 const { NGHTTP2_CANCEL, NGHTTP2_INTERNAL_ERROR, NGHTTP2_NO_ERROR } = constants
 const bodyBuffer = 64 * 1024
@@ -161,7 +162,8 @@ export class Http2Exchange {
       if (this.response.writableFinished) this.#reset(NGHTTP2_NO_ERROR)
       else this.#reset(this.response.headersSent ? NGHTTP2_INTERNAL_ERROR : NGHTTP2_CANCEL)
     })
-    this.response = new Http2Response(stream, head.method, {
+    const asked = { method: head.method, trailers: fieldOf(head.rawHeaders, 'te') !== undefined }
+    this.response = new Http2Response(stream, asked, {
       wrote: parts.wrote,
       isEnding: () => this.#watchLast(),
       isOut: () => this.#answered(),

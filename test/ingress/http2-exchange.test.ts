@@ -86,6 +86,22 @@ t.test('trailers follow the body, with or without one', async (t) => {
   }
 })
 
+t.test('trailers follow a body of declared length for a client that asks for them', async (t) => {
+  const world = await startHttp2(t, ({ request, response }) => {
+    response.writeHead(200, '', ['content-length', '5'])
+    t.equal(response.chunkedEncoding, request.url === '/asked')
+    response.write('hello')
+    response.addTrailers([['grpc-status', '0']])
+    response.end()
+  })
+  const session = world.connect()
+  const asked = await ask(session, { ':path': '/asked', te: 'trailers' })
+  t.equal(asked.trailers['grpc-status'], '0')
+  const plain = await ask(session, { ':path': '/' })
+  t.equal(plain.trailers['grpc-status'], undefined)
+  for (const { body, isBroken } of [asked, plain]) t.strictSame([body.toString(), isBroken], ['hello', false])
+})
+
 t.test('a 100 goes out when it is asked for, and an unknown expectation is told', async (t) => {
   const world = await startHttp2(t, async (arrival) => {
     if (arrival.expectation === 'expected') arrival.response.writeContinue()
