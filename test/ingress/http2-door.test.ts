@@ -95,7 +95,7 @@ verdict = "allow"
     gate, forwarder, clock, deadlines, ids: new RequestIds(clock), limits: http2Limits, pseudonym: 'sally-test', isDraining: () => isDraining,
     sessions: { authenticate: () => undefined, live: () => undefined, credentialsNeeded: () => false },
     reach: new Reach({ resolver, gate, parent: undefined, connectTimeoutMs: 1_000, clock, deadlines }),
-  } as Partial<IngressContext> as IngressContext
+  } as unknown as IngressContext
   const bound = await connectTo(origin.port)
   const world = await startHttp2(t, (arrival) => servePlain(arrival, context), {}, { bound, gate })
   return {
