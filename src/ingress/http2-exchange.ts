@@ -8,9 +8,12 @@ import type { Deadline, Deadlines } from '../deadlines.ts'
 import type { ClientRequest, ClientSource } from '../egress/client-leg.ts'
 import type { Http2Head } from './http2-head.ts'
 import { Http2Response } from './http2-response.ts'
+import { fieldOf } from './request-head.ts'
 
 const { NGHTTP2_CANCEL, NGHTTP2_INTERNAL_ERROR, NGHTTP2_NO_ERROR } = constants
 const bodyBuffer = 64 * 1024
+const gatherBytes = 4 * 1024
+const nothing = Buffer.alloc(0)
 // what an upload may go on for, `ms`, once its answer is out
 const graceMs = 2_000
 
@@ -22,6 +25,13 @@ export interface ExchangeParts {
   /** bytes of content came, or were written */
   readonly arrived: (bytes: number) => void
   readonly wrote: (bytes: number) => void
+}
+
+interface RequestHooks {
+  /** there is room for more */
+  readonly wanted: () => void
+  /** nobody reads on */
+  readonly givenUp: () => void
 }
 
 /** The one stream as a connection would be: its end is the client's. */
@@ -50,7 +60,8 @@ class StreamSource extends EventEmitter implements ClientSource {
   }
 }
 
-/** The stream is the request's body. */
+/** The stream is the request's body. What comes while nobody reads is gathered, so that a body of many small
+ * frames takes no more memory than its bytes. */
 class Http2Request extends Readable implements ClientRequest {
   readonly method: string
   readonly url: string
@@ -59,34 +70,75 @@ class Http2Request extends Readable implements ClientRequest {
   readonly rawHeaders: readonly string[]
   readonly socket: StreamSource
   complete = false
-  readonly #stream: ServerHttp2Stream
-  readonly #giveUp: () => void
+  /** what comes is for nobody */
+  isDropped = false
+  readonly #hooks: RequestHooks
+  #gathered: Buffer = nothing
+  #bytesGathered = 0
 
-  constructor(stream: ServerHttp2Stream, { method, url, rawHeaders }: Http2Head, socket: StreamSource, giveUp: () => void) {
+  constructor({ method, url, rawHeaders }: Http2Head, socket: StreamSource, hooks: RequestHooks) {
     super({ highWaterMark: bodyBuffer })
     this.method = method
     this.url = url
     this.rawHeaders = rawHeaders
     this.socket = socket
-    this.#stream = stream
-    this.#giveUp = giveUp
+    this.#hooks = hooks
   }
 
   override _read(): void {
-    if (!this.#stream.destroyed) this.#stream.resume()
+    this.#hooks.wanted()
+  }
+
+  override read(size?: number): unknown {
+    this.#deliver()
+    return super.read(size)
   }
 
   override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
-    if (!this.complete) this.#giveUp()
+    if (!this.complete) this.#hooks.givenUp()
     callback(error)
   }
 
-  /** All of the body has been pushed. */
+  /** Takes what has come; false: there is no room for more. The chunk is a view of all that was read at once:
+   * a byte of it that waits must not hold the rest. */
+  receive(chunk: Uint8Array): boolean {
+    if (this.isDropped || this.destroyed) return true
+    const isRead = this.readableFlowing === true || this.listenerCount('readable') > 0
+    if (chunk.byteLength >= gatherBytes || (isRead && this.#bytesGathered === 0)) {
+      this.#deliver()
+      return this.push(chunk.byteLength * 2 < chunk.buffer.byteLength ? copyOf(chunk) : chunk)
+    }
+    if (this.#bytesGathered + chunk.byteLength > this.#gathered.byteLength) {
+      this.#deliver()
+      this.#gathered = Buffer.allocUnsafeSlow(gatherBytes)
+    }
+    this.#gathered.set(chunk, this.#bytesGathered)
+    this.#bytesGathered += chunk.byteLength
+    if (isRead) this.#deliver()
+    return this.readableLength + this.#bytesGathered < bodyBuffer
+  }
+
+  /** All of the body has come. */
   whole(): void {
     if (this.complete || this.destroyed) return
+    this.#deliver()
     this.complete = true
     this.push(null)
   }
+
+  #deliver(): void {
+    if (this.#bytesGathered === 0) return
+    const gathered = this.#gathered.subarray(0, this.#bytesGathered)
+    this.#gathered = nothing
+    this.#bytesGathered = 0
+    this.push(gathered)
+  }
+}
+
+function copyOf(chunk: Uint8Array): Buffer {
+  const copy = Buffer.allocUnsafeSlow(chunk.byteLength)
+  copy.set(chunk)
+  return copy
 }
 
 export class Http2Exchange {
@@ -100,6 +152,8 @@ export class Http2Exchange {
   // END_STREAM has come
   #isEnded = false
   #isReset = false
+  // node was told that there is no room
+  #isStopped = false
 
   constructor(stream: ServerHttp2Stream, head: Http2Head, parts: ExchangeParts) {
     this.#stream = stream
@@ -108,16 +162,20 @@ export class Http2Exchange {
       if (this.response.writableFinished) this.#reset(NGHTTP2_NO_ERROR)
       else this.#reset(this.response.headersSent ? NGHTTP2_INTERNAL_ERROR : NGHTTP2_CANCEL)
     })
-    this.response = new Http2Response(stream, head.method, {
+    const asked = { method: head.method, trailers: fieldOf(head.rawHeaders, 'te') !== undefined }
+    this.response = new Http2Response(stream, asked, {
       wrote: parts.wrote,
       isEnding: () => this.#watchLast(),
       isOut: () => this.#answered(),
       breakOff: () => this.#reset(NGHTTP2_INTERNAL_ERROR),
     })
-    this.request = new Http2Request(stream, head, this.#source, () => {
+    this.request = new Http2Request(head, this.#source, {
+      wanted: () => this.#readOn(),
       // an answer under way stands for itself: the rest of the request is not read, and ends with it
-      if (!this.response.isEnded) this.#reset(NGHTTP2_CANCEL)
-      else if (this.response.writableFinished) this.#reset(NGHTTP2_NO_ERROR)
+      givenUp: () => {
+        if (!this.response.isEnded) this.#reset(NGHTTP2_CANCEL)
+        else if (this.response.writableFinished) this.#reset(NGHTTP2_NO_ERROR)
+      },
     })
     this.#read()
     stream.on('aborted', () => this.#left())
@@ -129,43 +187,37 @@ export class Http2Exchange {
     return this.#stream.rstCode !== NGHTTP2_NO_ERROR && !this.#isReset && !this.response.writableFinished
   }
 
+  /** Takes each payload as node hands it to the stream, whose own buffer stays empty: so what has come is known
+   * also while nobody reads, and kept the way the request keeps it. */
   #read(): void {
-    const stream = this.#stream
-    this.#overhear()
-    stream.pause()
-    stream.on('data', this.#onData)
-    stream.on('end', () => {
-      if (this.#isEnded) this.request.whole()
-    })
-    if (stream.endAfterHeaders) {
-      this.#isEnded = true
-      this.request.whole()
-      stream.resume()
-    } else {
-      // as much as there is room for, so that a small body is there before anybody asks for it
-      this.request.read(0)
-    }
-  }
-
-  readonly #onData = (chunk: Buffer): void => {
-    if (!this.request.push(chunk)) this.#stream.pause()
-  }
-
-  /** Sees each payload as node hands it to the stream, also while the stream is paused. It is a view of all
-   * that was read at once: a byte of it that waits must not hold the rest. */
-  #overhear(): void {
     const stream = this.#stream
     const push = stream.push.bind(stream)
     stream.push = (chunk: unknown): boolean => {
-      if (!(chunk instanceof Uint8Array)) {
-        // a reset ends the stream too, which is closed by then
-        if (chunk === null && !stream.closed && !stream.destroyed) this.#isEnded = true
-        return push(chunk)
+      if (chunk instanceof Uint8Array) {
+        this.#source.bytesRead += chunk.byteLength
+        this.#parts.arrived(chunk.byteLength)
+        this.#isStopped = !this.request.receive(chunk)
+        return !this.#isStopped
       }
-      this.#source.bytesRead += chunk.byteLength
-      this.#parts.arrived(chunk.byteLength)
-      return push(chunk.byteLength * 2 < chunk.buffer.byteLength ? Buffer.from(chunk) : chunk)
+      // a reset ends the stream too, which is closed by then
+      if (chunk === null && !stream.closed && !stream.destroyed) this.#ended()
+      return push(chunk)
     }
+    if (stream.endAfterHeaders) this.#ended()
+    // as much as there is room for, so that a small body is there before anybody asks for it
+    stream.resume()
+  }
+
+  #ended(): void {
+    this.#isEnded = true
+    this.request.whole()
+  }
+
+  /** What node does when its own buffer has room again. */
+  #readOn(): void {
+    if (!this.#isStopped || this.#stream.destroyed) return
+    this.#isStopped = false
+    this.#stream._read(bodyBuffer)
   }
 
   #reset(code: number): void {
@@ -178,9 +230,8 @@ export class Http2Exchange {
 
   /** Nobody reads on: what still comes, or is there, must not keep the stream. */
   #dump(): void {
-    const stream = this.#stream
-    stream.off('data', this.#onData)
-    if (!stream.destroyed) stream.resume()
+    this.request.isDropped = true
+    this.#readOn()
   }
 
   /** All of the answer has been written; a client that does not take it is not waited for for ever. */

@@ -24,7 +24,13 @@ const edges = /^[\t ]+|[\t ]+$/g
 interface Head {
   readonly status: number
   readonly fields: string[]
-  readonly hasLength: boolean
+}
+
+/** What the request says of its answer. */
+export interface AskedFor {
+  readonly method: string
+  /** TE: trailers (RFC 9110 section 10.1.4) */
+  readonly trailers: boolean
 }
 
 export class Http2Response extends EventEmitter implements ClientResponse {
@@ -33,24 +39,29 @@ export class Http2Response extends EventEmitter implements ClientResponse {
   writableFinished = false
   /** end() was called */
   isEnded = false
-  readonly chunkedEncoding = true
   readonly socket = null
   readonly #stream: ServerHttp2Stream
-  readonly #method: string
+  readonly #asked: AskedFor
   readonly #hooks: ResponseHooks
   #head: Head | undefined
+  #hasLength = false
   #mayHaveContent = true
   #trailers: [string, string][] = []
   #waitsForTrailers = false
   #areTrailersSent = false
 
-  constructor(stream: ServerHttp2Stream, method: string, hooks: ResponseHooks) {
+  constructor(stream: ServerHttp2Stream, asked: AskedFor, hooks: ResponseHooks) {
     super()
     this.#stream = stream
-    this.#method = method
+    this.#asked = asked
     this.#hooks = hooks
     stream.on('drain', () => this.emit('drain'))
     stream.on('wantTrailers', () => this.#sendTrailers())
+  }
+
+  /** Trailers can follow the body. One of declared length ends where it says, unless its client asked for them. */
+  get chunkedEncoding(): boolean {
+    return !this.#hasLength || this.#asked.trailers
   }
 
   get destroyed(): boolean {
@@ -81,13 +92,15 @@ export class Http2Response extends EventEmitter implements ClientResponse {
       written.push(name, value)
     }
     if (status < 200 || status > 599) throw new Error(`a status of ${status} is none of HTTP/2`)
-    this.#head = { status, fields: written, hasLength }
+    this.#head = { status, fields: written }
+    this.#hasLength = hasLength
     this.headersSent = true
-    this.#mayHaveContent = this.#method !== 'HEAD' && status !== 204 && status !== 205 && status !== 304
+    this.#mayHaveContent = this.#asked.method !== 'HEAD' && status !== 204 && status !== 205 && status !== 304
   }
 
   flushHeaders(): void {
-    this.#respond(!this.#mayHaveContent)
+    // one without content is whole with its head: that goes out at its end
+    if (this.#mayHaveContent) this.#respond(false)
   }
 
   writeContinue(): void {
@@ -97,9 +110,8 @@ export class Http2Response extends EventEmitter implements ClientResponse {
   /** False: wait for 'drain'. */
   write(chunk: Uint8Array | string): boolean {
     this.#needHead()
-    if (this.#isGone || this.isEnded) return true
-    this.#respond(!this.#mayHaveContent)
-    if (!this.#mayHaveContent) return true
+    if (this.#isGone || this.isEnded || !this.#mayHaveContent) return true
+    this.#respond(false)
     this.#hooks.wrote(chunk.length)
     return this.#stream.write(chunk)
   }
@@ -117,7 +129,7 @@ export class Http2Response extends EventEmitter implements ClientResponse {
     })
     // node ends the stream of a HEAD itself, before there is an answer
     if (stream.writableFinished) setImmediate(() => this.#finish())
-    this.#respond(content === undefined && this.#trailers.length === 0, true)
+    this.#respond(content === undefined && !(this.#mayHaveContent && this.#trailers.length > 0), true)
     this.#hooks.isEnding()
     if (content === undefined) {
       stream.end()
@@ -142,7 +154,9 @@ export class Http2Response extends EventEmitter implements ClientResponse {
   /** The stream is closed, by whomever. */
   left(): void {
     if (this.closed) return
-    if (this.#areTrailersSent && this.#stream.rstCode === constants.NGHTTP2_NO_ERROR) this.writableFinished = true
+    // of a stream that both sides have ended node may not say that it finished
+    const isWhole = this.isEnded && (!this.#waitsForTrailers || this.#areTrailersSent)
+    if (isWhole && this.#stream.rstCode === constants.NGHTTP2_NO_ERROR) this.writableFinished = true
     this.closed = true
     this.emit('close')
   }
@@ -157,9 +171,8 @@ export class Http2Response extends EventEmitter implements ClientResponse {
     const head = this.#head
     if (head === undefined || this.#isGone) return
     this.#head = undefined
-    const { status, fields, hasLength } = head
-    // a body of declared length ends where it says; any other may have trailers behind it
-    this.#waitsForTrailers = !isAll && this.#mayHaveContent && !hasLength && (!isLast || this.#trailers.length > 0)
+    const { status, fields } = head
+    this.#waitsForTrailers = !isAll && this.chunkedEncoding && (!isLast || this.#trailers.length > 0)
     this.#stream.respond([':status', String(status), ...fields], { endStream: isAll, waitForTrailers: this.#waitsForTrailers })
   }
 

@@ -45,6 +45,7 @@ const perWrite = 64
 const resetBurst = 500
 const resetsPerSecond = 50
 const maxInvalidFrames = 200
+const maxRejectedStreams = 500
 // numbers left out in one go: as many as may be open
 const maxMissed = maxStreams
 const maxSessionMiB = 32
@@ -66,6 +67,8 @@ export class Http2ClientSession {
   #underWay = 0
   #earned = 0
   #bytesRead = 0
+  #bytesWritten = -1
+  #probedMs = 0
   #isOver = false
   #isAsked = false
   #beginning: Deadline | undefined
@@ -78,6 +81,7 @@ export class Http2ClientSession {
     this.#parts = parts
     const { clock, deadlines, limits } = parts.context
     const nowMs = clock.monotonic()
+    this.#probedMs = nowMs
     this.#overhead = new Budget(overheadBurst, overheadPerSecond, nowMs)
     this.#resets = new Budget(resetBurst, resetsPerSecond, nowMs)
     this.#exchangeParts = {
@@ -116,6 +120,7 @@ export class Http2ClientSession {
   /** Looks at what it has cost since the last time. */
   sweep(nowMs: number): void {
     if (this.#isOver || this.#session.destroyed) return
+    if (this.#session.closed) this.#probe(nowMs)
     const { bytesRead } = this.#socket
     if (bytesRead === this.#bytesRead) return
     const cost = bytesRead - this.#bytesRead
@@ -124,6 +129,20 @@ export class Http2ClientSession {
     this.#earned = 0
     if (isFair) this.#askAboutUnseen()
     else this.#condemn(NGHTTP2_ENHANCE_YOUR_CALM, new ProxyError('framing', 'more HTTP/2 frames than its requests need'))
+  }
+
+  /** After a GOAWAY a further error of the protocol makes nghttp2 deaf and dumb, and node says nothing of it:
+   * then another GOAWAY does not go out either. */
+  #probe(nowMs: number): void {
+    if (nowMs - this.#probedMs < this.#parts.context.limits.headersTimeoutMs) return
+    const { bytesWritten } = this.#socket
+    if (bytesWritten === this.#bytesWritten) {
+      this.destroy()
+      return
+    }
+    this.#probedMs = nowMs
+    this.#bytesWritten = bytesWritten
+    this.#session.goaway()
   }
 
   #listen(): void {
@@ -243,7 +262,7 @@ export class Http2ClientSession {
       this.#condemn(NGHTTP2_ENHANCE_YOUR_CALM, new ProxyError('framing', `${missed} HTTP/2 streams were left out`))
       return
     }
-    for (let left = missed; left > 0; left -= 1) this.#run(this.#record(new ProxyError('framing', 'HTTP/2 reset the stream of a malformed request')))
+    for (let left = missed; left > 0; left -= 1) this.#run(this.#record(new ProxyError('framing', 'a stream of HTTP/2 did not become a request: malformed, too large, one too many or left half way')))
   }
 
   /** nghttp2 or node found the connection itself at fault; the session is destroyed already. */
@@ -263,7 +282,8 @@ export class Http2ClientSession {
       this.#session.destroy(error, code)
       this.#linger()
     }
-    this.#run(this.#record(error).finally(cut))
+    // what was read last is still being gone through: a GOAWAY from within would not go out
+    this.#run(this.#record(error).finally(() => setImmediate(cut)))
   }
 
   #run(work: Promise<void>): void {
@@ -311,7 +331,7 @@ function sessionOptions({ headerBytes, headerCount }: Http2Context['limits']) {
     maxSettings: 32,
     maxSessionMemory: maxSessionMiB,
     maxSessionInvalidFrames: maxInvalidFrames,
-    maxSessionRejectedStreams: maxStreams,
+    maxSessionRejectedStreams: maxRejectedStreams,
     maxSendHeaderBlockLength: 512 * 1024,
     // behind our own count, which says what is wrong
     streamResetBurst: resetBurst * 2,

@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { constants } from 'node:http2'
 import t from 'tap'
+import { wholeBody } from '../../src/ingress/presence.ts'
 import type { PlainArrival } from '../../src/ingress/plain.ts'
 import { data, headers, requestFields, rstStream } from '../support/http2-frames.ts'
 import { answerOf, ask, bodyOf, http2Name, startHttp2 } from '../support/http2-world.ts'
@@ -83,6 +84,22 @@ t.test('trailers follow the body, with or without one', async (t) => {
     t.equal(answer.trailers['x-bad'], undefined)
     t.equal(answer.trailers.connection, undefined)
   }
+})
+
+t.test('trailers follow a body of declared length for a client that asks for them', async (t) => {
+  const world = await startHttp2(t, ({ request, response }) => {
+    response.writeHead(200, '', ['content-length', '5'])
+    t.equal(response.chunkedEncoding, request.url === '/asked')
+    response.write('hello')
+    response.addTrailers([['grpc-status', '0']])
+    response.end()
+  })
+  const session = world.connect()
+  const asked = await ask(session, { ':path': '/asked', te: 'trailers' })
+  t.equal(asked.trailers['grpc-status'], '0')
+  const plain = await ask(session, { ':path': '/' })
+  t.equal(plain.trailers['grpc-status'], undefined)
+  for (const { body, isBroken } of [asked, plain]) t.strictSame([body.toString(), isBroken], ['hello', false])
 })
 
 t.test('a 100 goes out when it is asked for, and an unknown expectation is told', async (t) => {
@@ -234,4 +251,29 @@ t.test('a door that throws costs its stream', async (t) => {
   t.equal((await ask(session)).code, constants.NGHTTP2_INTERNAL_ERROR)
   t.equal((await ask(session)).code, constants.NGHTTP2_INTERNAL_ERROR)
   t.equal(world.faults.length, 2)
+})
+
+t.test('a body of frames of every size comes as it was sent, whenever it is read', async (t) => {
+  const release = Promise.withResolvers<void>()
+  const bodies = new Map<string | undefined, Buffer>()
+  const world = await startHttp2(t, async (arrival) => {
+    const { request, response } = arrival
+    if (request.url !== '/now') await release.promise
+    if (request.url === '/whole') await wholeBody(request)
+    bodies.set(request.url, await bodyOf(arrival))
+    response.writeHead(200, '', [])
+    response.end()
+  })
+  const paths = ['/now', '/later', '/whole']
+  const ids = [1, 3, 5]
+  const { send, reader } = await world.raw(...paths.map((path, at) => headers(ids[at] ?? 0, requestFields(http2Name, path, 'POST'), false)))
+  const parts = Array.from({ length: 600 }, (_, at) => Buffer.alloc(at % 64 === 0 ? 4_096 : 1 + (at * 7) % 90, String.fromCharCode(33 + at % 90)))
+  for (const part of parts) for (const id of ids) send(data(id, part))
+  for (const id of ids) send(data(id, '', true))
+  t.ok(await reader.next((each) => each.type === 'headers' && each.stream === 1))
+  release.resolve()
+  for (const id of [3, 5]) t.ok(await reader.next((each) => each.type === 'headers' && each.stream === id))
+  const sent = Buffer.concat(parts)
+  for (const path of paths) t.ok(bodies.get(path)?.equals(sent), path)
+  t.strictSame(world.faults, [])
 })

@@ -83,3 +83,37 @@ t.test('Host is the authority of the request, in any spelling of it', async (t) 
   ]
   for (const [host, authority] of other) t.equal(codeOf(() => checkHost(host, parseAuthority(authority), 80)), 'host_mismatch', host)
 })
+
+t.test('a request line that says 2.0 is refused, and a stream of HTTP/2 is not', async (t) => {
+  t.equal(read(['Host', 'a'], '2.0'), 'version_unsupported')
+  t.equal(readStream(['Host', 'a']), 'fine')
+})
+
+function readStream(rawHeaders: readonly string[], more: { complete?: boolean; readableLength?: number } = {}): string {
+  return codeOf(() => readHead({ rawHeaders, httpVersion: '2.0', isStream: true, url: '/', ...more }, limits))
+}
+
+t.test('what frames or serves a connection has no place on a stream', async (t) => {
+  for (const name of ['Connection', 'keep-alive', 'Proxy-Connection', 'transfer-encoding', 'upgrade']) t.equal(readStream(['Host', 'a', name, 'x']), 'framing', name)
+  t.equal(readStream(['Host', 'a', 'te', 'gzip']), 'field_syntax')
+  t.equal(readStream(['Host', 'a', 'te', 'trailers']), 'fine')
+  t.equal(readStream(['Host', 'a', 'content-length', '5', 'content-length', '5']), 'framing')
+  t.equal(readStream(['Host', 'a', 'content-length', '+5']), 'framing')
+  t.equal(readStream([]), 'host_mismatch')
+})
+
+t.test('the fields of a stream are counted here: nobody else has', async (t) => {
+  t.equal(readStream(['Host', 'a', 'x', 'a'.repeat(16_378)]), 'fine')
+  t.equal(readStream(['Host', 'a', 'x', 'a'.repeat(16_379)]), 'fields_too_large')
+  t.equal(readStream(Array.from({ length: 402 }, () => 'a')), 'fields_too_large')
+})
+
+t.test('a stream has content when it has not ended with its head, or when its length says so', async (t) => {
+  const hasBody = (fields: readonly string[], more: { complete?: boolean; readableLength?: number }): boolean =>
+    readHead({ rawHeaders: ['Host', 'a', ...fields], httpVersion: '2.0', isStream: true, url: '/', ...more }, limits).hasBody
+  t.equal(hasBody([], { complete: false }), true)
+  t.equal(hasBody([], { complete: true, readableLength: 5 }), true)
+  t.equal(hasBody([], { complete: true, readableLength: 0 }), false)
+  t.equal(hasBody(['content-length', '5'], { complete: false }), true)
+  t.equal(hasBody(['content-length', '0'], { complete: false }), false)
+})

@@ -62,6 +62,10 @@ export function headers(stream: number, fields: readonly Field[], end = true): B
   return frame('headers', flags.endHeaders | (end ? flags.endStream : 0), stream, fieldBlock(fields))
 }
 
+export function continuation(stream: number, block: Uint8Array, end = false): Buffer {
+  return frame('continuation', end ? flags.endHeaders : 0, stream, block)
+}
+
 export function data(stream: number, payload: string | Uint8Array, end = false): Buffer {
   return frame('data', end ? flags.endStream : 0, stream, typeof payload === 'string' ? Buffer.from(payload, 'latin1') : payload)
 }
@@ -89,6 +93,13 @@ export function requestFields(authority: string, path = '/', method = 'GET', mor
   return [[':method', method], [':scheme', 'https'], [':authority', authority], [':path', path], ...more]
 }
 
+/** What every client answers at once: settings and PINGs; undefined for any other frame. */
+export function replyTo({ type, flags: flag, payload }: Frame): Buffer | undefined {
+  if ((flag & flags.ack) !== 0) return undefined
+  if (type === 'settings') return frame('settings', flags.ack, 0)
+  return type === 'ping' ? frame('ping', flags.ack, 0, payload) : undefined
+}
+
 export interface Frame {
   readonly type: FrameType | 'unknown'
   readonly flags: number
@@ -104,8 +115,11 @@ export class FrameReader {
   isClosed = false
   #rest: Buffer = Buffer.alloc(0)
   #looks: (() => void)[] = []
+  readonly #seen: (frame: Frame) => void
 
-  constructor(source: Duplex) {
+  /** `seen` is called with each frame as it comes. */
+  constructor(source: Duplex, seen: (frame: Frame) => void = () => undefined) {
+    this.#seen = seen
     source.on('data', (chunk: Buffer) => this.#take(chunk))
     source.on('error', () => source.destroy())
     source.on('close', () => {
@@ -145,13 +159,15 @@ export class FrameReader {
       if (this.#rest.length < 9) break
       const end = 9 + this.#rest.readUIntBE(0, 3)
       if (this.#rest.length < end) break
-      this.frames.push({
+      const read: Frame = {
         type: typeNames[this.#rest[3] ?? 255] ?? 'unknown',
         flags: this.#rest[4] ?? 0,
         stream: this.#rest.readUInt32BE(5) & 0x7fffffff,
         payload: Buffer.from(this.#rest.subarray(9, end)),
-      })
+      }
+      this.frames.push(read)
       this.#rest = this.#rest.subarray(end)
+      this.#seen(read)
     }
     this.#look()
   }

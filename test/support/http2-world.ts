@@ -7,6 +7,7 @@ import type { AddressInfo } from 'node:net'
 import { systemClock } from '../../src/clock.ts'
 import { Deadlines } from '../../src/deadlines.ts'
 import { ReadBuffers } from '../../src/egress/read-buffers.ts'
+import type { Admitted } from '../../src/gate/admitted.ts'
 import type { Malformed } from '../../src/gate/exchange.ts'
 import { RequestIds } from '../../src/gate/request-id.ts'
 import { ClientConnection } from '../../src/ingress/client-connections.ts'
@@ -15,7 +16,7 @@ import { createHttp2Leg, type Http2Leg } from '../../src/ingress/http2-leg.ts'
 import type { Http2Context } from '../../src/ingress/http2-session.ts'
 import type { PlainArrival } from '../../src/ingress/plain.ts'
 import { testCertificates } from './certificates.ts'
-import { FrameReader, preface, settings } from './http2-frames.ts'
+import { FrameReader, preface, replyTo, settings } from './http2-frames.ts'
 import type { Scope } from './scope.ts'
 
 export const http2Name = 'origin.test'
@@ -45,23 +46,30 @@ export interface Http2World {
   /** what came to the door */
   readonly arrivals: readonly PlainArrival[]
   connect(options?: http2.SecureClientSessionOptions): ClientHttp2Session
-  /** the preface and `first` are sent already */
+  /** the preface and `first` are sent already; settings and PINGs are answered */
   raw(...first: readonly Uint8Array[]): Promise<RawHttp2>
-  /** as `raw`, with not a byte sent */
+  /** nothing is sent or answered */
   bare(): Promise<RawHttp2>
 }
 
-const defaults: IngressLimits = {
+export const http2Limits: IngressLimits = {
   headerBytes: 16_384, headerCount: 200, headersTimeoutMs: 10_000, requestTimeoutMs: 60_000, keepAliveTimeoutMs: 60_000, urlBytes: 8192,
   tunnelIdleMs: 300_000, originTimeoutMs: 60_000, helloTimeoutMs: 5_000, helloBytes: 16_384,
 }
 
-export async function startHttp2(t: Scope, door: (arrival: PlainArrival) => Promise<void> | void, limits: Partial<IngressLimits> = {}): Promise<Http2World> {
+/** What a connection of the world is inside of, and who judges what is malformed on it. */
+export interface Http2Inside {
+  readonly bound: Admitted
+  readonly gate: Http2Context['gate']
+}
+
+export async function startHttp2(t: Scope, door: (arrival: PlainArrival) => Promise<void> | void, limits: Partial<IngressLimits> = {}, inside?: Http2Inside): Promise<Http2World> {
   const refused: Refused[] = []
   const faults: unknown[] = []
   const arrivals: PlainArrival[] = []
   const waiting: (() => void)[] = []
-  const context = contextOf({ ...defaults, ...limits }, refused, faults, () => waiting.splice(0).forEach((resolve) => resolve()))
+  const plain = contextOf({ ...http2Limits, ...limits }, refused, faults, () => waiting.splice(0).forEach((resolve) => resolve()))
+  const context = inside === undefined ? plain : { ...plain, gate: inside.gate }
   const leg = createHttp2Leg(context, {
     serve: async (arrival) => {
       arrivals.push(arrival)
@@ -72,7 +80,9 @@ export async function startHttp2(t: Scope, door: (arrival: PlainArrival) => Prom
   const server = tls.createServer({ ...(await authority.issue([http2Name, '127.0.0.1'])), ALPNProtocols: ['h2'] }, (socket) => {
     socket.on('error', () => socket.destroy())
     const client = { address: socket.remoteAddress ?? '', port: socket.remotePort ?? 0, advisory: true }
-    leg.accept(socket, new ClientConnection(socket, client, context))
+    const connection = new ClientConnection(socket, client, context)
+    connection.bound = inside?.bound
+    leg.accept(socket, connection)
   })
   server.on('tlsClientError', (_error, socket) => socket.destroy())
   server.listen(0, '127.0.0.1')
@@ -84,15 +94,20 @@ export async function startHttp2(t: Scope, door: (arrival: PlainArrival) => Prom
     leg.destroy()
     await new Promise((resolve) => server.close(resolve))
   })
-  const bare = async (): Promise<RawHttp2> => {
+  const open = async (isPolite: boolean): Promise<RawHttp2> => {
     const socket = tls.connect({ port, host: '127.0.0.1', ca: authority.ca, servername: http2Name, ALPNProtocols: ['h2'] })
     ends.push(() => socket.destroy())
-    const reader = new FrameReader(socket)
+    socket.setNoDelay()
+    const reader = new FrameReader(socket, (frame) => {
+      const reply = isPolite ? replyTo(frame) : undefined
+      if (reply !== undefined && socket.writable) socket.write(reply)
+    })
     await once(socket, 'secureConnect')
     return { socket, reader, send: (...frames) => socket.write(Buffer.concat(frames)) }
   }
   return {
-    port, url: `https://${http2Name}:${port}`, ca: authority.ca, leg, refused, faults, arrivals, bare,
+    port, url: `https://${http2Name}:${port}`, ca: authority.ca, leg, refused, faults, arrivals,
+    bare: () => open(false),
     refusals: async (count) => {
       while (refused.length < count) await new Promise<void>((resolve) => waiting.push(resolve))
       return refused
@@ -104,7 +119,7 @@ export async function startHttp2(t: Scope, door: (arrival: PlainArrival) => Prom
       return session
     },
     raw: async (...first) => {
-      const client = await bare()
+      const client = await open(true)
       client.send(preface, settings(), ...first)
       return client
     },
