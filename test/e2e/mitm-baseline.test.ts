@@ -1,5 +1,5 @@
-// The faults that ruled out an existing intercepting proxy, as attacks on this one: each is tried against a
-// whole proxy in a process of its own. `node bench/attacks.ts` tries them against the other one beside it.
+// The faults that ruled out an existing intercepting proxy, as attacks on this one: tried against a whole proxy
+// in a process of its own. `node bench/attacks.ts` tries them against the other one beside it.
 import { networkInterfaces, platform } from 'node:os'
 import t from 'tap'
 import { startWorld, type Attack } from '../support/attacks/attack.ts'
@@ -15,9 +15,10 @@ function skip({ tried }: Attack): string | false {
   return tried.includes('[::1]') && !hasIpv6 ? 'no IPv6 loopback here' : false
 }
 
+const world = await startWorld(t, 'sallyport', patienceMs)
+
 for (const attack of [...trafficAttacks, ...machineAttacks]) {
   t.test(attack.name, { skip: skip(attack) }, async (t) => {
-    const world = await startWorld(t, 'sallyport', patienceMs)
     const { held, seen } = await attack.run(world)
     t.ok(held, seen)
   })

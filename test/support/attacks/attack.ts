@@ -69,6 +69,21 @@ async function ipv6Origin(t: Scope, identity: { readonly cert: string; readonly 
   }
 }
 
+/** How often the origins were reached so far. */
+export interface Reached {
+  /** requests to the allowed host */
+  readonly allowed: number
+  /** connections to those that no rule allows */
+  readonly evil: number
+}
+
+/** A function that says what came since it was made. */
+export function watching({ allowed, evil, evilPlain }: AttackWorld): () => Reached {
+  const now = (): Reached => ({ allowed: allowed.requests.length, evil: evil.connections() + evilPlain.connections() })
+  const before = now()
+  return () => ({ allowed: now().allowed - before.allowed, evil: now().evil - before.evil })
+}
+
 export interface Entered {
   readonly connect: Said
   /** undefined: no tunnel, or no TLS in it */

@@ -1,7 +1,8 @@
 // http-mitm-proxy in a process of its own, with the policy that its pages suggest: hosts are judged in the
 // CONNECT hook, methods and paths in the request hook. `node http-mitm-proxy-child.ts FOLDER RULES-AS-JSON`;
 // says its port as a line of JSON and ends with its standard input.
-import { Agent } from 'node:https'
+import { Agent } from 'node:http'
+import { Agent as TlsAgent } from 'node:https'
 import type { LookupFunction } from 'node:net'
 import { Proxy } from 'http-mitm-proxy'
 
@@ -43,7 +44,8 @@ proxy.onRequest((context, callback) => {
   context.proxyToClientResponse.writeHead(403)
   context.proxyToClientResponse.end('denied\n')
 })
-const options = { host: '127.0.0.1', port: 0, sslCaDir, keepAlive: true, httpsAgent: new Agent({ keepAlive: true, lookup: resolve }) }
+const agents = { httpAgent: new Agent({ keepAlive: true, lookup: resolve }), httpsAgent: new TlsAgent({ keepAlive: true, lookup: resolve }) }
+const options = { host: '127.0.0.1', port: 0, sslCaDir, keepAlive: true, ...agents }
 proxy.listen(options, (error?: Error | null) => {
   if (error) throw error
   said(JSON.stringify({ port: proxy.httpPort }))

@@ -47,6 +47,14 @@ const readableKey: Attack = {
   },
 }
 
+/** A visit that a host's rules refuse: nothing is dialled, and whatever the host needs is made. */
+async function visit(world: AttackWorld, name: string): Promise<void> {
+  const { socket } = await enterAllowed(world, name)
+  const said = await ask(socket, `GET /private HTTP/1.1\r\nHost: ${name}:${world.allowed.port}\r\n\r\n`, world.patienceMs)
+  socket.destroy()
+  if (said.status !== 403) throw new Error(`a request that no rule allows was answered ${toldAs(said)}`)
+}
+
 /** TLS on a port that is nobody's listener by its settings, and a request, without a CONNECT. */
 async function useWithoutConnect({ proxy, allowed, patienceMs }: AttackWorld, port: number): Promise<string> {
   const inside = await secure(await open(port), 'allowed.test', patienceMs, proxy.root)
@@ -62,7 +70,7 @@ const openPorts: Attack = {
   tried: 'listening ports after three intercepted hosts',
   run: async (world) => {
     const before = listeningPorts(world.proxy.pid)
-    for (const name of ['allowed.test', 'h1.allowed.test', 'h2.allowed.test']) (await enterAllowed(world, name)).socket.destroy()
+    for (const label of ['p1', 'p2', 'p3']) await visit(world, `${label}.allowed.test`)
     const [added, ...more] = listeningPorts(world.proxy.pid).filter((port) => !before.includes(port))
     if (added === undefined) return { held: true, seen: `${before.length} before and after` }
     return { held: false, seen: `${more.length + 1} new; one of them ${await useWithoutConnect(world, added)}` }
@@ -70,7 +78,7 @@ const openPorts: Attack = {
 }
 
 const manyHosts = 500
-/** what a process may hold more when nobody is connected any more: connections to origins that are kept, a file */
+/** what a process may hold more when nobody is connected any more, such as a file of its journal */
 const spareDescriptors = 20
 
 const growth: Attack = {
@@ -78,9 +86,9 @@ const growth: Attack = {
   tried: `descriptors after ${manyHosts} intercepted hosts, all left again`,
   run: async (world) => {
     const { pid } = world.proxy
-    for (let turn = 0; turn < 20; turn += 1) (await enterAllowed(world)).socket.destroy()
+    for (let turn = 0; turn < 50; turn += 1) await visit(world, 'allowed.test')
     const before = { descriptors: descriptorsOf(pid), ports: listeningPorts(pid).length, megabytes: residentMegabytes(pid) }
-    for (let place = 0; place < manyHosts; place += 1) (await enterAllowed(world, `h${place}.allowed.test`)).socket.destroy()
+    for (let place = 0; place < manyHosts; place += 1) await visit(world, `h${place}.allowed.test`)
     const held = await until(world.patienceMs, () => descriptorsOf(pid) <= before.descriptors + spareDescriptors)
     const megabytes = residentMegabytes(pid) - before.megabytes
     return {
@@ -101,7 +109,7 @@ async function stalledShare(world: AttackWorld, first: number): Promise<number> 
   try {
     await probe.answers(200)
     probe.begin()
-    for (let place = first; place < first + newHosts; place += 1) (await enterAllowed(world, `h${place}.allowed.test`)).socket.destroy()
+    for (let place = first; place < first + newHosts; place += 1) await visit(world, `s${place}.allowed.test`)
     return probe.stalled()
   } finally {
     probe.close()
