@@ -95,12 +95,13 @@ export class ClientConnection {
     this.silentSinceMs = clock.monotonic()
   }
 
-  /** What is inside the TLS that ended here: the same client behind another socket. */
-  inside(socket: Socket, bound: Admitted): ClientConnection {
+  /** What is inside the TLS that ended here, or one stream of it: the same client, with an end of its own. */
+  inside(socket: Socket, bound: Admitted | undefined): ClientConnection {
     const inner = new ClientConnection(socket, this.client, this.#parts, this.session)
     inner.bound = bound
     inner.uid = this.uid
     inner.verified = this.verified
+    inner.lookup = this.lookup
     inner.silentSinceMs = undefined
     return inner
   }

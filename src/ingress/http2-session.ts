@@ -194,6 +194,7 @@ export class Http2ClientSession {
   async #serve(stream: ServerHttp2Stream, exchange: Http2Exchange): Promise<void> {
     const { bodies, serve } = this.#parts
     const { request, response } = exchange
+    this.#connection.begun()
     stream.once('close', () => {
       if (exchange.isAborted) this.#countReset()
     })
@@ -205,14 +206,8 @@ export class Http2ClientSession {
   /** What of the connection a stream is judged by: an answer that closes a connection of HTTP/1 ends only the
    * stream, and no stream waits for another one's answer. */
   #view(): ClientConnection {
-    const connection = this.#connection
-    const view = new ClientConnection(connection.socket, connection.client, this.#parts.context)
-    view.silentSinceMs = undefined
-    view.bound = connection.bound
-    view.uid = connection.uid
-    view.verified = connection.verified
-    view.lookup = connection.lookup
-    return view
+    const { socket, bound } = this.#connection
+    return this.#connection.inside(socket, bound)
   }
 
   /** A request that is none: recorded, then reset; nothing of it reaches the door. */
