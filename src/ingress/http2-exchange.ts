@@ -203,9 +203,10 @@ export class Http2Exchange {
       if (chunk === null && !stream.closed && !stream.destroyed) this.#ended()
       return push(chunk)
     }
+    // node reads the end of a stream without content itself when it closes, and then lets its last write finish
     if (stream.endAfterHeaders) this.#ended()
     // as much as there is room for, so that a small body is there before anybody asks for it
-    stream.resume()
+    else stream.resume()
   }
 
   #ended(): void {

@@ -222,7 +222,7 @@ async function peakOf(work: Promise<unknown>): Promise<number> {
   const look = setInterval(() => {
     collect()
     peak = Math.max(peak, process.memoryUsage().arrayBuffers - before)
-  }, 250)
+  }, 500)
   await work
   clearInterval(look)
   return peak
