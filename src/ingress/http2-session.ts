@@ -164,6 +164,7 @@ export class Http2ClientSession {
 
   #take(stream: ServerHttp2Stream, raw: readonly string[]): void {
     stream.on('error', ignoreReportedElsewhere)
+    this.#connection.begun()
     this.#recordUnseen(this.#unseen.saw(stream.id ?? 0))
     this.#earned += perStream + sizeOf(raw)
     if (stream.closed || stream.destroyed) {
@@ -194,7 +195,6 @@ export class Http2ClientSession {
   async #serve(stream: ServerHttp2Stream, exchange: Http2Exchange): Promise<void> {
     const { bodies, serve } = this.#parts
     const { request, response } = exchange
-    this.#connection.begun()
     stream.once('close', () => {
       if (exchange.isAborted) this.#countReset()
     })
