@@ -8,7 +8,6 @@ import { systemClock } from '../clock.ts'
 import { tokenVariable } from '../config/environment.ts'
 import { urlOf } from '../config/listener-url.ts'
 import { loadSettings } from '../config/load.ts'
-import { ownFiles } from '../config/own-files.ts'
 import type { Settings } from '../config/settings.ts'
 import { asciiJson } from './ascii-json.ts'
 import { ControlFault } from './control-fault.ts'
@@ -136,16 +135,14 @@ class AgentRun {
     })
   }
 
-  /** Made anew when the proxy names places of its own that the command could change after all: then nobody vouches for it. */
+  /** Made anew when the proxy names places of its own that the command could change: then nobody vouches for it. */
   async #openSession(isolation: Isolation | undefined): Promise<Made> {
-    const keepOut = ownFiles(this.#parts.settings)
     if (isolation === undefined) return this.#create({ trusts_ca: true })
-    const isVouched = isVouchedFor({ ...isolation.wish, keepOut })
+    const isVouched = isVouchedFor({ ...isolation.wish, keepOut: [] })
     const made = await this.#create({ trusts_ca: true, socket: true, isolated: isVouched })
-    if (!isVouched || isVouchedFor({ ...isolation.wish, keepOut: made.keepOut })) return { ...made, keepOut: [...keepOut, ...made.keepOut] }
+    if (!isVouched || isVouchedFor({ ...isolation.wish, keepOut: made.keepOut })) return made
     await this.#withClient((client) => endOf(client, made.session.id))
-    const again = await this.#create({ trusts_ca: true, socket: true })
-    return { ...again, keepOut: [...keepOut, ...again.keepOut] }
+    return this.#create({ trusts_ca: true, socket: true })
   }
 
   async #create(more: object): Promise<Made> {

@@ -2,10 +2,10 @@
 // session's socket, no processes and no sockets of others, and a view of the file system in which the proxy is missing.
 // What cannot be had is an error; nothing is ever left out in silence.
 import { spawnSync } from 'node:child_process'
-import { existsSync, lstatSync, readFileSync, realpathSync, statSync, writeFileSync } from 'node:fs'
+import { accessSync, constants, existsSync, lstatSync, readFileSync, realpathSync, statSync, writeFileSync } from 'node:fs'
 import { delimiter, dirname, extname, join, resolve } from 'node:path'
 import type { Environment } from '../config/environment.ts'
-import { aliasesOf, type FileMode, isContained, type Mount, otherProcs, planMounts, readMounts, secretsOf, socketPaths, startPlaces } from './run-places.ts'
+import { aliasesOf, type FileMode, isContained, isWithin, type Mount, otherProcs, planMounts, readMounts, secretsOf, socketPaths, startPlaces } from './run-places.ts'
 import { filteredArchitectures } from './run-seccomp.ts'
 
 /** Where the bridge listens in the namespace of the command. */
@@ -29,7 +29,7 @@ export interface IsolationWish {
   readonly cwd: string
   readonly home: string
   readonly env: Environment
-  /** the proxy's own, by what it says and by our settings */
+  /** the proxy's own, by what it says */
   readonly keepOut: readonly string[]
 }
 
@@ -104,6 +104,7 @@ export function planIsolation(wish: IsolationWish): IsolationPlan {
   const program = [programRoot, realpathSync(process.execPath)]
   const shown = [...new Set([realpathSync(cwd), ...realPaths([home]), ...program, ...show])]
   const runtime = env['XDG_RUNTIME_DIR'] ?? ''
+  const privates = realPaths(['/tmp', '/var/tmp', '/run', '/var/run', ...(runtime.startsWith('/') ? [runtime] : [])])
   const mounts = planMounts({
     mode,
     // a home that is the root, as services have it, is everything
@@ -111,9 +112,38 @@ export function planIsolation(wish: IsolationWish): IsolationPlan {
     keepOut,
     secrets: wish.allowHome ? [] : realPaths(secretsOf(home)),
     sockets: [...realPaths(socketPaths(readFileSync('/proc/net/unix', 'utf8'))), ...realPaths(otherProcs(table))],
-    privates: realPaths(['/tmp', '/var/tmp', '/run', '/var/run', ...(runtime.startsWith('/') ? [runtime] : [])]),
+    privates: privates.filter((path) => path !== '/'),
   })
-  return { mounts, files: new Set(mounts.filter(({ kind, path }) => kind === 'hide' && !statSync(path).isDirectory()).map(({ path }) => path)) }
+  refuseLinks(wish.keepOut, mounts)
+  const hidden = mounts.filter(({ kind }) => kind === 'hide').map(({ path }) => ({ path, found: statSync(path, { throwIfNoEntry: false }) }))
+  // a socket may be gone again
+  const gone = new Set(hidden.filter(({ found }) => found === undefined).map(({ path }) => path))
+  return {
+    mounts: mounts.filter(({ path }) => !gone.has(path)),
+    files: new Set(hidden.filter(({ found }) => found?.isDirectory() === false).map(({ path }) => path)),
+  }
+}
+
+/** A link on the way to the proxy's own cannot be fixed as a folder can: whoever may write beside it leads the proxy elsewhere. */
+function refuseLinks(keepOut: readonly string[], mounts: readonly Mount[]): void {
+  for (const path of keepOut) {
+    for (let at = path; at !== '/'; at = dirname(at)) {
+      if (lstatSync(at, { throwIfNoEntry: false })?.isSymbolicLink() !== true) continue
+      const folder = realPathOf(dirname(at))
+      const isOpen = folder !== undefined && mounts.findLast((mount) => isWithin(folder, mount.path))?.kind === 'bind' && isWritable(folder)
+      if (isOpen) throw new IsolationError(`\`${at}\` is a link on the way to what is the proxy's own, in a folder that the command may write: start the proxy with the path that it leads to`)
+    }
+  }
+}
+
+function isWritable(folder: string): boolean {
+  try {
+    accessSync(folder, constants.W_OK)
+    return true
+  } catch (error) {
+    if (error instanceof Error && 'code' in error) return false
+    throw error
+  }
 }
 
 /** Whether such a session may be called isolated: nothing that the command writes makes anything outside act for it. */

@@ -85,8 +85,12 @@ export class Gate {
     const answer = decision.verdict === 'ask'
       ? await this.#questionSafely(policy, exchange, decision, presence)
       : await this.#conclude(policy, exchange, this.#withinMeans(policy, exchange, decision))
-    if (!(answer instanceof Admitted)) this.recent.note(exchange.facts.principal.session, this.#options.clock.now(), answer)
-    return answer
+    return answer instanceof Admitted ? answer : this.#noted(exchange, answer)
+  }
+
+  #noted({ facts: { principal } }: Exchange, refused: Refusal): Refusal {
+    this.recent.note(principal.session, this.#options.clock.now(), refused)
+    return refused
   }
 
   /** Journals an answer that is final and acts on it. */
@@ -217,7 +221,7 @@ export class Gate {
     const { exchange, decision, policy } = admitted
     const answer: Answer = { verdict: 'deny', code, reason, rule: rule ?? decision.rule, revision: decision.revision, monitored: undefined }
     const refused = await this.#record(exchange, policy, answer, stage)
-    return refused ?? refusal(exchange, code, reason, rule)
+    return this.#noted(exchange, refused ?? refusal(exchange, code, reason, rule))
   }
 
   /** What came first in a tunnel is not what it may carry. In monitor mode the finding is journaled and

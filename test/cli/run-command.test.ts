@@ -4,6 +4,8 @@ import { chmodSync, existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { testCertificates } from '../support/certificates.ts'
+import { run } from './control-run.ts'
+import { fakeControl } from './fake-control.ts'
 import { onTerminal } from './isolate-world.ts'
 import { openRunWorld, put, type RunWorld } from './run-world.ts'
 
@@ -142,7 +144,7 @@ t.test('without a proxy nothing is started, and it says what to start', async (t
 })
 
 t.test('a command line that is wrong is told apart from everything else', async (t) => {
-  const world = await openRunWorld(t)
+  const control = await fakeControl(t)
   for (const [argv, says] of [
     [[], /a command is needed, behind `--`/],
     [['codex'], /put `--` before the command: sallyport run \[OPTIONS\] -- codex/],
@@ -152,11 +154,15 @@ t.test('a command line that is wrong is told apart from everything else', async 
     [['--isolate', '--read-only', '--workspace', '.', '--', 'x'], /not both/],
     [['--isolated', '--', 'x'], /there is no option `--isolated`, did you mean `--isolate`/],
   ] as const) {
-    const { code, stderr } = await world.run(argv)
+    const { code, err } = await run(['run', '--data', control.data, ...argv])
     t.equal(code, 2, argv.join(' '))
-    t.match(stderr, says)
+    t.match(err, says)
   }
-  t.equal(world.sessions('started').length, 0)
+  t.strictSame(control.seen, [])
+})
+
+t.test('a name that the proxy does not take is its answer, and nothing is started', async (t) => {
+  const world = await openRunWorld(t)
   t.match(await world.run(['--agent', ' x', ...sh('echo started')]), { code: 1, stdout: '', stderr: /agent/ })
 })
 

@@ -2,18 +2,16 @@
 // this machine has no bubblewrap, or forbids it.
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import t from 'tap'
 import { inside, skip } from './isolate-world.ts'
 import { openRunWorld, put } from './run-world.ts'
 
 t.test('the proxy\'s own files are not there, though the command works in the folder that holds them', { skip }, async (t) => {
-  const world = await openRunWorld(t)
+  const world = await openRunWorld(t, { before: async (dataDir) => void put(join(dirname(dataDir), 'sallyport.toml'), '# settings') })
   const { dir } = world.proxy
-  const certs = join(dir, 'certs')
-  put(join(dir, 'sallyport.toml'), '')
   symlinkSync(join(dir, 'var'), join(dir, 'link'))
-  const more = { cwd: dir, env: { SALLYPORT_CERTS: certs } }
+  const more = { cwd: dir }
   const got = await inside<Readonly<Record<string, string>>>(world, `const d = ${JSON.stringify(dir)}; return {
     data: look(d + '/var'), link: look(d + '/link'), certs: look(d + '/certs'), policies: look(d + '/policies'), settings: fs.readFileSync(d + '/sallyport.toml', 'utf8') + 'empty',
     control: await connect({ path: d + '/var/control.sock' }), around: look(d), root: look('/proc/1/root' + d + '/var'), cwd: look('/proc/self/cwd/var'),
@@ -27,6 +25,25 @@ t.test('the proxy\'s own files are not there, though the command works in the fo
   t.ok(readdirSync(join(dir, 'policies')).includes('10-test.toml'), 'and outside they are as they were')
   t.match(await world.run(['--isolate', '--', 'true'], { cwd: join(dir, 'var') }), { code: 1, stderr: /is the proxy's own/ })
   t.match(await world.run(['--isolate', '--show', join(dir, 'var'), '--', 'true'], more), { code: 1, stderr: /is the proxy's own/ })
+  await world.over()
+})
+
+t.test('folders that are only called like the proxy\'s are not hidden', { skip }, async (t) => {
+  const world = await openRunWorld(t)
+  for (const name of ['policies', 'var', 'certs']) put(join(world.work, name, 'mine'))
+  t.strictSame(await inside(world, "return ['policies', 'var', 'certs'].map((name) => fs.readdirSync(name).join())"), ['mine', 'mine', 'mine'])
+})
+
+t.test('a link on the way to what is the proxy\'s, which the command could replace, is refused', { skip }, async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'sallyport-link-'))
+  t.teardown(() => rmSync(folder, { recursive: true }))
+  put(join(folder, 'real/root.pem'))
+  mkdirSync(join(folder, 'way'))
+  symlinkSync(join(folder, 'real'), join(folder, 'way/certs'))
+  const world = await openRunWorld(t, { flags: { certs: join(folder, 'way/certs') } })
+  t.match(await world.run(['--isolate', '--workspace', join(folder, 'way'), '--', 'true']), { code: 1, stderr: /way\/certs` is a link on the way to what is the proxy's own/ })
+  t.equal((await world.run(['--isolate', '--workspace', world.work, '--', 'true'])).code, 0, 'elsewhere it is what it is')
+  t.equal((await world.run(['--isolate', '--read-only', '--', 'true'], { env: { XDG_RUNTIME_DIR: '/' } })).code, 0)
   await world.over()
 })
 
@@ -67,7 +84,7 @@ t.test('with a workspace only that is written, with --read-only nothing, and suc
   t.equal(advisory(), true, 'the second folder is where the proxy has its own')
   await inside(world, script, ['--workspace', join(elsewhere, 'deep')])
   t.equal(advisory(), true, 'in it are the certificates')
-  t.strictSame(world.sessions('started').map(({ attributes }) => attributes['sallyport.session.isolated']), [true, true, false, true, false], 'which only the proxy knew: there is a second session, for which nobody vouches')
+  t.strictSame(world.sessions('started').map(({ attributes }) => attributes['sallyport.session.isolated']), [true, true, true, false, true, false], 'which only the proxy knew: there is a second session each, for which nobody vouches')
   t.match(await world.run(['--isolate', '--workspace', join(world.dir, 'nowhere'), '--', 'true']), { code: 1, stderr: /--workspace .*nowhere` cannot be used \(ENOENT\)/ })
   t.match(await world.run(['--isolate', '--workspace', put(join(world.dir, 'file')), '--', 'true']), { code: 1, stderr: /is no folder/ })
 })

@@ -14,6 +14,13 @@ t.test('create prints the proxy URL and lines to paste', async (t) => {
   t.same(control.seen[0]?.body, { agent: 'codex', owner: 'ana', team: 'web', hold: '4s', unattended: true, ttl: '8h' })
 })
 
+t.test('--trusts-ca says so of its clients', async (t) => {
+  const control = await fakeControl(t)
+  const { out } = await run(['sessions', 'create', '--agent', 'codex', '--trusts-ca', '--data', control.data])
+  t.same(control.seen[0]?.body, { agent: 'codex', trusts_ca: true })
+  t.match(out, /^session s1a2b3c4d5e6f: agent codex, owner ana; until it is ended; trusts the CA\n/)
+})
+
 t.test('--export prints what a shell can evaluate, and nothing else', async (t) => {
   const control = await fakeControl(t)
   const { out } = await run(['sessions', 'create', '--agent', 'codex', '--export', '--data', control.data])

@@ -31,3 +31,11 @@ t.test('the session that was refused longest ago is forgotten when there are mor
   t.equal(recent.of('s0').length, 2)
   t.strictSame(recent.of('s1'), [])
 })
+
+t.test('all are counted, more than are shown, but not those that are to come back', async (t) => {
+  const recent = new RecentRefusals()
+  for (let at = 0; at < 15; at += 1) recent.note('one', at, refusalOf(`r${at}`, 'no'))
+  recent.note('one', 15, { ...refusalOf('later', 'wait'), code: 'approval_pending' })
+  t.equal(recent.count('one'), 15)
+  t.equal(recent.count('nobody'), 0)
+})
