@@ -37,7 +37,7 @@ t.test('folders that are only called like the proxy\'s are not hidden', { skip }
 t.test('a link on the way to what is the proxy\'s, which the command could replace, is refused', { skip }, async (t) => {
   const folder = mkdtempSync(join(tmpdir(), 'sallyport-link-'))
   t.teardown(() => rmSync(folder, { recursive: true }))
-  put(join(folder, 'real/root.pem'))
+  mkdirSync(join(folder, 'real'))
   mkdirSync(join(folder, 'way'))
   symlinkSync(join(folder, 'real'), join(folder, 'way/certs'))
   const world = await openRunWorld(t, { flags: { certs: join(folder, 'way/certs') } })
