@@ -3,6 +3,7 @@
 // over TLS whose certificate was judged, and never into a message.
 import { ProxyError } from '../errors.ts'
 import type { FieldChange, FieldValue } from '../policy/decision.ts'
+import { methodOverrideFields } from '../policy/field-names.ts'
 import { quoted } from '../target/quoted.ts'
 import { editOf, proxyFields, type FieldEdit } from './field-rules.ts'
 
@@ -29,8 +30,7 @@ export interface EditContext {
 
 type Credential = Extract<FieldValue, { kind: 'credential' }>
 
-const methodOverrides: ReadonlySet<string> = new Set(['x-http-method-override', 'x-method-override', 'x-http-method'])
-const overridesGone: RequestEdit = { ...editOf(methodOverrides, []), credentials: [] }
+const overridesGone: RequestEdit = { ...editOf(methodOverrideFields, []), credentials: [] }
 const token = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/
 // RFC 9110 section 5.5, without what could be read in two ways at either end
 const fieldValue = /^[\x21-\x7e\x80-\xff](?:[\t\x20-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?$/
@@ -71,7 +71,7 @@ class Edit {
   readonly #credentials = new Set<string>()
 
   constructor(changes: readonly FieldChange[], { isIntercepted }: EditContext) {
-    if (isIntercepted) for (const name of methodOverrides) this.#gone.add(name)
+    if (isIntercepted) for (const name of methodOverrideFields) this.#gone.add(name)
     for (const { strip } of changes) for (const name of strip) this.#gone.add(name.toLowerCase())
   }
 

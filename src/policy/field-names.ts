@@ -2,7 +2,7 @@
 // leave. Framing, hops and the host are the proxy's own business; no rule reaches them.
 
 /** Fields that ask an origin for another method than the request has. Stripped wherever methods are judged or TLS is
- * ended, and never taken for the method of a request (security.md 1.6). Lower case. */
+ * ended, and never taken for the method of a request. Lower case. */
 export const methodOverrideFields: ReadonlySet<string> = new Set(['x-http-method', 'x-http-method-override', 'x-method-override'])
 
 /** Whether the request has one of them; flat name, value. */
