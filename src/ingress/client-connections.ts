@@ -148,6 +148,11 @@ export class ClientConnection {
     })
   }
 
+  /** The socket takes more of the answer that is under way. */
+  drained(): void {
+    this.#owed[0]?.response.emit('drain')
+  }
+
   /** Resolves when every answer before this one is out. */
   turnOf(response: ClientResponse): Promise<void> {
     const at = this.#owed.findIndex((owed) => owed.response === response)

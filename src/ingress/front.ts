@@ -191,6 +191,8 @@ class Doors {
   #enterTls(inner: ClientConnection): void {
     const { socket } = inner
     if (socket instanceof TLSSocket && socket.alpnProtocol === 'h2') {
+      // of HTTP/2 nobody reads on who has ended its side: each stream says by itself that its request is all
+      socket.once('end', () => socket.destroy())
       this.#http2.accept(socket, inner)
       return
     }
@@ -245,8 +247,14 @@ class Doors {
   parsedConnect(request: IncomingMessage, duplex: Duplex, head: Buffer): void {
     const connection = this.#served(duplex)
     if (connection === undefined) return
-    connection.upload.yield()
+    this.#takeBack(connection)
     this.#connect(connection, request, head)
+  }
+
+  /** Node's parser has let go of the connection, and with it of what tells an answer under way to go on. */
+  #takeBack(connection: ClientConnection): void {
+    connection.upload.yield()
+    if (connection.owed > 0) connection.socket.on('drain', () => connection.drained())
   }
 
   #connect(connection: ClientConnection, request: ConnectHead, early: Buffer): void {
@@ -259,10 +267,9 @@ class Doors {
   upgrade(request: IncomingMessage, head: Buffer): void {
     const connection = this.#served(request.socket)
     if (connection === undefined) return
-    const { socket, upload } = connection
     connection.begun()
-    upload.yield()
-    this.#run(socket, serveUpgrade({ request, head, connection }, this.#context))
+    this.#takeBack(connection)
+    this.#run(connection.socket, serveUpgrade({ request, head, connection }, this.#context))
   }
 
   /** llhttp or a time-out refused what came in. */

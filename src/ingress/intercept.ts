@@ -2,6 +2,7 @@
 // with a leaf for the CONNECT host, and what is inside comes back through the front as requests of a
 // connection of their own. Nothing is resolved or dialled for the CONNECT itself. Must never relay a byte
 // of what is not TLS, nor end TLS under another name than the CONNECT host's.
+import type { Socket } from 'node:net'
 import { createSecureContext, TLSSocket, type SecureContext } from 'node:tls'
 import type { Leaf, LeafSource } from '../ca/authority.ts'
 import type { Deadline } from '../deadlines.ts'
@@ -102,6 +103,7 @@ function shakeHands({ connection, enterTls }: ConnectArrival, context: IngressCo
     deadline = undefined
   }
   secured.on('error', () => secured.destroy())
+  secured.once('end', () => watchLast(secured, socket, context))
   secured.once('close', () => {
     stopClock()
     socket.destroy()
@@ -118,6 +120,20 @@ function shakeHands({ connection, enterTls }: ConnectArrival, context: IngressCo
     inner = connection.inside(secured, admitted)
     enterTls(inner)
   })
+}
+
+/**
+ * The client has ended its side, which is how it may look when it is gone: node's TLS forgets that a write of its own
+ * has failed, such as that of tickets behind the handshake, and nothing that is written then ever ends (Node 26.10). What
+ * is still owed goes on for as long as bytes leave.
+ */
+function watchLast(secured: TLSSocket, socket: Socket, { idleDeadlines, limits }: Pick<IngressContext, 'idleDeadlines' | 'limits'>): void {
+  const watch = (left: number): Deadline => idleDeadlines.in(limits.requestTimeoutMs, () => {
+    if (secured.writableLength > 0 && socket.bytesWritten === left) secured.destroy()
+    else deadline = watch(socket.bytesWritten)
+  })
+  let deadline = watch(socket.bytesWritten)
+  secured.once('close', () => idleDeadlines.cancel(deadline))
 }
 
 function end(context: IngressContext, live: LiveExchange, isUsed: boolean, bytesFromClient: number): void {

@@ -74,8 +74,8 @@ function readTarget(url: string, bound: Admitted | undefined): TargetUri {
   return parseAbsoluteForm(url)
 }
 
-/** Host and target name one authority; inside a tunnel we answer as the origin, and a request that names
- * another one is misdirected (RFC 9110 section 15.5.20). */
+/** Host and target name one authority; inside a tunnel we answer as the origin, and a request that names another
+ * one, or another scheme, is misdirected (RFC 9110 sections 7.4 and 15.5.20): what came in TLS never leaves without it. */
 function checkNames(target: TargetUri, head: RequestHead, bound: Admitted | undefined): void {
   if (bound === undefined) {
     checkHost(head.host, target.authority, defaultPortOf('http'))
@@ -85,6 +85,7 @@ function checkNames(target: TargetUri, head: RequestHead, bound: Admitted | unde
   try {
     const isSame = target.authority.port === facts.port && target.authority.host.text === facts.host.text
     if (!isSame) throw new ProxyError('host_mismatch', 'the target is not the CONNECT authority')
+    if (target.scheme !== facts.scheme) throw new ProxyError('host_mismatch', `the scheme of the target is ${target.scheme} inside TLS`)
     checkHost(head.host, facts, defaultPortOf(facts.scheme))
   } catch (error) {
     if (!(error instanceof ProxyError)) throw error

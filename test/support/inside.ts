@@ -2,7 +2,7 @@
 // exactly the bytes that a test says.
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
-import { isIP } from 'node:net'
+import { isIP, type Socket } from 'node:net'
 import { join } from 'node:path'
 import tls from 'node:tls'
 import type { TestProxy } from './proxy.ts'
@@ -24,6 +24,13 @@ export function rootOf(proxy: Pick<TestProxy, 'dir'>): string {
   return readFileSync(join(proxy.dir, 'certs', 'root.pem'), 'latin1')
 }
 
+/** what a TLS connection inside a tunnel runs over */
+const carriers = new WeakMap<tls.TLSSocket, Socket>()
+
+export function carrierOf(secured: tls.TLSSocket): Socket {
+  return carriers.get(secured) ?? secured
+}
+
 /** A TLS connection to the proxy under the name of `authority`. Rejects when the handshake fails. */
 export async function secureTunnel(t: Scope, proxy: Pick<TestProxy, 'dir' | 'port'>, authority: string, options: InsideOptions = {}): Promise<tls.TLSSocket> {
   const { socket, head } = await openTunnel(proxy.port, authority, options.credentials)
@@ -35,6 +42,7 @@ export async function secureTunnel(t: Scope, proxy: Pick<TestProxy, 'dir' | 'por
     ...(servername === '' ? {} : { servername }),
     checkServerIdentity: (_name, certificate) => tls.checkServerIdentity(host, certificate),
   })
+  carriers.set(secured, socket)
   t.teardown(() => socket.resetAndDestroy())
   secured.on('error', () => secured.destroy())
   await Promise.race([once(secured, 'secureConnect'), once(secured, 'close').then(() => Promise.reject(new Error('closed within the handshake')))])
@@ -43,7 +51,8 @@ export async function secureTunnel(t: Scope, proxy: Pick<TestProxy, 'dir' | 'por
 
 /** HTTP/1.1 inside. */
 export async function openInside(t: Scope, proxy: Pick<TestProxy, 'dir' | 'port'>, authority: string, options: InsideOptions = {}): Promise<WireClient> {
-  return WireClient.over(await secureTunnel(t, proxy, authority, options))
+  const secured = await secureTunnel(t, proxy, authority, options)
+  return WireClient.over(secured, carrierOf(secured))
 }
 
 export function insideRequest(host: string, path: string, { method = 'GET', fields = '', body = '' } = {}): string {

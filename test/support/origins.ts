@@ -62,6 +62,16 @@ export async function tlsOrigin(t: Scope, names: readonly string[], certificates
   return { ...(await counted(t, server)), requests, ca: authority.ca }
 }
 
+/** A TLS origin for `names` that speaks whatever `serve` does inside. */
+export async function rawTlsOrigin(t: Scope, names: readonly string[], certificates: TestCertificates, serve: (socket: net.Socket) => void): Promise<Origin> {
+  const server = tls.createServer({ ...(await certificates.issue(names)), allowHalfOpen: true }, (socket) => {
+    socket.on('error', () => socket.destroy())
+    serve(socket)
+  })
+  server.on('tlsClientError', (_error, socket) => socket.destroy())
+  return counted(t, server)
+}
+
 export async function rawOrigin(t: Scope, serve: (socket: net.Socket) => void, host?: string): Promise<Origin> {
   return counted(t, net.createServer({ allowHalfOpen: true }, serve), host)
 }

@@ -1,6 +1,6 @@
 // A proxy and an origin for plain HTTP, joined by one rule: what most tests of requests begin with.
-import type { Test } from 'tap'
 import { startProxy, type TestProxy, type TestProxyOptions } from './proxy.ts'
+import type { Scope } from './scope.ts'
 
 /** Allows `allowed.test` and 127.0.0.1's other names on one port of loopback; `more` is further TOML. */
 export function plainPolicy(port: number, more = ''): string {
@@ -18,7 +18,7 @@ verdict = "allow"
 
 export const plainHosts = { 'allowed.test': '127.0.0.1', 'other.test': '127.0.0.1', 'denied.test': '127.0.0.1' } as const
 
-export function startPlain(t: Test, port: number, options: TestProxyOptions = {}): Promise<TestProxy> {
+export function startPlain(t: Scope, port: number, options: TestProxyOptions = {}): Promise<TestProxy> {
   return startProxy(t, { policy: plainPolicy(port), hosts: plainHosts, ...options })
 }
 

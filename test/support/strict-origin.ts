@@ -34,14 +34,18 @@ interface Parsed {
   readonly length: number
 }
 
-/** Answers each request 200 with its request line, or with what `answer` says. */
-export async function strictOrigin(t: Scope, answer?: (request: StrictRequest, socket: Socket) => string | undefined): Promise<StrictOrigin> {
+export type StrictAnswer = (request: StrictRequest, socket: Socket) => string | undefined
+
+/** Answers each request 200 with its request line, or with what `answer` says. `listen` is for what is not plain TCP. */
+export async function strictOrigin(
+  t: Scope, answer?: StrictAnswer, listen = (serve: (socket: Socket) => void): Promise<Origin> => rawOrigin(t, serve),
+): Promise<StrictOrigin> {
   const requests: StrictRequest[] = []
   const complaints: string[] = []
   let cut = 0
   let received = ''
   let connections = 0
-  const origin = await rawOrigin(t, (socket) => {
+  const origin = await listen((socket) => {
     connections += 1
     const connection = connections
     let waiting = ''

@@ -21,8 +21,11 @@ export class WireClient {
   #isClosed = false
   readonly #waiting = new Set<() => void>()
 
-  private constructor(socket: net.Socket) {
+  readonly #carrier: net.Socket
+
+  private constructor(socket: net.Socket, carrier = socket) {
     this.socket = socket
+    this.#carrier = carrier
     const wake = (): void => {
       for (const check of this.#waiting) check()
     }
@@ -53,9 +56,14 @@ export class WireClient {
     return client
   }
 
-  /** On a connection that stands already, such as TLS inside a tunnel. */
-  static over(socket: net.Socket): WireClient {
-    return new WireClient(socket)
+  /** On a connection that stands already, such as TLS inside a tunnel, which is `carrier` then. */
+  static over(socket: net.Socket, carrier = socket): WireClient {
+    return new WireClient(socket, carrier)
+  }
+
+  /** Leaves with a reset. */
+  reset(): void {
+    this.#carrier.resetAndDestroy()
   }
 
   /** everything that came back so far, as latin1 */
