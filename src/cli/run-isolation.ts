@@ -60,6 +60,9 @@ const emptyFile = 'empty'
 /** of every sandbox, the probe's too */
 const namespaces = ['--unshare-user', '--unshare-ipc', '--unshare-pid', '--unshare-net', '--unshare-uts', '--unshare-cgroup-try', '--cap-drop', 'ALL', '--die-with-parent']
 
+/** Below /proc, of the whole machine: where we are root the kernel asks for no capability, and bubblewrap 0.8 leaves them writable. */
+const kernelSwitches = ['sys', 'sysrq-trigger', 'fs', 'mtrr', 'scsi', 'acpi', 'dynamic_debug']
+
 /** What a machine is, for a test to say otherwise. */
 export interface Machine {
   readonly platform: string
@@ -147,7 +150,7 @@ export function bubblewrapOptions({ mounts, files }: IsolationPlan, furniture: F
     ...namespaces,
     ...(hasTerminal ? [] : ['--new-session']),
     ...(root?.kind === 'bind' ? ['--bind', '/', '/'] : ['--ro-bind', '/', '/']),
-    '--dev', '/dev', '--proc', '/proc', '--ro-bind-try', '/sys', '/sys',
+    '--dev', '/dev', '--proc', '/proc', ...kernelSwitches.flatMap((name) => ['--ro-bind-try', `/proc/${name}`, `/proc/${name}`]), '--ro-bind-try', '/sys', '/sys',
     ...rest.flatMap((mount) => mountArgs(mount, files, empty)),
     // after all that is mounted below them
     ...rest.flatMap(({ kind, path }) => (kind === 'hide' && !files.has(path) ? ['--remount-ro', path] : [])),

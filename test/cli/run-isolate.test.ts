@@ -90,6 +90,14 @@ t.test('processes outside are neither seen nor signalled nor entered, and descri
   t.notOk(got.descriptors.includes('secret'))
 })
 
+t.test('the switches of the kernel are not to be written, whoever this user is', { skip }, async (t) => {
+  const world = await openRunWorld(t)
+  const switches = ['/proc/sys/kernel/core_pattern', '/proc/sys/kernel/hostname', '/proc/sys/vm/drop_caches', '/proc/sysrq-trigger', '/proc/mtrr']
+  const existing = switches.filter((path) => existsSync(path))
+  const got = await inside<readonly string[]>(world, `return ${JSON.stringify(existing)}.map((path) => attempt(() => fs.closeSync(fs.openSync(path, 'r+'))))`)
+  for (const [at, path] of existing.entries()) t.match(got[at], /^(?:EROFS|EACCES|EPERM)$/, path)
+})
+
 t.test('exit codes, signals and streams are the command\'s', { skip }, async (t) => {
   const world = await openRunWorld(t)
   for (const [argv, code] of [[['sh', '-c', 'exit 42'], 42], [['sh', '-c', 'kill -TERM $$'], 143], [['no-such-command'], 127], [['/etc/passwd'], 126]] as const) {
