@@ -73,6 +73,15 @@ t.test('sockets of other programs are not reached, wherever they are', { skip },
   t.strictSame(got.slice(4), ['ENOENT', 'ENOENT', 'ENOENT', 'none'])
 })
 
+t.test('a socket that was opened by a relative path is covered like any other', { skip }, async (t) => {
+  const world = await openRunWorld(t)
+  const program = spawn(process.execPath, ['-e', "require('node:net').createServer((socket) => socket.on('error', () => socket.destroy()).end()).listen('near.sock', () => console.log('ready'))"], { cwd: world.work, stdio: ['ignore', 'pipe', 'inherit'] })
+  t.teardown(() => void program.kill('SIGKILL'))
+  await once(program.stdout, 'data')
+  const got = await inside<string>(world, `return await connect({ path: ${JSON.stringify(join(world.work, 'near.sock'))} })`)
+  t.not(got, 'ok')
+})
+
 t.test('processes outside are neither seen nor signalled nor entered, and descriptors are not handed on', { skip }, async (t) => {
   const world = await openRunWorld(t)
   const secret = put(join(world.dir, 'secret'), 'secret text')
