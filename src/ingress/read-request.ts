@@ -85,6 +85,8 @@ function checkNames(target: TargetUri, head: RequestHead, bound: Admitted | unde
   try {
     const isSame = target.authority.port === facts.port && target.authority.host.text === facts.host.text
     if (!isSame) throw new ProxyError('host_mismatch', 'the target is not the CONNECT authority')
+    // what came inside TLS leaves inside TLS
+    if (target.scheme !== facts.scheme) throw new ProxyError('host_mismatch', `the target is ${target.scheme} in a tunnel for ${facts.scheme}`)
     checkHost(head.host, facts, defaultPortOf(facts.scheme))
   } catch (error) {
     if (!(error instanceof ProxyError)) throw error
