@@ -2,10 +2,10 @@
 // session's socket, no processes and no sockets of others, and a view of the file system in which the proxy is missing.
 // What cannot be had is an error; nothing is ever left out in silence.
 import { spawnSync } from 'node:child_process'
-import { accessSync, constants, existsSync, lstatSync, readFileSync, realpathSync, statSync, writeFileSync } from 'node:fs'
+import { accessSync, constants, existsSync, lstatSync, readdirSync, readFileSync, readlinkSync, realpathSync, statSync, writeFileSync } from 'node:fs'
 import { delimiter, dirname, extname, join, resolve } from 'node:path'
 import type { Environment } from '../config/environment.ts'
-import { aliasesOf, type FileMode, isContained, isWithin, type Mount, otherProcs, planMounts, readMounts, secretsOf, socketPaths, startPlaces } from './run-places.ts'
+import { aliasesOf, type FileMode, isContained, isWithin, type Mount, otherProcs, planMounts, readMounts, relativeSockets, secretsOf, socketPaths, startPlaces } from './run-places.ts'
 import { filteredArchitectures } from './run-seccomp.ts'
 
 /** Where the bridge listens in the namespace of the command. */
@@ -60,6 +60,9 @@ const emptyFile = 'empty'
 /** of every sandbox, the probe's too */
 const namespaces = ['--unshare-user', '--unshare-ipc', '--unshare-pid', '--unshare-net', '--unshare-uts', '--unshare-cgroup-try', '--cap-drop', 'ALL', '--die-with-parent']
 
+/** Below /proc, of the whole machine: where we are root the kernel asks for no capability, and bubblewrap 0.8 leaves them writable. */
+const kernelSwitches = ['sys', 'sysrq-trigger', 'fs', 'mtrr', 'scsi', 'acpi', 'dynamic_debug']
+
 /** What a machine is, for a test to say otherwise. */
 export interface Machine {
   readonly platform: string
@@ -105,13 +108,14 @@ export function planIsolation(wish: IsolationWish): IsolationPlan {
   const shown = [...new Set([realpathSync(cwd), ...realPaths([home]), ...program, ...show])]
   const runtime = env['XDG_RUNTIME_DIR'] ?? ''
   const privates = realPaths(['/tmp', '/var/tmp', '/run', '/var/run', ...(runtime.startsWith('/') ? [runtime] : [])])
+  const open = readFileSync('/proc/net/unix', 'utf8')
   const mounts = planMounts({
     mode,
     // a home that is the root, as services have it, is everything
     shown: shown.filter((path) => path !== '/'),
     keepOut,
     secrets: wish.allowHome ? [] : realPaths(secretsOf(home)),
-    sockets: [...realPaths(socketPaths(readFileSync('/proc/net/unix', 'utf8'))), ...realPaths(otherProcs(table))],
+    sockets: [...realPaths(socketPaths(open, foldersOfSockets(new Set(relativeSockets(open))))), ...realPaths(otherProcs(table))],
     privates: privates.filter((path) => path !== '/'),
   })
   refuseLinks(wish.keepOut, mounts)
@@ -152,14 +156,42 @@ export function isVouchedFor({ mode, home, keepOut }: Pick<IsolationWish, 'mode'
   return isContained(mode, { home: realPathOf(home) ?? home, places: [...places, ...realPaths(places)] })
 }
 
+/** The working folders of the programs that have these sockets, by inode, as far as they may be looked at. */
+function foldersOfSockets(inodes: ReadonlySet<string>): ReadonlyMap<string, readonly string[]> {
+  const folders = new Map<string, string[]>()
+  if (inodes.size === 0) return folders
+  for (const pid of entriesOf('/proc').filter((name) => /^\d+$/.test(name))) {
+    for (const fd of entriesOf(`/proc/${pid}/fd`)) {
+      const inode = /^socket:\[(\d+)\]$/.exec(linkOf(`/proc/${pid}/fd/${fd}`) ?? '')?.[1]
+      const folder = inode !== undefined && inodes.has(inode) ? linkOf(`/proc/${pid}/cwd`) : undefined
+      if (inode !== undefined && folder !== undefined) folders.set(inode, [...(folders.get(inode) ?? []), folder])
+    }
+  }
+  return folders
+}
+
+/** None where it is gone, or is not for this user to see. */
+function entriesOf(path: string): readonly string[] {
+  return orNothing(() => readdirSync(path)) ?? []
+}
+
+function linkOf(path: string): string | undefined {
+  return orNothing(() => readlinkSync(path))
+}
+
 /** Those that exist and may be looked at, without links and repeats: nobody else gets to what this user may not see. */
 export function realPaths(paths: readonly string[]): readonly string[] {
   return [...new Set(paths.flatMap((path) => realPathOf(path) ?? []))]
 }
 
 function realPathOf(path: string): string | undefined {
+  return orNothing(() => realpathSync(path))
+}
+
+/** Undefined for what the system refuses. */
+function orNothing<Value>(look: () => Value): Value | undefined {
   try {
-    return realpathSync(path)
+    return look()
   } catch (error) {
     if (error instanceof Error && 'code' in error) return undefined
     throw error
@@ -177,7 +209,7 @@ export function bubblewrapOptions({ mounts, files }: IsolationPlan, furniture: F
     ...namespaces,
     ...(hasTerminal ? [] : ['--new-session']),
     ...(root?.kind === 'bind' ? ['--bind', '/', '/'] : ['--ro-bind', '/', '/']),
-    '--dev', '/dev', '--proc', '/proc', '--ro-bind-try', '/sys', '/sys',
+    '--dev', '/dev', '--proc', '/proc', ...kernelSwitches.flatMap((name) => ['--ro-bind-try', `/proc/${name}`, `/proc/${name}`]), '--ro-bind-try', '/sys', '/sys',
     ...rest.flatMap((mount) => mountArgs(mount, files, empty)),
     // after all that is mounted below them
     ...rest.flatMap(({ kind, path }) => (kind === 'hide' && !files.has(path) ? ['--remount-ro', path] : [])),

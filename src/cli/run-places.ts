@@ -163,11 +163,23 @@ export function otherProcs(mounts: readonly MountLine[]): readonly string[] {
   return mounts.filter(({ type, path }) => type === 'proc' && path !== '/proc').map(({ path }) => path)
 }
 
-/** Paths of the unix sockets that programs have open, from the text of /proc/net/unix. */
-export function socketPaths(table: string): readonly string[] {
+/** A line of /proc/net/unix with a path. */
+const socketLine = /^[0-9a-f]+: (?:\S+ +){5}(\d+) ([^@].*)$/i
+
+/** Inodes of the sockets whose path is relative: to where their program was when it opened them. */
+export function relativeSockets(table: string): readonly string[] {
+  return table.split('\n').flatMap((line) => {
+    const [, inode, path = '/'] = socketLine.exec(line) ?? []
+    return inode === undefined || path.startsWith('/') ? [] : [inode]
+  })
+}
+
+/** Paths of the unix sockets that programs have open, from the text of /proc/net/unix. `foldersOf`: by a socket's inode. */
+export function socketPaths(table: string, foldersOf: ReadonlyMap<string, readonly string[]>): readonly string[] {
   const paths = table.split('\n').flatMap((line) => {
-    const path = /^[0-9a-f]+: (?:\S+ +){6}(\/.*)$/i.exec(line)?.[1]
-    return path === undefined ? [] : [path]
+    const [, inode = '', path = ''] = socketLine.exec(line) ?? []
+    if (path === '' || path.startsWith('/')) return path === '' ? [] : [path]
+    return (foldersOf.get(inode) ?? []).map((folder) => join(folder, path))
   })
   return [...new Set(paths)]
 }

@@ -46,7 +46,7 @@ export interface FilteredFields extends Framing {
 
 /** What rules do to the fields of one request. */
 export interface FieldEdit {
-  /** lower case: what the client sent under these names is gone */
+  /** as `foldedName` has them: what the client sent under these names is gone, and what some origins take for them */
   readonly gone: ReadonlySet<string>
   /** flat name, value: set anew */
   readonly added: readonly string[]
@@ -55,7 +55,12 @@ export interface FieldEdit {
 }
 
 export function editOf(gone: ReadonlySet<string>, added: readonly string[]): FieldEdit {
-  return { gone, added, lengths: lengthsOf([...requestFieldNames, ...gone]) }
+  return { gone: new Set(Array.from(gone, foldedName)), added, lengths: lengthsOf([...requestFieldNames, ...gone]) }
+}
+
+/** `X_Name` and `X-Name` are one variable to CGI and what is like it (RFC 3875 section 4.1.18). Lower case in, and out. */
+function foldedName(lower: string): string {
+  return lower.includes('_') ? lower.replaceAll('_', '-') : lower
 }
 
 /** The options of every Connection (and Proxy-Connection) field, lower case; undefined when none name a field. */
@@ -157,7 +162,7 @@ export function requestFields(method: string, rawHeaders: readonly string[], aut
       chunked = true
     } else if (lower === 'max-forwards' && forwards !== undefined) {
       fields.push(name, String(Math.max(0, forwards - 1)))
-    } else if (!hopByHop.has(lower) && !requestOnly.has(lower) && named?.has(lower) !== true && edit?.gone.has(lower) !== true) {
+    } else if (!hopByHop.has(lower) && !requestOnly.has(lower) && named?.has(lower) !== true && edit?.gone.has(foldedName(lower)) !== true) {
       fields.push(name, value)
     }
   }

@@ -38,6 +38,8 @@ export class RequestBody extends Readable {
       this.#request.on('end', this.#end)
       this.#request.on('close', this.#close)
       this.#request.on('error', this.#close)
+      // it was read to its end before: an empty one that a reviewer was shown has nothing that could be put back
+      if (this.#request.readableEnded) this.#end()
     }
     this.#request.resume()
   }

@@ -24,14 +24,18 @@ export class Budget {
   }
 }
 
+/** Browsers have kept the numbers below it for other things: a client may leave them out. */
+const firstAtMost = 15
+
 /** Streams that nghttp2 resets are never heard of: they are found where the numbers leave them out (RFC 9113
- * section 5.1.1). A client that skips numbers looks as if it had opened streams; it may skip the first ones. */
+ * section 5.1.1). A client that skips numbers looks as if it had opened streams; it may skip the first seven, and
+ * what was reset among those is not known. */
 export class UnseenStreams {
   #last = 0
 
   /** A stream was heard of: how many before it were not. */
   saw(id: number): number {
-    const missed = this.#last === 0 ? 0 : (id - this.#last) / 2 - 1
+    const missed = this.#last === 0 ? (id - firstAtMost) / 2 : (id - this.#last) / 2 - 1
     this.#last = Math.max(this.#last, id)
     return Math.max(0, missed)
   }
@@ -44,7 +48,7 @@ export class UnseenStreams {
   /** All up to `id` are settled: how many of them were never heard of. */
   settle(id: number): number {
     if (id <= this.#last) return 0
-    const missed = this.#last === 0 ? 1 : (id - this.#last) / 2
+    const missed = this.#last === 0 ? Math.max(1, (id - firstAtMost) / 2 + 1) : (id - this.#last) / 2
     this.#last = id
     return missed
   }

@@ -4,6 +4,7 @@
 // of what is not TLS, nor end TLS under another name than the CONNECT host's.
 import type { Socket } from 'node:net'
 import { createSecureContext, TLSSocket, type SecureContext } from 'node:tls'
+import { LRUCache } from 'lru-cache'
 import type { Leaf, LeafSource } from '../ca/authority.ts'
 import type { Deadline } from '../deadlines.ts'
 import { errorEntry, ProxyError } from '../errors.ts'
@@ -20,10 +21,13 @@ const turnsAwayMs = 1_000
 /** what a client may speak inside */
 const protocols = ['h2', 'http/1.1']
 
-/** Secure contexts by their leaf: as many as the leaf cache holds, gone with it. */
+/** Some 30 KiB each, outside the heap, where an agent may go through as many names as it likes. */
+const maxContexts = 1_000
+
+/** Secure contexts by their leaf, those that were used last. */
 export class LeafContexts {
   readonly #leaves: LeafSource
-  readonly #contexts = new WeakMap<Leaf, SecureContext>()
+  readonly #contexts = new LRUCache<Leaf, SecureContext>({ max: maxContexts })
 
   constructor(leaves: LeafSource) {
     this.#leaves = leaves

@@ -5,12 +5,12 @@
  * ended, and never taken for the method of a request. Lower case. */
 export const methodOverrideFields: ReadonlySet<string> = new Set(['x-http-method', 'x-http-method-override', 'x-method-override'])
 
-/** Whether the request has one of them; flat name, value. */
+/** Whether the request has one of them, or what CGI takes for it; flat name, value. */
 export function overridesMethod(fields: readonly string[]): boolean {
   for (let i = 0; i < fields.length; i += 2) {
     const name = fields[i] ?? ''
     // most fields are told apart by their length alone
-    if ((name.length === 13 || name.length === 17 || name.length === 22) && methodOverrideFields.has(name.toLowerCase())) return true
+    if ((name.length === 13 || name.length === 17 || name.length === 22) && methodOverrideFields.has(name.toLowerCase().replaceAll('_', '-'))) return true
   }
   return false
 }

@@ -25,6 +25,9 @@ export const misses = {
 } as const
 const doubts = { query: unsure('query'), header: unsure('header'), content_type: unsure('content_type') } as const
 
+/** What takes fields off the request (egress/field-rules.ts does). */
+const hopOptions = ['connection', 'proxy-connection'] as const
+
 /** The parts of one request that only terms look at, each read when the first of them asks. */
 export class Inside {
   readonly facts: Facts
@@ -39,9 +42,9 @@ export class Inside {
     return (this.#query ??= readQuery(this.facts.query))
   }
 
-  /** Fields that Connection names: they go no further than this hop. Lower case. */
+  /** Fields that Connection names, or Proxy-Connection, which counts as one: they go no further than this hop. Lower case. */
   get dropped(): ReadonlySet<string> {
-    return (this.#named ??= new Set(valuesOf(this.facts.fields ?? [], 'connection').flatMap((value) => value.toLowerCase().split(',').map((name) => name.trim()))))
+    return (this.#named ??= new Set(hopOptions.flatMap((each) => valuesOf(this.facts.fields ?? [], each)).flatMap((value) => value.toLowerCase().split(',').map((name) => name.trim()))))
   }
 }
 
@@ -103,7 +106,16 @@ function valuesOf(fields: readonly string[], name: string): readonly string[] {
   const values: string[] = []
   for (let i = 0; i < fields.length; i += 2) {
     const other = fields[i] ?? ''
-    if (other.length === name.length && other.toLowerCase() === name) values.push((fields[i + 1] ?? '').trim())
+    if (other.length === name.length && other.toLowerCase() === name) values.push(withoutEdges(fields[i + 1] ?? ''))
   }
   return values
+}
+
+/** Without the spaces and tabs around it, and nothing else: a no-break space goes to the origin (RFC 9110 section 5.5). */
+function withoutEdges(value: string): string {
+  const text = value.trim()
+  if (text.length === value.length) return value
+  const start = value.indexOf(text)
+  const [before, behind] = [value.slice(0, start), value.slice(start + text.length)]
+  return /[^\t ]/.test(before + behind) ? value : text
 }

@@ -73,6 +73,15 @@ t.test('sockets of other programs are not reached, wherever they are', { skip },
   t.strictSame(got.slice(4), ['ENOENT', 'ENOENT', 'ENOENT', 'none'])
 })
 
+t.test('a socket that was opened by a relative path is covered like any other', { skip }, async (t) => {
+  const world = await openRunWorld(t)
+  const program = spawn(process.execPath, ['-e', "require('node:net').createServer((socket) => socket.on('error', () => socket.destroy()).end()).listen('near.sock', () => console.log('ready'))"], { cwd: world.work, stdio: ['ignore', 'pipe', 'inherit'] })
+  t.teardown(() => void program.kill('SIGKILL'))
+  await once(program.stdout, 'data')
+  const got = await inside<string>(world, `return await connect({ path: ${JSON.stringify(join(world.work, 'near.sock'))} })`)
+  t.not(got, 'ok')
+})
+
 t.test('processes outside are neither seen nor signalled nor entered, and descriptors are not handed on', { skip }, async (t) => {
   const world = await openRunWorld(t)
   const secret = put(join(world.dir, 'secret'), 'secret text')
@@ -88,6 +97,14 @@ t.test('processes outside are neither seen nor signalled nor entered, and descri
   t.ok(got.pids.length < 10 && got.pids.every((pid) => pid < 100), got.pids.join(' '))
   t.match(got, { signal: 'ESRCH', root: 'ENOENT' })
   t.notOk(got.descriptors.includes('secret'))
+})
+
+t.test('the switches of the kernel are not to be written, whoever this user is', { skip }, async (t) => {
+  const world = await openRunWorld(t)
+  const switches = ['/proc/sys/kernel/core_pattern', '/proc/sys/kernel/hostname', '/proc/sys/vm/drop_caches', '/proc/sysrq-trigger', '/proc/mtrr']
+  const existing = switches.filter((path) => existsSync(path))
+  const got = await inside<readonly string[]>(world, `return ${JSON.stringify(existing)}.map((path) => attempt(() => fs.closeSync(fs.openSync(path, 'r+'))))`)
+  for (const [at, path] of existing.entries()) t.match(got[at], /^(?:EROFS|EACCES|EPERM)$/, path)
 })
 
 t.test('exit codes, signals and streams are the command\'s', { skip }, async (t) => {

@@ -1,6 +1,6 @@
 // What an isolated command sees, as a plan: the proxy's own places are in no view of it, however they are asked for.
 import t from 'tap'
-import { aliasesOf, isContained, isWithin, type Mount, nameOf, otherProcs, PlaceError, planMounts, readMounts, secretsOf, socketPaths, startPlaces, type Wanted } from '../../src/cli/run-places.ts'
+import { aliasesOf, isContained, isWithin, type Mount, nameOf, otherProcs, PlaceError, planMounts, readMounts, relativeSockets, secretsOf, socketPaths, startPlaces, type Wanted } from '../../src/cli/run-places.ts'
 import * as fc from '../support/property.ts'
 
 const nothing: Wanted = { mode: { kind: 'open' }, shown: [], keepOut: [], secrets: [], sockets: [], privates: ['/tmp', '/run'] }
@@ -105,7 +105,9 @@ t.test('sockets are those with a path, once', async (t) => {
 0000000000000000: 00000002 00000000 00000000 0002 01 20005 /home/ana/log
 0000000000000000: 00000002 00000000 00010000 0001 01 20006 relative.sock
 `
-  t.strictSame(socketPaths(table), ['/run/dbus/system bus', '/home/ana/log'])
+  t.strictSame(relativeSockets(table), ['20006'])
+  t.strictSame(socketPaths(table, new Map()), ['/run/dbus/system bus', '/home/ana/log'])
+  t.strictSame(socketPaths(table, new Map([['20006', ['/srv/a', '/srv/b']]])), ['/run/dbus/system bus', '/home/ana/log', '/srv/a/relative.sock', '/srv/b/relative.sock'])
 })
 
 t.test('the usual places of credentials are known', async (t) => {

@@ -58,6 +58,14 @@ t.test('a chunked body is bound and forwarded like any other', async (t) => {
   t.equal(origin.requests[0]?.body, 'hello world')
 })
 
+t.test('a chunked body of nothing is forwarded once it was shown', async (t) => {
+  const { proxy, control, origin, authority } = await world(t)
+  const client = await sent(t, proxy, `${requestBytes(authority, '/up/a', { method: 'POST', fields: 'Transfer-Encoding: chunked\r\n' })}0\r\n\r\n`)
+  await control.decide(host, { verdict: 'allow' })
+  t.equal((await client.next())?.status, 200)
+  t.equal(origin.requests[0]?.body, '')
+})
+
 t.test('a yes is used by one exchange, and the same request asks again', async (t) => {
   const { proxy, control, origin, authority } = await world(t, 0)
   const bytes = post(authority, '/up/a', 'hello')

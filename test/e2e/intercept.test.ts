@@ -83,6 +83,15 @@ t.test('Host is the CONNECT authority on request 1, 2 and 50, or 421 and the end
   t.equal((await client.next())?.status, 403, 'another spelling of the same authority is the same')
 })
 
+t.test('what came inside TLS is asked for over TLS: a target that names http is misdirected', async (t) => {
+  const proxy = await start(t)
+  await openTunnel(proxy.port, 'api.test:443')
+  const client = await openInside(t, proxy, 'api.test:443')
+  client.send(insideRequest('api.test', 'http://api.test:443/open'))
+  t.match(await client.next(), { status: 421 })
+  t.same(proxy.decisions().map(({ attributes }) => attributes['sallyport.code']).slice(-1), ['misdirected'])
+})
+
 t.test('the port of the CONNECT is part of the authority inside', async (t) => {
   const proxy = await start(t)
   await openTunnel(proxy.port, 'api.test:8443')

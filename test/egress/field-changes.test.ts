@@ -33,6 +33,12 @@ async function faultOf(changes: readonly FieldChange[], raw: readonly string[] =
   return { code: 'none', message: '' }
 }
 
+t.test('what CGI takes for a field that is set, stripped or overrides the method goes with it', async (t) => {
+  const { fields } = await apply([change({ 'X-Tenant': 'ours' }, ['x_drop'])], ['X_Tenant', 'theirs', 'X-Drop', '1', 'X_HTTP-Method_Override', 'DELETE', 'x_other', '2'])
+  t.same(fields, ['x_other', '2', 'X-Tenant', 'ours'])
+  t.same((await apply([], ['X_Http_Method', 'DELETE', 'X_Http_Methods', 'a'])).fields, ['X_Http_Methods', 'a'])
+})
+
 t.test('what is stripped is gone in every case, and what is set stands once, whatever the client sent', async (t) => {
   const long = `x-${'l'.repeat(100)}`
   const { fields } = await apply([change({ 'X-Tenant': 'ours' }, ['x-drop', long])],

@@ -20,7 +20,7 @@ t.test('what is earned pays for what is spent, and no more than the burst is kep
 
 t.test('streams that nobody heard of are counted by the numbers that are left out', async (t) => {
   const unseen = new UnseenStreams()
-  t.equal(unseen.saw(15), 0, 'a client may begin anywhere')
+  t.equal(unseen.saw(15), 0, 'a client may skip the first seven')
   t.equal(unseen.saw(17), 0)
   t.equal(unseen.saw(23), 2)
   t.equal(unseen.isBehind(23), false)
@@ -35,4 +35,10 @@ t.test('a connection of which nothing was heard at all left out one stream', asy
   const unseen = new UnseenStreams()
   t.equal(unseen.settle(13), 1)
   t.equal(unseen.saw(15), 0)
+})
+
+t.test('no more than the first seven are left out without being counted', async (t) => {
+  t.equal(new UnseenStreams().saw(1), 0)
+  t.equal(new UnseenStreams().saw(81), 33)
+  t.equal(new UnseenStreams().settle(81), 34)
 })

@@ -227,6 +227,22 @@ t.test('a field that cannot be written is an error of its writer, and nothing go
   t.equal(errors.length, 5)
 })
 
+t.test('white space inside a field takes no longer than other text', async (t) => {
+  const field = `x${' '.repeat(15_000)}x`
+  const world = await startHttp2(t, ({ response }) => {
+    response.writeHead(200, '', ['X-Wide', field, 'X-Edge', ' \t x \t '])
+    response.addTrailers([['x-last', field]])
+    response.end('x')
+  })
+  const session = world.connect()
+  // looked through once for each place in it, these take longer than a test may
+  for (let at = 0; at < 40; at += 1) {
+    const { headers: fields } = await ask(session, {})
+    t.equal(fields['x-wide'], field)
+    t.equal(fields['x-edge'], 'x')
+  }
+})
+
 t.test('names of objects are names of fields like any other', async (t) => {
   const world = await startHttp2(t, ({ request, response }) => {
     response.writeHead(200, '', ['__proto__', 'a', 'constructor', 'b'])
