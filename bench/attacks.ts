@@ -9,7 +9,7 @@ import { withScope } from '../test/support/scope.ts'
 import { table } from './tables.ts'
 
 /** long enough for what is slow, for a proxy that never answers is one of the findings */
-const patienceMs = 5_000
+const patienceMs = 15_000
 
 function tryOn(kind: ProxyKind, attack: Attack): Promise<Finding | undefined> {
   return withScope(async (scope) => attack.run(await startWorld(scope, kind, patienceMs))).catch((error: unknown) => {
