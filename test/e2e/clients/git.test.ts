@@ -1,52 +1,19 @@
 // git behind the proxy: clone, fetch and push, over https through a tunnel and over plain http.
 import { randomBytes } from 'node:crypto'
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { testRefusals } from '../../support/client-tests.ts'
 import { startClientWorld, type ClientWorld } from '../../support/client-world.ts'
 import { findClient, gitHttpBackend } from '../../support/clients.ts'
-import { gitOrigin } from '../../support/git-origin.ts'
+import { repository, type Repository } from '../../support/git-repository.ts'
 
 const { program: { command }, options } = findClient('git')
 const backend = options.skip === undefined ? gitHttpBackend() : undefined
 const pushOptions = options.skip !== undefined || backend !== undefined ? options : { skip: 'git http-backend is not on this machine, so nothing can be pushed' }
 
-interface Repository {
-  readonly world: ClientWorld
-  /** runs git in a folder of the client's home and returns what it printed; anything but exit 0 fails */
-  git(folder: string, ...args: readonly string[]): Promise<string>
-  /** commits `content` as `name` in the working copy that the origin was filled from, and publishes it */
-  publish(name: string, content: string): Promise<void>
-}
-
-/** An origin with one repository, `repo.git`, that has one commit on `main`. */
-async function startRepository(t: Test): Promise<Repository> {
-  const served = mkdtempSync(join(tmpdir(), 'sallyport-git-'))
-  t.teardown(() => rmSync(served, { recursive: true, force: true }))
-  const world = await startClientWorld(t, gitOrigin(served, backend))
-  const git = async (folder: string, ...args: readonly string[]): Promise<string> => {
-    const { exitCode, output } = await world.run(command, args, { cwd: join(world.dir, folder) })
-    if (exitCode !== 0) throw new Error(`git ${args.join(' ')}: exit ${exitCode}\n${output}`)
-    return output
-  }
-  const bare = join(served, 'repo.git')
-  mkdirSync(join(world.dir, 'source'))
-  await git('.', 'init', '-q', '--bare', bare)
-  await git('.', '-C', bare, 'symbolic-ref', 'HEAD', 'refs/heads/main')
-  await git('.', '-C', bare, 'config', 'http.receivepack', 'true')
-  await git('source', 'init', '-q')
-  await git('source', 'checkout', '-q', '-b', 'main')
-  const publish = async (name: string, content: string): Promise<void> => {
-    writeFileSync(join(world.dir, 'source', name), content)
-    await git('source', 'add', '.')
-    await git('source', 'commit', '-q', '-m', name)
-    await git('source', 'push', '-q', bare, 'main')
-    await git('.', '-C', bare, 'update-server-info')
-  }
-  await publish('first.txt', 'first\n')
-  return { world, git, publish }
+async function startRepository(t: Test): Promise<Repository<ClientWorld>> {
+  return repository(t, command, backend, (answer) => startClientWorld(t, answer))
 }
 
 for (const scheme of ['https', 'http'] as const) {
