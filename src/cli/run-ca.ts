@@ -1,6 +1,6 @@
 // The certificate files of a command that `run` starts, written into a folder of its own: what the proxy signs with
 // is added to what the command would trust without it. It changes no file of anybody else's, and copies no keys.
-import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { getCACertificates } from 'node:tls'
 import type { Environment } from '../config/environment.ts'
@@ -24,7 +24,9 @@ export const standInCaBundle: FindCaBundle = async ({ certsDir, dataDir }) => {
   const rootFile = join(certsDir, 'root.pem')
   if (!existsSync(rootFile) || !existsSync(dataDir)) return undefined
   const bundleFile = join(dataDir, 'ca-bundle.pem')
-  writeFileSync(bundleFile, [...systemRoots(), ...certificatesIn(readFileSync(rootFile, 'utf8'))].join('\n'), { mode: 0o644 })
+  // whole or not at all: another run may be reading it
+  writeFileSync(`${bundleFile}.${process.pid}`, [...systemRoots(), ...certificatesIn(readFileSync(rootFile, 'utf8'))].join('\n'), { mode: 0o644 })
+  renameSync(`${bundleFile}.${process.pid}`, bundleFile)
   return { bundleFile, rootFile }
 }
 
