@@ -37,6 +37,8 @@ export class PlaceError extends Error {
 export function planMounts({ mode, shown, keepOut, secrets, sockets, privates }: Wanted): readonly Mount[] {
   const folders = mode.kind === 'workspace' ? mode.folders : []
   for (const place of [...folders, ...shown]) refuseOwned(place, keepOut)
+  // a way to what is in another of them would be a way into that one
+  const own = keepOut.filter((path, at) => keepOut.indexOf(path) === at && !keepOut.some((other) => other !== path && isWithin(path, other)))
   const root: Mount = { kind: mode.kind === 'open' ? 'bind' : 'read', path: '/' }
   const byPath = new Map<string, Kind>()
   // what is said later counts where two speak of one place
@@ -48,8 +50,8 @@ export function planMounts({ mode, shown, keepOut, secrets, sockets, privates }:
   put('bind', folders)
   for (const path of shown.toSorted(byDepth)) if (!isVisible(path, [root, ...outermostFirst(byPath)])) put(root.kind, [path])
   const said = [root, ...outermostFirst(byPath)]
-  put('bind', keepOut.flatMap((path) => wayTo(path, said)).filter((path) => !byPath.has(path)))
-  put('hide', [...keepOut, ...sockets].filter((path) => isVisible(path, said)))
+  put('bind', own.flatMap((path) => wayTo(path, said)).filter((path) => !byPath.has(path)))
+  put('hide', [...own, ...sockets].filter((path) => isVisible(path, said)))
   const mounts = outermostFirst(byPath)
   return [root, ...mounts.filter((mount) => !isLost(mount, mounts))]
 }

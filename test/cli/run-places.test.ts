@@ -21,6 +21,11 @@ t.test('a folder on the way to what is the proxy\'s is fixed where it could be m
   t.strictSame(lines(planMounts({ ...nothing, mode: { kind: 'read' }, keepOut })), ['read /', 'private /run', 'private /tmp', 'hide /srv/a/b/c/var'])
 })
 
+t.test('what is the proxy\'s in what is the proxy\'s opens no way into it', async (t) => {
+  const mounts = planMounts({ ...nothing, keepOut: ['/srv/p', '/srv/p/deep/certs', '/srv/p'] })
+  t.strictSame(lines(mounts), ['bind /', 'private /run', 'bind /srv', 'private /tmp', 'hide /srv/p'])
+})
+
 t.test('the working folder, home and our program are there though their surroundings are private', async (t) => {
   const mounts = planMounts({ ...nothing, mode: { kind: 'workspace', folders: ['/tmp/w/sub'] }, shown: ['/tmp/w', '/tmp/w/sub/deep', '/run/home'] })
   t.strictSame(['/tmp/w', '/tmp/w/sub', '/tmp/w/sub/deep', '/run/home', '/tmp', '/tmp/other', '/srv'].map((path) => seen(mounts, path)), ['read', 'bind', 'bind', 'read', 'private', 'private', 'read'])
@@ -37,7 +42,7 @@ t.test('a wish for what is the proxy\'s is refused', async (t) => {
   t.doesNotThrow(() => planMounts({ ...nothing, keepOut, shown: ['/srv/variety'] }))
 })
 
-const part = fc.constantFrom('a', 'b', 'c')
+const part = fc.constantFrom('a', 'b')
 const path = fc.array(part, { minLength: 1, maxLength: 4 }).map((parts) => `/${parts.join('/')}`)
 const paths = fc.array(path, { maxLength: 4 })
 const mode = fc.oneof(fc.constant({ kind: 'open' } as const), fc.constant({ kind: 'read' } as const), fc.record({ kind: fc.constant('workspace' as const), folders: fc.array(path, { minLength: 1, maxLength: 3 }) }))
@@ -67,7 +72,7 @@ t.test('nothing of the proxy\'s is seen, no way to it can be moved, and each mou
     }
     t.strictSame(mounts.map(({ path: at }) => at.split('/').length), mounts.map(({ path: at }) => at.split('/').length).toSorted((one, other) => one - other), 'outermost first')
     t.equal(new Set(mounts.map(({ path: at }) => at)).size, mounts.length)
-  }), { numRuns: 300 })
+  }), { numRuns: 1000 })
 })
 
 t.test('a command is contained when nothing that acts outside is in what it may write', async (t) => {
