@@ -179,7 +179,7 @@ class ProxyApp implements App {
       settings, clock, onFault, answers: new KeptAnswers(store, clock), instanceId: base.instanceId, room: this.#room, policies: this.#policies, audit: journal,
       socketPath: this.#socketPath(), journalDir: journalDir(settings.dataDir), localUser: userInfo().username,
       nextId: () => ids.next(), proxyUrl: () => this.#proxyUrl, refused: (session) => this.#gate.recent.count(session),
-      sockets: this.#sockets, keepOut: ownFiles(settings), trustedPem: () => this.#ca.readyPem(),
+      sockets: this.#sockets, keepOut: () => [...new Set([...ownFiles(settings), ...this.#policies.besides()])], trustedPem: () => this.#ca.readyPem(),
     })
     this.#followPolicies()
   }

@@ -39,6 +39,8 @@ export interface PolicySource {
   problems(): readonly Problem[]
   /** paths of the files that the policy in force was made of, managed layer first */
   files(): readonly string[]
+  /** paths that the last load read beside them: the managed layer, feeds and roots, whether or not they are there */
+  besides(): readonly string[]
   /** `none`: nothing valid was ever loaded */
   state(): 'ok' | 'rejected' | 'none'
   load(): Promise<LoadResult>
@@ -96,6 +98,10 @@ class FilePolicySource implements PolicySource {
 
   files(): readonly string[] {
     return this.#good?.sourcePaths ?? []
+  }
+
+  besides(): readonly string[] {
+    return this.#followed?.files ?? []
   }
 
   state(): 'ok' | 'rejected' | 'none' {

@@ -114,8 +114,8 @@ export interface ControlDeps {
   readonly sockets: SessionSocketPort
   /** PEM of what clients are to trust, made on first need. Rejects with ProxyError `ca_unavailable`. */
   readonly trustedPem: () => Promise<string>
-  /** what an isolated agent must not get to see, absolute: data, certificates, policies, settings */
-  readonly keepOut: readonly string[]
+  /** what an isolated agent must not get to see, absolute: data, certificates, policies and what they name, settings, secrets */
+  readonly keepOut: () => readonly string[]
   /** Requests of a session that were refused since this process started. */
   readonly refused: (session: string) => number
   /** unique and sortable */

@@ -33,7 +33,7 @@ export interface OpenControlOptions {
   readonly proxyUrl: () => string
   readonly sockets: SessionSocketPort
   readonly trustedPem: () => Promise<string>
-  readonly keepOut: readonly string[]
+  readonly keepOut: () => readonly string[]
   readonly refused: (session: string) => number
   readonly onFault: (error: unknown) => void
 }

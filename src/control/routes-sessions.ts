@@ -86,7 +86,7 @@ export function sessionRoutes(context: ControlContext): readonly Route[] {
       }, actor.name)
       call.request.subjectId = session.id
       const socketPath = hasSocket ? await openSocket(context, session, actor) : null
-      return { status: 201, body: { session: shown(session), token, proxy_url: withCredentials(proxyUrl(), session.id, token), socket_path: socketPath, trusted_pem: trustedPem, keep_out: hasSocket ? keepOut : [] } }
+      return { status: 201, body: { session: shown(session), token, proxy_url: withCredentials(proxyUrl(), session.id, token), socket_path: socketPath, trusted_pem: trustedPem, keep_out: hasSocket ? keepOut() : [] } }
     },
   }
   const endRoute: Route = {

@@ -1,9 +1,10 @@
 // What `sallyport run --isolate` shows of the file system: the proxy's own is in no view of it. Skipped by name where
 // this machine has no bubblewrap, or forbids it.
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync, symlinkSync } from 'node:fs'
+import { homedir, tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import t from 'tap'
+import { testCertificates } from '../support/certificates.ts'
 import { inside, skip } from './isolate-world.ts'
 import { openRunWorld, put } from './run-world.ts'
 
@@ -45,6 +46,23 @@ t.test('a link on the way to what is the proxy\'s, which the command could repla
   t.equal((await world.run(['--isolate', '--workspace', world.work, '--', 'true'])).code, 0, 'elsewhere it is what it is')
   t.equal((await world.run(['--isolate', '--read-only', '--', 'true'], { env: { XDG_RUNTIME_DIR: '/' } })).code, 0)
   await world.over()
+})
+
+t.test('what the settings and policies name elsewhere is hidden too, and a workspace that holds it is not vouched for', { skip }, async (t) => {
+  const elsewhere = realpathSync(mkdtempSync(join(homedir(), '.sallyport-test-')))
+  t.teardown(() => rmSync(elsewhere, { recursive: true }))
+  const [secret, feed, roots] = [put(join(elsewhere, 'secret'), 'secret-of-a-credential'), put(join(elsewhere, 'feed.txt'), 'denied.example\n'), put(join(elsewhere, 'roots.pem'), (await testCertificates()).ca)]
+  const policy = `[network]\ndenied_domains_files = [{ path = "${feed}" }]\n[[network.rules]]\nid = "r"\nhosts = ["roots.example"]\norigin_ca = ["${roots}"]\nverdict = "allow"\n`
+  const world = await openRunWorld(t, {
+    policy, change: (settings) => ({ ...settings, credentials: [{ name: 'c', source: { kind: 'file', path: secret }, hosts: ['api.example:443'], dummy: undefined, anyLayer: false }] }),
+  })
+  const files = [secret, feed, roots]
+  const script = `return ${JSON.stringify(files)}.flatMap((path) => [attempt(() => { if (fs.readFileSync(path).length === 0) throw new Error('empty') }), attempt(() => fs.writeFileSync(path, 'mine')), attempt(() => fs.rmSync(path))])`
+  const got = await inside<readonly string[]>(world, script)
+  t.notOk(got.includes('ok'), got.join(' '))
+  t.notOk((await inside<readonly string[]>(world, script, ['--workspace', elsewhere])).includes('ok'))
+  t.strictSame(files.map((path) => readFileSync(path, 'utf8').slice(0, 6)), ['secret', 'denied', '-----B'])
+  t.strictSame(world.sessions('started').map(({ attributes }) => attributes['sallyport.session.isolated']), [false, true, false], 'made anew, and nobody vouches')
 })
 
 t.test('a namespace of the command\'s own does not lift what is hidden', { skip }, async (t) => {

@@ -68,7 +68,7 @@ export class World {
         if (this.caFault !== undefined) throw this.caFault
         return 'PEM\n'
       },
-      keepOut: ['/srv/var', '/srv/certs'],
+      keepOut: () => ['/srv/var', '/srv/certs'],
       refused: (session) => session.length,
       requestId: () => `r-${++this.#ids}`,
       onFault: (error) => this.faults.push(error),
