@@ -58,6 +58,7 @@ export class ForwardExchange implements AnswerHandler {
   #answered = false
   #informational = 0
   #status: number | undefined
+  #isHead = false
   #contentLength: number | undefined
   #bytesFromOrigin = 0
   // of the client
@@ -187,6 +188,10 @@ export class ForwardExchange implements AnswerHandler {
     this.#answered = true
   }
 
+  onResponseIsHead(): void {
+    this.#isHead = true
+  }
+
   onResponseStart(controller: Dispatcher.DispatchController, status: number, _fields: unknown, reason?: string): void {
     if (status === 101) throw new ProxyError('origin_protocol_error', 'an upgrade that was not asked for')
     if (status < 100) throw new ProxyError('origin_protocol_error', `a status of ${status}`)
@@ -208,8 +213,9 @@ export class ForwardExchange implements AnswerHandler {
       throw new ProxyError('origin_protocol_error', 'a field of the answer is not valid', { cause: error })
     }
     this.#headSent = true
-    // the head of a stream must not wait for its first event; a small body of known length is on its way
-    if (hasContent && (contentLength === undefined || contentLength > oneWriteBytes)) process.nextTick(flushHead, this)
+    // the head of a stream must not wait for its first event; a small body of known length is on its way, and a head
+    // that was all of the answer stays so: that is how gRPC tells a status from the metadata before one
+    if (hasContent && !this.#isHead && (contentLength === undefined || contentLength > oneWriteBytes)) process.nextTick(flushHead, this)
   }
 
   flushHead(): void {

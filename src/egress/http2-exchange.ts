@@ -71,7 +71,7 @@ export class Http2Exchange implements Dispatcher.DispatchController {
       return push(chunk, encoding)
     }
     stream.on('headers', (fields, _flags, raw) => this.#guard(() => this.#interim(fields[':status'], raw)))
-    stream.on('response', (fields, _flags, raw) => this.#guard(() => this.#head(fields[':status'], raw)))
+    stream.on('response', (fields, flags, raw) => this.#guard(() => this.#head(fields[':status'], raw, flags)))
     stream.on('trailers', (_fields, _flags, raw) => this.#guard(() => this.#trailers(raw)))
     stream.on('end', () => this.#guard(() => this.#end()))
     stream.on('error', (error) => this.fail(this.#closeFault(stream.rstCode, error)))
@@ -170,8 +170,9 @@ export class Http2Exchange implements Dispatcher.DispatchController {
     this.#handler.onResponseStart?.(this, status, {})
   }
 
-  #head(status: number | undefined, raw: string[]): void {
+  #head(status: number | undefined, raw: string[], flags: number): void {
     this.#begin()
+    if ((flags & constants.NGHTTP2_FLAG_END_STREAM) !== 0) this.#handler.onResponseIsHead?.()
     if (status === undefined || status < 200) throw new ProxyError('origin_protocol_error', 'an answer without a status of its own')
     const fields = this.#fields(raw)
     this.rawHeaders = fields

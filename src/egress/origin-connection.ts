@@ -34,6 +34,8 @@ export interface OriginRequest extends Dispatcher.DispatchOptions {
 
 /** Who hears of the answer. undici too calls it with no controller where a request was never sent. */
 export interface AnswerHandler extends Dispatcher.DispatchHandler {
+  /** Called before the head of an answer that ends with it, where HTTP/2 has said so. */
+  onResponseIsHead?(): void
   onResponseError(controller: Dispatcher.DispatchController | null, error: Error): void
 }
 
