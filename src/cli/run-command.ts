@@ -103,18 +103,21 @@ class AgentRun {
     // before there is a session that would have to be ended
     const isolation = options.isolation === undefined ? undefined : { bwrap: findBubblewrap(deps.env), wish: wishOf(options.isolation, io.cwd, deps.env) }
     const made = await this.#openSession(isolation)
-    const watch = this.#watch(made.session.id)
-    const folder = mkdtempSync(join(tmpdir(), 'sallyport-run-'))
     const startedMs = systemClock.monotonic()
     let ended: Ended = { code: 1, signal: undefined }
+    let watch: SessionWatch | undefined
+    let folder: string | undefined
+    // from here on the session is ended, whatever fails
     try {
+      watch = this.#watch(made.session.id)
+      folder = mkdtempSync(join(tmpdir(), 'sallyport-run-'))
       this.#note(`${aboutSession(made.session)}; \`sallyport approvals watch\` answers its questions${options.isolation === undefined ? '' : '; isolated'}`)
       if (relay.asked !== undefined) ended = { code: codeOf(relay.asked), signal: relay.asked }
       else ended = await this.#start(made, folder, isolation)
       if (ended.failure !== undefined) io.err(`sallyport run: ${escapeText(options.command)}: ${ended.failure === 'ENOENT' ? 'there is no such command' : 'may not be run'}\n`)
       return ended.code
     } finally {
-      rmSync(folder, { recursive: true, force: true })
+      if (folder !== undefined) rmSync(folder, { recursive: true, force: true })
       await this.#closeSession(made.session, ended, systemClock.monotonic() - startedMs)
       watch?.done()
     }
@@ -152,11 +155,11 @@ class AgentRun {
   }
 
   #start(made: Made, folder: string, isolation: Isolation | undefined): Promise<Ended> {
-    const { options: { command, args, envOnly: only }, deps, relay } = this.#parts
+    const { options: { command, args, envOnly: only }, deps, relay, settings: { dataDir } } = this.#parts
     const isIsolated = isolation !== undefined
     const certificates = caFolder(folder)
     const files = writeCaFiles(made.trustedPem, deps.env, certificates, isIsolated ? insideCa : certificates)
-    const env = childEnvironment(deps.env, { proxyUrl: isIsolated ? insideUrl : made.proxyUrl, noProxy: this.#noProxy(), ca: files, isIsolated, only })
+    const env = childEnvironment(deps.env, { proxyUrl: isIsolated ? insideUrl : made.proxyUrl, noProxy: this.#noProxy(), ca: files, isIsolated, only, dataDir })
     if (isolation === undefined || made.socket === undefined) return runChild({ command, args, env, stdio: 'inherit' }, relay)
     const plan = planIsolation({ ...isolation.wish, keepOut: made.keepOut })
     return runSandboxed({ bwrap: isolation.bwrap, plan, folder, socket: made.socket, cwd: isolation.wish.cwd, command, args, env }, relay)

@@ -18,6 +18,8 @@ export interface Surroundings {
   /** hosts that are spoken to directly, comma between them; may be empty */
   readonly noProxy: string
   readonly ca: CaFiles | undefined
+  /** of the proxy, which isolation hides: for `doctor`, which looks whether it does */
+  readonly dataDir?: string | undefined
   /** nothing outside of the command is there: no sockets, no other folders for temporary files */
   readonly isIsolated: boolean
   /** undefined: everything; else a short list of harmless variables and these */
@@ -74,7 +76,7 @@ function isKept(name: string, { isIsolated, only }: Surroundings): boolean {
 
 /** Only what is set, in the order in which it is shown. */
 export function setVariables(base: Environment, surroundings: Surroundings): Record<string, string> {
-  const { proxyUrl, noProxy, ca } = surroundings
+  const { proxyUrl, noProxy, ca, isIsolated, dataDir } = surroundings
   const { hostname, port, username, password } = new URL(proxyUrl)
   const host = hostname.replace(/^\[|\]$/g, '')
   return {
@@ -87,6 +89,7 @@ export function setVariables(base: Environment, surroundings: Surroundings): Rec
     ...(username === '' ? {} : { CLOUDSDK_PROXY_USERNAME: username, CLOUDSDK_PROXY_PASSWORD: password }),
     JAVA_TOOL_OPTIONS: javaOptions(base['JAVA_TOOL_OPTIONS'], { host, port: port === '' ? '80' : port, noProxy }),
     ...(ca === undefined ? {} : caSettings(base, ca)),
+    ...(isIsolated && dataDir !== undefined ? { SALLYPORT_DATA: dataDir } : {}),
   }
 }
 

@@ -80,6 +80,7 @@ export function findBubblewrap(env: Environment, { platform, architecture, folde
   const bwrap = [...folders, ...(env['PATH'] ?? '').split(delimiter)].map((folder) => join(folder, 'bwrap')).find((path) => path.startsWith('/') && existsSync(path))
   if (bwrap === undefined) throw new IsolationError('--isolate needs bubblewrap, and there is no `bwrap` here: install the package `bubblewrap` (apt, dnf, pacman, zypper and apk have it by that name)')
   const probe = spawnSync(bwrap, [...namespaces, '--ro-bind', '/', '/', '--dev', '/dev', '--proc', '/proc', '/bin/sh', '-c', ':'], { encoding: 'utf8', env: {}, stdio: ['ignore', 'ignore', 'pipe'] })
+  if (probe.error !== undefined) throw new IsolationError(`${bwrap} cannot be started (${probe.error.message}): install the package \`bubblewrap\` anew`)
   if (probe.status !== 0) throw new IsolationError(forbiddenText(probe.stderr.trim(), readSwitch))
   return bwrap
 }

@@ -107,7 +107,11 @@ function shakeHands({ connection, enterTls }: ConnectArrival, context: IngressCo
     deadline = undefined
   }
   secured.on('error', () => secured.destroy())
-  secured.once('end', () => watchLast(secured, socket, context))
+  secured.once('end', () => {
+    // half open is for what is inside: a handshake that the client has ended goes nowhere
+    if (securedMs === Number.POSITIVE_INFINITY) secured.destroy()
+    else watchLast(secured, socket, context)
+  })
   secured.once('close', () => {
     stopClock()
     socket.destroy()

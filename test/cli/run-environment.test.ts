@@ -36,6 +36,8 @@ t.test('in isolation nothing names a socket, a screen or a setting of ours', asy
   const outside = childEnvironment(before, open)
   t.equal(outside['SSH_AUTH_SOCK'], '/somewhere')
   t.notOk('SALLYPORT_TOKEN' in outside, 'which would let the command answer its own questions')
+  t.equal(childEnvironment(before, { ...open, isIsolated: true, dataDir: '/srv/var' })['SALLYPORT_DATA'], '/srv/var', 'where doctor looks whether it is hidden')
+  t.notOk('SALLYPORT_DATA' in childEnvironment({}, { ...open, dataDir: '/srv/var' }))
 })
 
 t.test('nobody names the control token back into the environment', async (t) => {

@@ -27,6 +27,12 @@ t.test('a bubblewrap that fails is quoted, and never taken for one that works', 
   t.equal(findBubblewrap({ PATH: `relative:${folder}` }, here), fake)
 })
 
+t.test('a bubblewrap that cannot be started is said to be one', async (t) => {
+  const folder = t.testdir()
+  put(join(folder, 'bwrap'), 'no program')
+  t.throws(() => findBubblewrap({ PATH: folder }, here), { name: 'IsolationError', message: /bwrap cannot be started \(.*EACCES/ })
+})
+
 t.test('the switch of the kernel that forbids it is named', async (t) => {
   const with_ = (values: Readonly<Record<string, string>>): string => forbiddenText('no', (name) => values[name])
   t.match(with_({ 'kernel/apparmor_restrict_unprivileged_userns': '1' }), /AppArmor[^]*apparmor_restrict_unprivileged_userns=0/)

@@ -205,3 +205,14 @@ t.test('a client that says nothing inside TLS is let go', async (t) => {
   await once(socket, 'close')
   t.pass('and one that does not finish its handshake')
 })
+
+t.test('a client that leaves within the handshake is let go at once, long before the time that a head may take', async (t) => {
+  const proxy = await start(t, { change: (settings) => ({ ...settings, limits: { ...settings.limits, headersTimeoutMs: 3_600_000 } }) })
+  const { socket } = await openTunnel(proxy.port, 'api.test:443')
+  const secured = tls.connect({ socket, servername: 'api.test', rejectUnauthorized: false })
+  // the client's last flight of the handshake is not on the wire yet
+  secured.once('secureConnect', () => secured.destroy())
+  const { attributes } = await proxy.recorded(({ name }) => name === 'sallyport.exchange.ended')
+  t.equal(attributes['sallyport.outcome'], 'failed')
+  t.equal(attributes['sallyport.code'], 'client_handshake_failed')
+})
