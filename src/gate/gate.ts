@@ -213,7 +213,7 @@ export class Gate {
   /** A later stage refuses an admitted exchange: its own decision event, before the client hears of it. */
   async refuseLater(
     admitted: Admitted,
-    stage: 'address' | 'tls',
+    stage: 'policy' | 'address' | 'tls',
     code: ErrorCode,
     reason: string,
     rule: RuleRef | undefined,
@@ -221,7 +221,7 @@ export class Gate {
     const { exchange, decision, policy } = admitted
     const answer: Answer = { verdict: 'deny', code, reason, rule: rule ?? decision.rule, revision: decision.revision, monitored: undefined }
     const refused = await this.#record(exchange, policy, answer, stage)
-    return this.#noted(exchange, refused ?? refusal(exchange, code, reason, rule))
+    return this.#noted(exchange, refused ?? refusal(exchange, code, reason, stage === 'policy' ? answer.rule : rule))
   }
 
   /** What came first in a tunnel is not what it may carry. In monitor mode the finding is journaled and

@@ -93,6 +93,10 @@ async function forward(arrival: PlainArrival, context: IngressContext, read: Rea
       return
     }
     const result = await forwardTo(arrival, context, read, { admitted, presence, destination })
+    if (result.error?.code === 'content_not_allowed' && !result.headSent && live.closedBy === undefined) {
+      await refuseContent(arrival, context, admitted, result)
+      return
+    }
     end(arrival, context, exchange, result, live.closedBy)
   } finally {
     live.done()
@@ -134,6 +138,13 @@ function end(arrival: PlainArrival, context: IngressContext, exchange: Exchange,
   } else {
     context.gate.ended(exchange, { outcome: 'failed', code: error?.code, status, ...sizes })
   }
+}
+
+/** Only its end told how large the content is: a refusal of policy, later than the others. */
+async function refuseContent(arrival: PlainArrival, context: IngressContext, admitted: Admitted, { error, bytesFromClient, bytesFromOrigin, peerAddress }: ForwardResult): Promise<void> {
+  const refusal = await context.gate.refuseLater(admitted, 'policy', 'content_not_allowed', `${errorEntry('content_not_allowed').text}: ${error?.detail ?? ''}`, undefined)
+  answerRefusal(arrival, refusal, false)
+  context.gate.ended(admitted.exchange, { outcome: 'refused', code: refusal.code, status: errorEntry(refusal.code).status, bytesFromClient, bytesFromOrigin, peerAddress })
 }
 
 function addressTexts(destination: Destination): readonly string[] {
