@@ -1,8 +1,8 @@
 // The files and folders of this process that no agent may see or change: what it decides by, what it keeps, and what
 // it proves itself with.
-import { dirname } from 'node:path'
+import { dirname, isAbsolute } from 'node:path'
 import { managedDefault } from './policy-read.ts'
-import type { Settings } from './settings.ts'
+import type { CredentialSource, Settings } from './settings.ts'
 
 /** Absolute paths, whether or not they exist; without repeats. */
 export function ownFiles(settings: Settings): readonly string[] {
@@ -11,7 +11,16 @@ export function ownFiles(settings: Settings): readonly string[] {
     dataDir, certsDir, policiesDir, dirname(managedDefault), requirementsFile, configFile, controlTls?.certFile, controlTls?.keyFile, ...secretFiles,
     // one that is not the system's own decides where names lead, as a policy does where they may
     ...[dns.hosts, dns.resolvConf].filter((path) => dirname(path) !== '/etc'),
-    ...credentials.map(({ source }) => (source.kind === 'file' ? source.path : undefined)), upstreamProxy?.caFile,
+    ...credentials.flatMap(({ source }) => filesOf(source)), upstreamProxy?.caFile,
   ]
   return [...new Set(paths.filter((path) => path !== undefined))]
+}
+
+/** Programs of the system are for everybody, and only root changes them. */
+const systemFolders = /^\/(?:usr|bin|sbin|lib|lib64|opt|nix|snap)\//
+
+/** What a secret is read from. Of a command: its program and what it is handed, where those are named by their whole path. */
+function filesOf(source: CredentialSource): readonly string[] {
+  if (source.kind === 'file') return [source.path]
+  return source.kind === 'command' ? source.command.filter((word) => isAbsolute(word) && !systemFolders.test(word)) : []
 }

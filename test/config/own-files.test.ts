@@ -1,27 +1,22 @@
-import { join } from 'node:path'
+// What an isolated agent must not get to see or change, by the settings.
 import t from 'tap'
 import { loadSettings } from '../../src/config/load.ts'
-import { portOf, urlOf } from '../../src/config/listener-url.ts'
 import { ownFiles } from '../../src/config/own-files.ts'
+import type { CredentialSource } from '../../src/config/settings.ts'
 
-t.test('what no agent may see is data, certificates, policies, settings and every file of a secret, once', async (t) => {
-  const dir = t.testdir({
-    'sallyport.toml': 'data = "d"\ncerts = "c"\npolicies = "c"\n[control_tls]\ncert_file = "tls.pem"\nkey_file = "tls-key.pem"\n[notifications.webhook]\nurl = "https://hook.example/"\nsecret_file = "hook"\n[upstream_proxy]\nurl = "http://parent.example:3128"\nusername = "u"\npassword_file = "password"\n',
-    hook: 'a secret that is long enough\n',
-    password: 'secret\n',
-    'tls.pem': '',
-    'tls-key.pem': '',
-  })
-  const { settings, problems } = loadSettings({ flags: { requirements: 'managed.toml' }, env: {}, cwd: dir })
-  t.strictSame(problems, [])
-  if (settings === undefined) return
-  const names = ['d', 'c', 'managed.toml', 'sallyport.toml', 'tls.pem', 'tls-key.pem', 'hook', 'password'].map((name) => join(dir, name))
-  t.strictSame(new Set(ownFiles(settings)), new Set([...names, '/etc/sallyport']))
-  t.equal(ownFiles(settings).length, names.length + 1)
-})
+function filesWith(...sources: readonly CredentialSource[]): readonly string[] {
+  const { settings } = loadSettings({ flags: {}, env: {}, cwd: '/srv/proxy' })
+  if (settings === undefined) throw new Error('no settings')
+  const credentials = sources.map((source, at) => ({ name: `c${at}`, source, hosts: ['a.example:443'], dummy: undefined, anyLayer: false }))
+  return ownFiles({ ...settings, credentials })
+}
 
-t.test('a listener is told by its URL', async (t) => {
-  t.equal(urlOf({ address: '127.0.0.1', port: 3128 }), 'http://127.0.0.1:3128')
-  t.equal(urlOf({ address: '::1', port: 1 }), 'http://[::1]:1')
-  t.equal(portOf('http://[::1]:4711'), 4711)
+t.test('what credentials are read from is the proxy\'s own', async (t) => {
+  const bare = filesWith()
+  for (const path of ['/srv/proxy/var', '/srv/proxy/certs', '/srv/proxy/policies', '/etc/sallyport']) t.ok(bare.includes(path), path)
+  const more = filesWith(
+    { kind: 'file', path: '/home/ana/secret' }, { kind: 'env', variable: 'HOME' }, { kind: 'command', command: ['/usr/bin/python3', '/home/ana/work/fetch.py', '--all'] },
+    { kind: 'command', command: ['/home/ana/work/token', 'x'] }, { kind: 'command', command: ['pass', 'show', 'x'] }, { kind: 'keyring', service: '/a', account: '/b' },
+  )
+  t.strictSame(more.filter((path) => !bare.includes(path)), ['/home/ana/secret', '/home/ana/work/fetch.py', '/home/ana/work/token'])
 })
