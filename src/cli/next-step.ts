@@ -16,7 +16,10 @@ export interface Refused {
 
 const steps: Partial<Record<ErrorCode, string>> = {
   denied_by_rule: 'this is intended; if the rule is wrong, its file and line are above: change it, run `sallyport check`, and it is live within a second',
-  request_not_allowed: 'the host is open for some requests and not for this one; `sallyport explain URL --method METHOD` shows which',
+  request_not_allowed: 'the host is open for some requests and not for this one; `sallyport explain URL --method METHOD`, with the whole query and the fields (`--header`), shows which rule nearly matched',
+  content_not_allowed: '`sallyport explain URL --method METHOD --content-type TYPE --content-length BYTES` shows what content the rules allow',
+  upgrade_not_allowed: '`sallyport explain URL --upgrade websocket` shows which rule allows a WebSocket, and where',
+  tls_certificate_untrusted: 'where the root of the destination is one to be trusted, name its file with `origin_ca` in the rule of this host',
   port_denied: 'a rule that names host and port opens it, if that is wanted',
   ip_denied: 'the name leads to a local or private address; a rule with `local` opens that on purpose',
   dns_mixed: 'the name has a forbidden address among its addresses; mend its DNS, or open the range with `local`',
