@@ -134,7 +134,7 @@ t.test('monitor mode lets pass what policy would refuse and writes what it would
   const origin = await strictOrigin(t)
   const rule = plainPolicy(origin.port).replace('[network]', '[network]\nmode = "monitor"')
   const proxy = await startProxy(t, {
-    policy: `${rule}[[network.rules]]\nid = "loop"\nhosts = ["*.test:${origin.port}"]\nbroad = true\nlocal = ["127.0.0.1/32"]\nmethods = ["HEAD"]\nverdict = "allow"\n`,
+    policy: `${rule}[[network.rules]]\nid = "loop"\nhosts = ["*.test:${origin.port}"]\nbroad = true\nlocal = ["127.0.0.1/32"]\nverdict = "allow"\n`,
     hosts: { ...plainHosts, 'private.test': '10.0.0.1' },
   })
   const denied = await say(proxy.port, 'GET http://denied.test/ HTTP/1.1\r\nHost: denied.test\r\nConnection: close\r\n\r\n')
