@@ -52,20 +52,18 @@ for (const [how, leave] of [
   }
 }
 
-t.test('HTTP/2: clients that leave within an answer leave no time limit that runs', async (t) => {
+t.test('HTTP/2: a proxy that stops within answers leaves no time limit that runs', async (t) => {
   const world = await insideLeg.start(t, { answer: () => 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n' })
   for (let at = 0; at < 10; at++) {
     const client = await secureTunnel(t, world.proxy, world.host, { protocols: ['h2'] })
     const session = http2.connect(`https://${world.host}`, { createConnection: () => client })
     session.on('error', () => session.destroy())
     const stream = session.request({ ':path': '/', ':authority': world.host })
+    stream.on('error', () => stream.destroy())
     await once(stream, 'data')
-    session.destroy()
-    carrierOf(client).destroy()
   }
-  await allEnded(world, 11)
   await world.proxy.stop()
-  // those of connections that are gone would run for as long as an idle one may stay
+  // that of a connection that is gone would run for as long as an idle one may stay
   while (process.getActiveResourcesInfo().includes('Timeout')) await new Promise((resolve) => setImmediate(resolve))
   t.pass('none')
 })
