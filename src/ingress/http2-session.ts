@@ -289,6 +289,8 @@ export class Http2ClientSession {
   #rest(): void {
     const { idleDeadlines, limits } = this.#parts.context
     this.#wake()
+    // its streams close after it: there is nothing left to wait for
+    if (this.#session.destroyed) return
     if (this.#session.closed) this.#linger()
     else this.#idle = idleDeadlines.in(limits.keepAliveTimeoutMs, () => this.close())
   }

@@ -43,7 +43,7 @@ export async function secureTunnel(t: Scope, proxy: Pick<TestProxy, 'dir' | 'por
     checkServerIdentity: (_name, certificate) => tls.checkServerIdentity(host, certificate),
   })
   carriers.set(secured, socket)
-  t.teardown(() => socket.resetAndDestroy())
+  t.teardown(() => socket.destroy())
   secured.on('error', () => secured.destroy())
   await Promise.race([once(secured, 'secureConnect'), once(secured, 'close').then(() => Promise.reject(new Error('closed within the handshake')))])
   return secured
