@@ -108,7 +108,7 @@ function hint(code: ErrorCode): string {
   if (code === 'approval_pending') return 'This is the intended network policy, not a fault. A reviewer has been asked. Try again after the time in Retry-After, or follow and explain the question on this proxy: GET /approvals/ID?wait=20, POST /approvals/ID/reason. Meanwhile use a host that is allowed. Do not try to work around it.'
   if (code === 'approval_denied') return 'A reviewer looked at this and said no. It is the intended network policy, not a fault. Use a host that is allowed, or ask your user. Do not try to work around it.'
   if (code === 'approval_limit' || code === 'approval_rate') return 'Too many questions to reviewers are open or were asked. Wait for answers, and ask for fewer hosts. Do not try to work around it.'
-  if (requestCodes.has(code)) return 'This is the intended network policy, not a fault. The host is allowed, and this request to it is not. Send one that its rules allow, or ask your user or administrator. Do not try to work around it.'
+  if (requestCodes.has(code)) return 'This is the intended network policy, not a fault. The host is allowed, and this request to it is not. Send one that its rules allow, or ask your user or administrator. Do not try to work around it. `sallyport why` tells more.'
   if (code.startsWith('tls_certificate_')) return 'The policy allows this host; the certificate that it shows was refused, for the reason above. Its owner can mend it; where its root is one to be trusted, an administrator names it with `origin_ca` in the rule of the host.'
   if (status === 403) {
     const wait = retryable ? 'Wait a minute and try again, or ask' : 'Ask'
