@@ -139,9 +139,9 @@ class ProxyApp implements App {
     const { dns, limits } = settings
     this.#resolver = createResolver({ servers: dns.servers, resolvConfPath: dns.resolvConf, hostsPath: dns.hosts, timeoutMs: dns.timeoutMs, clock })
     const pseudonym = `sallyport-${randomBytes(6).toString('hex')}`
-    this.#forwarder = createForwarder({ pseudonym, originTimeoutMs: limits.originTimeoutMs })
     const parent = settings.upstreamProxy === undefined ? undefined : createParentProxy(settings.upstreamProxy, this.#resolver)
     const buffers = new ReadBuffers()
+    this.#forwarder = createForwarder({ pseudonym, originTimeoutMs: limits.originTimeoutMs, buffers })
     const rules = { ...limits, clients: settings.clients, requireSession: settings.requireSession, ownUid: process.getuid?.() }
     this.#connections = new ClientConnections(rules, new PeerUids(clock), { buffers, clock, deadlines })
     this.#front = createFront({

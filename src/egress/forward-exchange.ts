@@ -1,13 +1,14 @@
 // One forwarded exchange as undici's handler: request fields out, answer in, body by body. It owns the
 // one promise of its outcome and settles it once. Must never reuse a connection whose answer was not
 // read to its proven end, and never throw from a callback.
-import type { Dispatcher } from 'undici'
 import { ProxyError } from '../errors.ts'
+import { BareExchange, type AnswerController, type AnswerHandler } from './bare-exchange.ts'
 import type { ClientRequest, ClientResponse } from './client-leg.ts'
 import { passableTrailers, rawStrings, requestFields, responseFields, safeReason, type FilteredFields } from './field-rules.ts'
-import type { ForwardPlan, ForwardResult, ForwarderOptions } from './forward.ts'
+import type { ForwardPlan, ForwardResult, ForwarderSettings } from './forward.ts'
 import { isConnectionFault, originFault } from './origin-fault.ts'
-import { StaleConnection, type OriginConnection } from './origin-connection.ts'
+import { StaleConnection } from './origin-connection.ts'
+import type { PooledConnection } from './pooled-connection.ts'
 import type { OriginPools } from './origin-pools.ts'
 import { RequestBody } from './request-body.ts'
 
@@ -23,16 +24,16 @@ export interface ExchangeParts {
   readonly response: ClientResponse
   readonly plan: ForwardPlan
   readonly pools: OriginPools
-  readonly options: Required<ForwarderOptions>
+  readonly options: ForwarderSettings
   readonly settle: (result: ForwardResult) => void
 }
 
-export class ForwardExchange implements Dispatcher.DispatchHandler {
+export class ForwardExchange implements AnswerHandler {
   readonly #parts: ExchangeParts
   readonly #response: ClientResponse
   #outgoing: FilteredFields | undefined
-  #controller: Dispatcher.DispatchController | undefined
-  #connection: OriginConnection | undefined
+  #controller: AnswerController | undefined
+  #connection: PooledConnection | undefined
   #cancelWait: (() => void) | undefined
   #body: RequestBody | undefined
   #settled = false
@@ -84,7 +85,7 @@ export class ForwardExchange implements Dispatcher.DispatchHandler {
     })
   }
 
-  #dispatch(connection: OriginConnection): void {
+  #dispatch(connection: PooledConnection): void {
     const { plan, options } = this.#parts
     this.#connection = connection
     try {
@@ -116,7 +117,7 @@ export class ForwardExchange implements Dispatcher.DispatchHandler {
     }
   }
 
-  onRequestStart(controller: Dispatcher.DispatchController): void {
+  onRequestStart(controller: AnswerController): void {
     this.#controller = controller
   }
 
@@ -124,7 +125,7 @@ export class ForwardExchange implements Dispatcher.DispatchHandler {
     this.#answered = true
   }
 
-  onResponseStart(controller: Dispatcher.DispatchController, status: number, _fields: unknown, reason?: string): void {
+  onResponseStart(controller: AnswerController, status: number, _fields: unknown, reason?: string): void {
     if (status === 101) throw new ProxyError('origin_protocol_error', 'an upgrade that was not asked for')
     if (status < 100) throw new ProxyError('origin_protocol_error', `a status of ${status}`)
     if (status < 200) {
@@ -133,7 +134,7 @@ export class ForwardExchange implements Dispatcher.DispatchHandler {
       return
     }
     const { request, options } = this.#parts
-    const { fields, contentLength } = responseFields(status, rawStrings(controller.rawHeaders), `1.1 ${options.pseudonym}`)
+    const { fields, contentLength } = responseFields(status, fieldsOf(controller), `1.1 ${options.pseudonym}`)
     this.#status = status
     this.#peerAddress = this.#connection?.peerAddress
     const hasContent = request.method !== 'HEAD' && status !== 204 && status !== 304
@@ -152,7 +153,7 @@ export class ForwardExchange implements Dispatcher.DispatchHandler {
     if (this.#bytesFromOrigin === 0 && !this.#ended && !this.#response.destroyed) this.#response.flushHeaders()
   }
 
-  onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
+  onResponseData(controller: AnswerController, chunk: Buffer): void {
     this.#bytesFromOrigin += chunk.length
     if (this.#bytesFromOrigin === this.#contentLength) {
       this.#ended = true
@@ -164,7 +165,13 @@ export class ForwardExchange implements Dispatcher.DispatchHandler {
     if (!this.#response.write(chunk) && this.#response.writableLength > maxUnsentBytes) this.#waitForClient(controller)
   }
 
-  onResponseEnd(controller: Dispatcher.DispatchController): void {
+  onWholeText(text: string): void {
+    this.#bytesFromOrigin += text.length
+    this.#ended = true
+    this.#response.end(text, 'latin1')
+  }
+
+  onResponseEnd(controller: AnswerController): void {
     this.#originDone = true
     if (!this.#ended) {
       this.#ended = true
@@ -179,7 +186,7 @@ export class ForwardExchange implements Dispatcher.DispatchHandler {
     if (this.#response.closed) this.#clientClosed()
   }
 
-  onResponseError(_controller: Dispatcher.DispatchController | null, error: Error): void {
+  onResponseError(_controller: AnswerController | null, error: Error): void {
     const connection = this.#connection
     this.#connection = undefined
     connection?.destroy()
@@ -190,21 +197,21 @@ export class ForwardExchange implements Dispatcher.DispatchHandler {
   }
 
   // a kept-alive connection that its origin was just closing: once more, on a new one
-  #mayRetry(error: Error, connection: OriginConnection | undefined): boolean {
+  #mayRetry(error: Error, connection: PooledConnection | undefined): boolean {
     if (this.#attempts > 1 || this.#headSent) return false
     if (error instanceof StaleConnection) return this.#body === undefined || this.#body.bytes === 0
     return connection?.reused === true && !this.#answered && this.#body === undefined &&
       replayable.has(this.#parts.plan.method) && isConnectionFault(error)
   }
 
-  #addTrailers(controller: Dispatcher.DispatchController): void {
+  #addTrailers(controller: AnswerController): void {
     const raw = controller.rawTrailers
     if (!Array.isArray(raw) || raw.length === 0 || !this.#response.chunkedEncoding) return
     const passed = passableTrailers(rawStrings(raw))
     if (passed.length > 0) this.#response.addTrailers(passed)
   }
 
-  #waitForClient(controller: Dispatcher.DispatchController): void {
+  #waitForClient(controller: AnswerController): void {
     controller.pause()
     this.#stall ??= setTimeout(() => this.#response.destroy(), this.#parts.options.clientStallMs).unref()
     if (this.#waitsForDrain) return
@@ -251,6 +258,10 @@ export class ForwardExchange implements Dispatcher.DispatchHandler {
       peerAddress: this.#peerAddress,
     })
   }
+}
+
+function fieldsOf(controller: AnswerController): readonly string[] {
+  return controller instanceof BareExchange ? controller.rawHeaders : rawStrings(controller.rawHeaders)
 }
 
 function flushHead(exchange: ForwardExchange): void {

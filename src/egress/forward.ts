@@ -4,6 +4,7 @@
 import type { ProxyError } from '../errors.ts'
 import type { ClientRequest, ClientResponse } from './client-leg.ts'
 import { ForwardExchange } from './forward-exchange.ts'
+import type { ReadBuffers } from './read-buffers.ts'
 import { OriginPools, type ConnectOrigin, type PoolKey } from './origin-pools.ts'
 
 export interface ForwarderOptions {
@@ -19,6 +20,8 @@ export interface ForwarderOptions {
   readonly keepAliveMs?: number
   readonly connectionsPerPool?: number
   readonly maxPools?: number
+  /** what connections to origins read into; its own by default */
+  readonly buffers?: ReadBuffers
 }
 
 /** What is forwarded where. The caller has decided, checked the Connection and Via fields, resolved and vetted. */
@@ -47,8 +50,10 @@ export interface ForwardResult {
   readonly peerAddress: string | undefined
 }
 
+export type ForwarderSettings = Required<Omit<ForwarderOptions, 'buffers'>>
+
 export class Forwarder {
-  readonly #options: Required<ForwarderOptions>
+  readonly #options: ForwarderSettings
   readonly #pools: OriginPools
 
   constructor(options: ForwarderOptions) {

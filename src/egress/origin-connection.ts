@@ -1,7 +1,10 @@
-// One kept-alive connection to an origin: an undici Client that dials once and serves one exchange at a
-// time. Must never dial again by itself: a second dial would reach addresses nobody vetted for it.
+// One kept-alive connection to an origin as undici has it: a Client that dials once, or is given a connection, and
+// serves one exchange at a time. Must never dial again by itself: a second dial would reach addresses nobody vetted
+// for it.
 import type { Socket } from 'node:net'
 import { Client, type buildConnector, type Dispatcher } from 'undici'
+import type { OriginRequest } from './bare-request.ts'
+import type { BorrowedSocket } from './borrowed-socket.ts'
 
 type Connected = buildConnector.Callback
 
@@ -24,11 +27,6 @@ export interface ConnectionOwner {
   gone(connection: OriginConnection): void
 }
 
-/** What undici takes; its types leave out the name for TLS, which it would otherwise look for in Host each time. */
-export interface OriginRequest extends Dispatcher.DispatchOptions {
-  readonly servername?: string
-}
-
 export class OriginConnection {
   /** true when it has served an exchange before: its peer may have closed it meanwhile */
   reused = false
@@ -38,7 +36,7 @@ export class OriginConnection {
   readonly #owner: ConnectionOwner
   #gone = false
 
-  constructor(connect: () => Promise<Socket>, settings: ConnectionSettings, owner: ConnectionOwner) {
+  constructor(connect: () => Promise<Socket | BorrowedSocket>, settings: ConnectionSettings, owner: ConnectionOwner) {
     this.#owner = owner
     let dialled = false
     // undici wants a name; Host comes with every request, and the dial is ours
@@ -66,8 +64,8 @@ export class OriginConnection {
     this.#client.on('connectionError', () => this.destroy())
   }
 
-  async #connect(connect: () => Promise<Socket>, callback: Connected): Promise<void> {
-    let socket: Socket
+  async #connect(connect: () => Promise<Socket | BorrowedSocket>, callback: Connected): Promise<void> {
+    let socket: Socket | BorrowedSocket
     try {
       socket = await connect()
     } catch (error) {
@@ -75,7 +73,8 @@ export class OriginConnection {
       return
     }
     this.peerAddress = socket.remoteAddress
-    callback(null, socket)
+    // undici takes any Duplex; its types say a socket
+    Reflect.apply(callback, undefined, [null, socket])
   }
 
   dispatch(options: OriginRequest, handler: Dispatcher.DispatchHandler): void {

@@ -1,10 +1,12 @@
 // Kept-alive connections to origins for plain exchanges, apart by session, host, port, vetted addresses
 // and policy revision: a connection never serves anybody it was not decided and vetted for. Must never
 // dial by itself: it connects through the function that the exchange brings.
-import type { Socket } from 'node:net'
 import { LRUCache } from 'lru-cache'
 import { ProxyError } from '../errors.ts'
-import { OriginConnection } from './origin-connection.ts'
+import { NextTurn } from './next-turn.ts'
+import { PooledConnection, type ConnectionParts, type ConnectOrigin } from './pooled-connection.ts'
+import { OriginWatch } from './origin-watch.ts'
+import { ReadBuffers } from './read-buffers.ts'
 
 /** What two exchanges must have in common to share a connection. */
 export interface PoolKey {
@@ -17,8 +19,7 @@ export interface PoolKey {
   readonly revision: string
 }
 
-/** Dials what was vetted for this exchange. Rejects with a ProxyError. */
-export type ConnectOrigin = () => Promise<Socket>
+export type { ConnectOrigin } from './pooled-connection.ts'
 
 export interface OriginPoolsOptions {
   /** `ms` that an unused connection is kept; default 4,000 */
@@ -29,14 +30,18 @@ export interface OriginPoolsOptions {
   readonly connectionsPerPool?: number
   /** `ms` an exchange waits for a connection of a full pool before `origin_timeout`; default 30,000 */
   readonly waitTimeoutMs?: number
+  /** `ms` of an origin's silence while an answer is owed */
+  readonly originTimeoutMs: number
   /** bytes of an answer's field names and values; more is `origin_protocol_error` */
   readonly maxResponseHeaderBytes: number
+  /** what connections read into; its own by default */
+  readonly buffers?: ReadBuffers
 }
 
-type Settings = Required<OriginPoolsOptions>
+type Settings = Required<Omit<OriginPoolsOptions, 'buffers'>>
 
 /** Called once: with a connection, or with the reason why there is none. */
-export type Taken = (connection: OriginConnection | undefined, error: ProxyError | undefined) => void
+export type Taken = (connection: PooledConnection | undefined, error: ProxyError | undefined) => void
 
 interface Waiter {
   readonly connect: ConnectOrigin
@@ -46,11 +51,14 @@ interface Waiter {
 
 export class OriginPools {
   readonly #settings: Settings
+  readonly #parts: ConnectionParts
   readonly #pools: LRUCache<string, OriginPool>
   #last: OriginPool | undefined
 
   constructor(options: OriginPoolsOptions) {
     this.#settings = { keepAliveMs: 4_000, maxPools: 1_024, connectionsPerPool: 256, waitTimeoutMs: 30_000, ...options }
+    const { buffers = new ReadBuffers() } = options
+    this.#parts = { buffers, nextTurn: new NextTurn(), watch: new OriginWatch(Math.min(this.#settings.keepAliveMs, this.#settings.originTimeoutMs)) }
     this.#pools = new LRUCache({ max: this.#settings.maxPools, dispose: (pool) => pool.close() })
   }
 
@@ -70,7 +78,7 @@ export class OriginPools {
     const text = `${key.session}\n${key.host}\n${key.port}\n${key.addresses.join(' ')}\n${key.revision}`
     let pool = this.#pools.get(text)
     if (pool === undefined) {
-      const made = new OriginPool(key, this.#settings, () => {
+      const made = new OriginPool(key, this.#settings, this.#parts, () => {
         if (this.#pools.peek(text) === made) this.#pools.delete(text)
       })
       pool = made
@@ -98,9 +106,10 @@ export class OriginPools {
 class OriginPool {
   readonly key: PoolKey
   readonly #settings: Settings
+  readonly #parts: ConnectionParts
   readonly #onEmpty: () => void
   // the most recently used is last and is used first, so that the others can time out
-  readonly #free: OriginConnection[] = []
+  readonly #free: PooledConnection[] = []
   readonly #waiters = new Set<Waiter>()
   #connections = 0
   #closed = false
@@ -110,9 +119,10 @@ class OriginPool {
     return this.#closed
   }
 
-  constructor(key: PoolKey, settings: Settings, onEmpty: () => void) {
+  constructor(key: PoolKey, settings: Settings, parts: ConnectionParts, onEmpty: () => void) {
     this.key = key
     this.#settings = settings
+    this.#parts = parts
     this.#onEmpty = onEmpty
   }
 
@@ -142,10 +152,9 @@ class OriginPool {
     if (this.#connections >= this.#settings.connectionsPerPool) this.#free.shift()?.destroy()
   }
 
-  #open(connect: ConnectOrigin): OriginConnection {
+  #open(connect: ConnectOrigin): PooledConnection {
     this.#connections += 1
-    const { keepAliveMs, maxResponseHeaderBytes } = this.#settings
-    return new OriginConnection(connect, { keepAliveMs, maxResponseHeaderBytes }, {
+    return new PooledConnection(connect, this.#settings, this.#parts, {
       released: (connection) => this.#released(connection),
       gone: (connection) => this.#gone(connection),
     })
@@ -173,7 +182,7 @@ class OriginPool {
     return undefined
   }
 
-  #released(connection: OriginConnection): void {
+  #released(connection: PooledConnection): void {
     const waiter = this.#nextWaiter()
     if (waiter !== undefined) {
       connection.reused = true
@@ -185,7 +194,7 @@ class OriginPool {
     }
   }
 
-  #gone(connection: OriginConnection): void {
+  #gone(connection: PooledConnection): void {
     this.#connections -= 1
     const index = this.#free.indexOf(connection)
     if (index >= 0) this.#free.splice(index, 1)

@@ -28,7 +28,7 @@ export interface ReachOptions {
 export interface ConnectOptions {
   readonly abandonment?: Abandonment
   /** the socket reads through it and comes paused; not used through a parent proxy */
-  readonly onread?: () => OnReadOpts
+  readonly onread?: (() => OnReadOpts) | undefined
 }
 
 export class Reach {

@@ -113,7 +113,7 @@ function forwardTo({ request, response }: PlainArrival, context: IngressContext,
     path: formatTarget(target),
     authority: formatAuthority(target.authority, httpPort),
     pool: { session: principal.session, host: host.text, port, addresses: addressTexts(destination), revision: admitted.decision.revision },
-    connect: () => context.reach.connect(destination),
+    connect: (onread) => context.reach.connect(destination, { onread }),
   })
 }
 

@@ -1,0 +1,28 @@
+// The head of a GET without a body, as it is written to an origin. Pure. Must never write what could end a line.
+import type { Dispatcher } from 'undici'
+
+const target = /^[\x21-\x7e]+$/
+const token = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/
+const notInValue = /[^\t\x20-\x7e\x80-\xff]/
+
+/** What undici takes; its types leave out the name for TLS, which it would otherwise look for in Host each time. */
+export interface OriginRequest extends Dispatcher.DispatchOptions {
+  readonly servername?: string
+  /** flat name, value, name, value; Host first */
+  readonly headers: string[]
+}
+
+/** As undici writes it: Host and Connection first. Undefined for what is not a GET without a body, and for what
+ * undici would refuse. */
+export function bareRequest({ method, path, headers, body, upgrade }: OriginRequest): string | undefined {
+  const [host, authority] = headers
+  if (method !== 'GET' || body !== null || upgrade !== undefined || host !== 'Host' || authority === undefined || !target.test(path) || notInValue.test(authority)) return undefined
+  let text = `GET ${path} HTTP/1.1\r\nhost: ${authority}\r\nconnection: keep-alive\r\n`
+  for (let i = 2; i + 1 < headers.length; i += 2) {
+    const name = headers[i] ?? ''
+    const value = headers[i + 1] ?? ''
+    if (!token.test(name) || notInValue.test(value)) return undefined
+    text += `${name}: ${value}\r\n`
+  }
+  return `${text}\r\n`
+}
