@@ -16,11 +16,10 @@ export class Slots<T> {
   }
 }
 
-/** Where to look for what was made of `text` and `number`: some of its characters tell. */
+/** Where to look for what was made of `text` and `number`: a few of its characters tell. */
 export function placeOf(text: string, number: number): number {
   const { length } = text
-  let sum = length + number
-  for (let at = 0; at < 4; at++) sum = sum * 31 + (length > at ? text.charCodeAt(at) : 0)
-  for (let at = 1; at <= 4; at++) sum = (sum * 31 + (length >= at ? text.charCodeAt(length - at) : 0)) % 1_000_003
-  return (sum ^ (length >> 1 < length ? text.charCodeAt(length >> 1) : 0)) & (count - 1)
+  if (length < 4) return (length + number) & (count - 1)
+  const before = text.charCodeAt(1) * 7 + text.charCodeAt(3) * 29
+  return (length + number + before + text.charCodeAt(length >> 1) * 53 + text.charCodeAt(length >> 2) * 101) & (count - 1)
 }

@@ -12,8 +12,8 @@ export interface OriginRequest extends Dispatcher.DispatchOptions {
   readonly headers: string[]
 }
 
-/** As undici writes it: Host and Connection first. Undefined for what is not a GET without a body, and for what
- * undici would refuse. */
+/** As undici writes it: Host and Connection first. Undefined for what is not a GET without a body, for one that says
+ * so, and for what undici would refuse. */
 export function bareRequest({ method, path, headers, body, upgrade }: OriginRequest): string | undefined {
   const [host, authority] = headers
   if (method !== 'GET' || body !== null || upgrade !== undefined || host !== 'Host' || authority === undefined || !target.test(path) || notInValue.test(authority)) return undefined
@@ -21,8 +21,12 @@ export function bareRequest({ method, path, headers, body, upgrade }: OriginRequ
   for (let i = 2; i + 1 < headers.length; i += 2) {
     const name = headers[i] ?? ''
     const value = headers[i + 1] ?? ''
-    if (!token.test(name) || notInValue.test(value)) return undefined
+    if (!token.test(name) || notInValue.test(value) || isFraming(name)) return undefined
     text += `${name}: ${value}\r\n`
   }
   return `${text}\r\n`
+}
+
+function isFraming(name: string): boolean {
+  return name.length === 14 && name.toLowerCase() === 'content-length'
 }
