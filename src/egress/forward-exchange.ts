@@ -1,6 +1,6 @@
-// One forwarded exchange as undici's handler: request fields out, answer in, body by body. It owns the
-// one promise of its outcome and settles it once. Must never reuse a connection whose answer was not
-// read to its proven end, and never throw from a callback.
+// One forwarded exchange as the handler of whoever reads its answer: request fields out, answer in, body by
+// body. It owns the one promise of its outcome and settles it once. Must never reuse a connection whose answer
+// was not read to its proven end, and never throw from a callback.
 import { ProxyError } from '../errors.ts'
 import { BareExchange, type AnswerController, type AnswerHandler } from './bare-exchange.ts'
 import type { ClientRequest, ClientResponse } from './client-leg.ts'

@@ -1,6 +1,7 @@
-// Plain HTTP/1.1 exchanges: one request of an admitted client to one origin, and the answer back. Works
-// on undici's dispatch with raw fields both ways; framing is made anew on each side, never copied. Must
-// never dial: it connects through the function of the plan, which reaches vetted addresses only.
+// Plain HTTP/1.1 exchanges: one request of an admitted client to one origin, and the answer back, with raw
+// fields both ways: plain GETs over the bare socket, whatever else through undici's dispatch. Framing is made
+// anew on each side, never copied. Must never dial: it connects through the function of the plan, which reaches
+// vetted addresses only.
 import type { ProxyError } from '../errors.ts'
 import type { ClientRequest, ClientResponse } from './client-leg.ts'
 import { ForwardExchange } from './forward-exchange.ts'
