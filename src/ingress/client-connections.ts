@@ -106,6 +106,12 @@ export class ClientConnection {
     })
   }
 
+  /** What node's server tells its answers until it hands the socket on: that the client takes more. To be called when
+   * a CONNECT or an upgrade was read. */
+  tellDrained(): void {
+    if (this.#owed.length > 0) this.socket.on('drain', () => this.#owed[0]?.response.emit('drain'))
+  }
+
   /** Resolves when every answer before this one is out. */
   turnOf(response: ClientResponse): Promise<void> {
     const at = this.#owed.findIndex((owed) => owed.response === response)

@@ -218,6 +218,7 @@ class Doors {
   parsedConnect(request: IncomingMessage, duplex: Duplex, head: Buffer): void {
     const connection = this.#served(duplex)
     if (connection === undefined) return
+    connection.tellDrained()
     connection.upload.yield()
     this.#connect(connection, request, head)
   }
@@ -232,6 +233,7 @@ class Doors {
     const connection = this.#served(request.socket)
     if (connection === undefined) return
     const { socket, upload } = connection
+    connection.tellDrained()
     upload.yield()
     this.#run(socket, serveUpgrade({ request, head, connection }, this.#context))
   }

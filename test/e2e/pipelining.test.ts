@@ -60,7 +60,7 @@ for (const [what, second] of [
     const origin = await strictOrigin(t, (each, socket) => {
       if (each.target !== '/slow') return ok(each.target)
       // more than one socket buffer, so that the answer needs the connection for a while
-      void gate.promise.then(() => socket.write(ok('x'.repeat(3_000_000))))
+      void gate.promise.then(() => socket.write(ok('x'.repeat(12_000_000))))
       return undefined
     })
     const proxy = await startPlain(t, origin.port)
@@ -68,10 +68,14 @@ for (const [what, second] of [
     client.send(request(origin.port, '/slow') + second(origin.port))
     await proxy.recorded((record) => record.attributes['sallyport.code'] === 'pipelined')
     t.equal(client.received, '', 'nothing overtakes')
+    // more waits than the origin is let send ahead of its client
+    client.socket.pause()
     gate.resolve()
+    await new Promise((resolve) => setTimeout(resolve, 200))
+    client.socket.resume()
     const answers = readAnswers(await client.closed())
     t.strictSame(answers.map(({ status }) => status), [200, 400])
-    t.equal(answers[0]?.body.length, 3_000_000)
+    t.equal(answers[0]?.body.length, 12_000_000)
     t.match(answers[1]?.body, /"code":"pipelined"/)
     t.equal(origin.requests.length, 1)
   })
