@@ -148,11 +148,11 @@ class ProxyApp implements App {
     this.#ca = this.#openCa()
     const { limits } = settings
     const pseudonym = `sallyport-${randomBytes(6).toString('hex')}`
+    const buffers = new ReadBuffers()
     this.#wayOut = openWayOut({
-      ...settings, gate: this.#gate, credentials, pseudonym, clock, deadlines,
+      ...settings, buffers, gate: this.#gate, credentials, pseudonym, clock, deadlines,
       onInsecure: (host) => deps.log.warn({ host }, 'the certificate of this origin is not judged, because a rule says `insecure`'),
     })
-    const buffers = new ReadBuffers()
     const rules = { ...limits, clients: settings.clients, requireSession: settings.requireSession, ownUid: process.getuid?.() }
     this.#connections = new ClientConnections(rules, new PeerUids(clock), { buffers, clock, deadlines })
     this.#front = createFront({

@@ -1,13 +1,15 @@
 // Builds the event of one verdict: what was decided, by which rule, and what enforce mode would have
-// said. Pure. It must never decide anything itself, and never hold more of a URL than redaction allows.
+// said. Pure but for the texts it remembers. It must never decide anything itself, and never hold more of a URL
+// than redaction allows.
 import { errorTable, type ErrorCode } from '../errors.ts'
 import type { Decision, RuleRef, Verdict } from '../policy/decision.ts'
 import type { AuditEvent, Severity } from './event.ts'
 import type { EventSubject } from './event-subject.ts'
-import { requestJson, shownHost, shownReason, subjectJson } from './event-subject.ts'
+import { isReasonItself, requestJson, shownReason, showSubject, subjectStart, type ShownSubject } from './event-subject.ts'
 import { cappedJson, inOnePiece, isPlain, jsonNumber, jsonText } from './json-text.ts'
-import { PreparedEvent } from './prepared-event.ts'
+import { eventEnd, eventStart, PreparedEvent, shownBody } from './prepared-event.ts'
 import type { Redaction } from './redaction.ts'
+import { placeOf, Slots } from './slots.ts'
 
 export type { EventSubject } from './event-subject.ts'
 
@@ -68,29 +70,81 @@ export type Answer = Pick<Decision, 'verdict' | 'code' | 'reason' | 'rule' | 're
 
 /** The event of a verdict of one stage; write it before anybody hears of the verdict. */
 export function decisionEvent(subject: EventSubject, decision: Answer, stage: DecisionStage, redaction: Redaction): AuditEvent {
+  const shown = showSubject(subject)
+  const { verdict, code, monitored, grant, approvalId } = decision
+  const isPlainAnswer = monitored === undefined && grant === undefined && approvalId === undefined
+  const { body, before, after } = isPlainAnswer && isReasonItself(code, decision.reason, subject)
+    ? recall(subject, shown, decision, stage, redaction)
+    : describe(subject, shown, decision, stage, redaction)
+  return new PreparedEvent({
+    name: 'sallyport.decision',
+    severity: severityOf(verdict, code),
+    body,
+    json: before + shown.json + requestJson(subject, redaction) + after,
+    session: subject.principal.session,
+  })
+}
+
+/** What an answer says, around what only its request says. */
+interface DecisionTexts {
+  readonly body: string
+  /** of the event's JSON, up to the value of its first attribute */
+  readonly before: string
+  /** from the members of the request to the end */
+  readonly after: string
+}
+
+interface KnownTexts extends DecisionTexts {
+  readonly host: string
+  readonly port: number
+  readonly decision: Answer
+  readonly stage: DecisionStage
+  isInOnePiece: boolean
+}
+
+const knownTexts = new Slots<KnownTexts>()
+
+/** For an answer without a reviewer's or a monitor's part, whose reason repeats nothing of its request: the same
+ * rules answer for the same hosts. */
+function recall(subject: EventSubject, shown: ShownSubject, decision: Answer, stage: DecisionStage, redaction: Redaction): DecisionTexts {
+  const { host, port } = subject
+  const at = placeOf(decision.reason, port)
+  const known = knownTexts.get(at)
+  const isSame = known !== undefined && known.host === host && known.port === port && known.stage === stage && isSameAnswer(known.decision, decision)
+  if (isSame && known.isInOnePiece) return known
+  const texts = describe(subject, shown, decision, stage, redaction)
+  const kept = isSame ? { ...texts, before: inOnePiece(texts.before), after: inOnePiece(texts.after) } : texts
+  knownTexts.put(at, { ...kept, host, port, decision, stage, isInOnePiece: isSame })
+  return kept
+}
+
+function isSameAnswer(a: Answer, b: Answer): boolean {
+  return a.verdict === b.verdict && a.code === b.code && a.reason === b.reason && a.revision === b.revision && isSameRule(a.rule, b.rule)
+}
+
+function isSameRule(a: RuleRef | undefined, b: RuleRef | undefined): boolean {
+  if (a === undefined || b === undefined) return a === b
+  return a.id === b.id && a.pattern === b.pattern && a.line === b.line && a.file === b.file
+}
+
+function describe(subject: EventSubject, { host, hostJson }: ShownSubject, decision: Answer, stage: DecisionStage, redaction: Redaction): DecisionTexts {
   const { verdict, code, rule, monitored, grant, approvalId } = decision
-  const host = shownHost(subject)
-  const hostJson = jsonText(host)
   const reason = shownReason(decision, subject, redaction)
   const reasonJson = jsonText(reason)
   const said = monitored === undefined ? reason : shownReason(monitored, subject, redaction)
   const saidJson = monitored === undefined ? reasonJson : jsonText(said)
   const where = place(monitored === undefined ? rule : monitored.rule)
-  const attributes = subjectJson(subject, hostJson) + requestJson(subject, redaction)
-    + `${stageJson[stage]},"sallyport.reason":"${reasonJson}","sallyport.policy.revision":"${jsonText(decision.revision)}"`
+  const after = `${stageJson[stage]},"sallyport.reason":"${reasonJson}","sallyport.policy.revision":"${jsonText(decision.revision)}"`
     + (rule === undefined ? '' : ruleJson(rule))
     + (grant === undefined && approvalId === undefined ? '' : approvalJson(grant, approvalId))
     + (monitored === undefined ? '' : monitoredJson(monitored, saidJson))
     + (grant !== undefined && verdict === 'allow' ? grantedJson : (codeJson[verdict].get(code) ?? codeMembers(verdict, code)))
   const aside = monitored === undefined ? '' : ` in monitor mode; enforce mode says ${monitored.verdict}`
-  return new PreparedEvent({
-    name: 'sallyport.decision',
-    severity: severityOf(verdict, code),
-    body: `${verdictWords[verdict]} ${host}:${subject.port}${aside}: ${said} (${monitored === undefined ? code : monitored.code}${where})`,
-    isPlain: hostJson === host && saidJson === said && isPlain(where),
-    attributesJson: attributes,
-    session: subject.principal.session,
-  })
+  const { body, json } = shownBody(
+    `${verdictWords[verdict]} ${host}:${subject.port}${aside}: ${said} (${monitored === undefined ? code : monitored.code}${where})`,
+    hostJson === host && saidJson === said && isPlain(where),
+  )
+  return { body, before: eventStart(json) + subjectStart, after: `${after}${eventEnd}` }
 }
 
 /** Whether a code is a fault of the proxy itself and not an answer it was asked to give. */

@@ -5,9 +5,9 @@ import type { ErrorCode } from '../errors.ts'
 import { isOwnFault } from './decision-event.ts'
 import type { AuditEvent, Severity } from './event.ts'
 import type { EventSubject } from './event-subject.ts'
-import { shownHost, subjectJson } from './event-subject.ts'
+import { showSubject, subjectStart } from './event-subject.ts'
 import { jsonNumber, jsonText } from './json-text.ts'
-import { PreparedEvent } from './prepared-event.ts'
+import { eventEnd, eventStart, PreparedEvent, shownBody } from './prepared-event.ts'
 
 export interface Ending {
   /** `refused`: the answer was ours; `pending`: the client was told to come back; `failed`: the origin's or our fault;
@@ -33,9 +33,8 @@ const outcomeJson = {
 /** The end of an exchange that took `durationMs`. */
 export function endedEvent(subject: EventSubject, ending: Ending, durationMs: number): AuditEvent {
   const { code, outcome, status, peerAddress, bytesFromClient, bytesFromOrigin } = ending
-  const host = shownHost(subject)
-  const hostJson = jsonText(host)
-  let attributes = `${subjectJson(subject, hostJson)}${outcomeJson[outcome]}`
+  const { host, hostJson, json } = showSubject(subject)
+  let attributes = json + outcomeJson[outcome]
   if (code !== undefined) attributes += `,"sallyport.code":"${code}"`
   if (status !== undefined) attributes += `,"http.response.status_code":${jsonNumber(status)}`
   if (peerAddress !== undefined) attributes += `,"network.peer.address":"${jsonText(peerAddress)}"`
@@ -43,12 +42,12 @@ export function endedEvent(subject: EventSubject, ending: Ending, durationMs: nu
     + `,"sallyport.duration_ms":${jsonNumber(Math.round(durationMs * 1000) / 1000)}`
   // a refusal moves nothing that a person would want to read about
   const amount = outcome === 'refused' || outcome === 'pending' ? '' : `: ${bytesFromClient} bytes out, ${bytesFromOrigin} bytes in, ${Math.round(durationMs)} ms`
+  const { body, json: bodyJson } = shownBody(`${outcome} ${host}:${subject.port}${code === undefined ? '' : ` (${code})`}${amount}`, hostJson === host)
   return new PreparedEvent({
     name: 'sallyport.exchange.ended',
     severity: severityOf(ending),
-    body: `${outcome} ${host}:${subject.port}${code === undefined ? '' : ` (${code})`}${amount}`,
-    isPlain: hostJson === host,
-    attributesJson: attributes,
+    body,
+    json: `${eventStart(bodyJson)}${subjectStart}${attributes}${eventEnd}`,
     session: undefined,
   })
 }

@@ -1,11 +1,13 @@
-// Who asked for what: the attributes that events of an exchange share, as JSON text. Pure. Fields are cut
-// to the caps of docs/events.md; nothing here may hold a credential, a cookie or a query value.
+// Who asked for what: the attributes that events of an exchange share, as JSON text. Pure but for the texts it
+// remembers. Fields are cut to the caps of docs/events.md; nothing here may hold a credential, a cookie or a
+// query value.
 import type { Principal } from '../policy/facts.ts'
 import type { ErrorCode } from '../errors.ts'
 import { authorityOnly } from '../target/quoted.ts'
 import type { Redaction } from './redaction.ts'
 import { cappedJson, inOnePiece, jsonNumber, jsonText } from './json-text.ts'
 import { redactUrl, scrubAgent, scrubText } from './redaction.ts'
+import { placeOf, Slots } from './slots.ts'
 
 export interface EventSubject {
   readonly requestId: string
@@ -37,13 +39,62 @@ const quoteFields: ReadonlySet<string> = new Set<ErrorCode>(['host_mismatch', 'f
 const quotation = /`([^`]*)`/g
 const maxMethod = 64
 
-/** JSON members that every event about the subject carries; `hostJson` is its `shownHost`. */
-export function subjectJson(subject: EventSubject, hostJson: string): string {
-  const client = subject.clientAddress === '' ? 'unknown' : cappedJson(subject.clientAddress, maxLabel)
+/** How every event about the subject begins: the attribute that is its own, up to its value. */
+export const subjectStart = '"sallyport.request.id":"'
+
+/** The subject as every event about it shows it. */
+export interface ShownSubject {
+  readonly host: string
+  readonly hostJson: string
+  /** JSON members behind `subjectStart`, its value first */
+  readonly json: string
+}
+
+interface KnownSubject extends Pick<EventSubject, 'principal' | 'advisory' | 'clientAddress' | 'port' | 'method' | 'protocol' | 'mode'> {
+  /** not cut */
+  readonly askedHost: string
+  readonly host: string
+  readonly hostJson: string
+  /** behind the request id */
+  text: string
+  isInOnePiece: boolean
+}
+
+const knownSubjects = new Slots<KnownSubject>()
+
+export function showSubject(subject: EventSubject): ShownSubject {
+  const { host, hostJson, text } = subject.port === 0 ? describe(subject) : recall(subject)
+  return { host, hostJson, json: cappedJson(subject.requestId, maxLabel) + text }
+}
+
+/** One session asks for few hosts, and each exchange has two events at least. */
+function recall(subject: EventSubject): KnownSubject {
+  const place = placeOf(subject.host, subject.port)
+  const known = knownSubjects.get(place)
+  const isSame = known !== undefined && known.askedHost === subject.host && known.port === subject.port && known.principal === subject.principal
+    && known.clientAddress === subject.clientAddress && known.method === subject.method && known.protocol === subject.protocol
+    && known.mode === subject.mode && known.advisory === subject.advisory
+  if (!isSame) {
+    const made = describe(subject)
+    knownSubjects.put(place, made)
+    return made
+  }
+  if (!known.isInOnePiece) {
+    known.text = inOnePiece(known.text)
+    known.isInOnePiece = true
+  }
+  return known
+}
+
+function describe(subject: EventSubject): KnownSubject {
+  const { principal, advisory, clientAddress, host: askedHost, port, method, protocol, mode } = subject
+  const host = shownHost(subject)
+  const hostJson = jsonText(host)
+  const client = clientAddress === '' ? 'unknown' : cappedJson(clientAddress, maxLabel)
   // Codex's telemetry says `none` where a tunnel hides the method
-  const method = subject.method === undefined || subject.method === 'CONNECT' ? 'none' : cappedJson(subject.method, maxMethod)
-  return `"sallyport.request.id":"${cappedJson(subject.requestId, maxLabel)}${principalJson(subject.principal)}${client}`
-    + `","server.address":"${hostJson}","server.port":${jsonNumber(subject.port)}${circumstances(subject)}${method}"`
+  const asked = method === undefined || method === 'CONNECT' ? 'none' : cappedJson(method, maxMethod)
+  const text = `${principalJson(principal)}${client}","server.address":"${hostJson}","server.port":${jsonNumber(port)}${circumstances(subject)}${asked}"`
+  return { principal, advisory, clientAddress, port, method, protocol, mode, askedHost, host, hostJson, text, isInOnePiece: false }
 }
 
 /** From the end of the request id to the start of the client's address; a session has many exchanges. */
@@ -87,14 +138,20 @@ export function requestJson(subject: EventSubject, redaction: Redaction): string
 
 /** The host as it may be shown: the one that was matched, or, where none could be parsed, the authority of a
  * target that may be a whole URL with credentials in it. */
-export function shownHost({ host, port }: EventSubject): string {
+function shownHost({ host, port }: EventSubject): string {
   if (port === 0) return scrubText(authorityOnly(host), maxHost)
   return host.length <= maxHost ? host : host.slice(0, maxHost)
+}
+
+/** Whether a reason repeats nothing of the request but its host. */
+export function isReasonItself(code: string, reason: string, { port, path }: EventSubject): boolean {
+  return port !== 0 && !quoteFields.has(code) && (path === undefined || path.length <= 1 || !reason.includes(path))
 }
 
 /** Why, in a sentence that may repeat what was asked for: of that it keeps what the event may say elsewhere. */
 export function shownReason({ code, reason }: { readonly code: string; readonly reason: string }, subject: EventSubject, redaction: Redaction): string {
   const { host, port, path } = subject
+  if (isReasonItself(code, reason, subject)) return scrubText(reason, maxReason)
   let shown = reason
   if (port === 0) {
     const target = authorityOnly(host)
@@ -106,7 +163,7 @@ export function shownReason({ code, reason }: { readonly code: string; readonly 
     })
   } else if (quoteFields.has(code)) {
     shown = reason.replace(quotation, (_, text: string) => `\`${authorityOnly(text)}\``)
-  } else if (path !== undefined && path.length > 1 && reason.includes(path)) {
+  } else if (path !== undefined) {
     shown = reason.replaceAll(path, () => redactUrl(path, undefined, redaction).path ?? '/...')
   }
   return scrubText(shown, maxReason)

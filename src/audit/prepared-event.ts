@@ -8,16 +8,30 @@ import { jsonText } from './json-text.ts'
 export interface Prepared {
   readonly name: EventName
   readonly severity: Severity
-  /** not yet escaped, of any length */
+  /** from `shownBody` */
   readonly body: string
-  /** every part of `body` is known to be visible ASCII without `"` and `\` */
-  readonly isPlain: boolean
-  /** members of a JSON object, ASCII, without its braces */
-  readonly attributesJson: string
+  /** `eventStart`, members of a JSON object, ASCII, and `eventEnd` */
+  readonly json: string
   readonly session: string | undefined
 }
 
 const maxBody = 1024
+
+/** A body as it is shown, and what stands between its quotes in JSON. `isPlain`: every part of it is known to be
+ * visible ASCII without `"` and `\`. */
+export function shownBody(body: string, isPlain: boolean): { readonly body: string; readonly json: string } {
+  if (isPlain && body.length <= maxBody) return { body, json: body }
+  const shown = escapeText(body, maxBody)
+  return { body: shown, json: jsonText(shown) }
+}
+
+/** What stands before the attributes; `bodyJson` is from `shownBody`. */
+export function eventStart(bodyJson: string): string {
+  return `"body":"${bodyJson}","attributes":{`
+}
+
+/** What stands behind them. */
+export const eventEnd = '}'
 
 export class PreparedEvent implements AuditEvent {
   readonly name: EventName
@@ -26,13 +40,12 @@ export class PreparedEvent implements AuditEvent {
   readonly session: string | undefined
   readonly #json: string
 
-  constructor({ name, severity, body, isPlain, attributesJson, session }: Prepared) {
-    const isSafe = isPlain && body.length <= maxBody
+  constructor({ name, severity, body, json, session }: Prepared) {
     this.name = name
     this.severity = severity
-    this.body = isSafe ? body : escapeText(body, maxBody)
+    this.body = body
     this.session = session
-    this.#json = `"body":"${isSafe ? body : jsonText(this.body)}","attributes":{${attributesJson}}`
+    this.#json = json
   }
 
   get attributes(): Readonly<Record<string, AttributeValue>> {

@@ -1,8 +1,7 @@
 // One request of a client and the answer to it, as far as forwarding and the doors need them, whatever
-// version of HTTP they travel in. node's IncomingMessage and ServerResponse are these; the stream of an
-// HTTP/2 request is dressed as them by ingress/http2-leg.ts. Types only.
+// version of HTTP they travel in and whoever reads it. node's IncomingMessage and ServerResponse are these; the
+// stream of an HTTP/2 request is dressed as them by ingress/http2-leg.ts. Types only.
 import type { Socket } from 'node:net'
-import type { Readable } from 'node:stream'
 
 /** Where a request is read from: of HTTP/1 the connection's socket, of HTTP/2 its own stream alone. */
 export interface ClientSource {
@@ -16,8 +15,27 @@ export interface ClientSource {
   destroy(): unknown
 }
 
-/** The stream is the request's body. */
-export interface ClientRequest extends Readable {
+/** What is used of the stream that is the request's body: node's Readable has it. */
+export interface ClientBody {
+  readonly destroyed: boolean
+  readonly readableFlowing: boolean | null
+  readonly readableEnded: boolean
+  readonly readableLength: number
+  readonly readableHighWaterMark: number
+  on(event: 'data', listener: (chunk: Buffer) => void): unknown
+  on(event: 'end' | 'close' | 'error' | 'readable', listener: () => void): unknown
+  once(event: 'end' | 'close', listener: () => void): unknown
+  off(event: 'data', listener: (chunk: Buffer) => void): unknown
+  off(event: 'end' | 'close' | 'readable', listener: () => void): unknown
+  /** a chunk, null when there is none */
+  read(): unknown
+  unshift(chunk: Uint8Array): unknown
+  pause(): unknown
+  resume(): unknown
+  destroy(): unknown
+}
+
+export interface ClientRequest extends ClientBody {
   readonly method?: string | undefined
   readonly url?: string | undefined
   /** `1.0`, `1.1` or `2.0` */

@@ -1,15 +1,15 @@
 // One forwarded exchange as the handler of its answer: request fields out, answer in, body by body. It owns the
 // one promise of its outcome and settles it once. Must never reuse a connection whose answer was not
 // read to its proven end, and never throw from a callback.
-import type { Dispatcher } from 'undici'
 import { ProxyError } from '../errors.ts'
+import { BareExchange } from './bare-exchange.ts'
 import type { ClientRequest, ClientResponse } from './client-leg.ts'
 import { cutOff } from './cut-off.ts'
 import { editFor, setNames, type RequestEdit } from './field-changes.ts'
 import { checkConnectionField, passableTrailers, rawStrings, requestFields, responseFields, safeReason, withOneCookie, type FilteredFields } from './field-rules.ts'
 import type { ForwardPlan, ForwardResult, ForwarderSettings } from './forward.ts'
 import { isConnectionFault, originFault } from './origin-fault.ts'
-import { StaleConnection, type AnswerHandler, type Dial, type OriginConnection } from './origin-connection.ts'
+import { StaleConnection, type AnswerController, type AnswerHandler, type Dial, type OriginConnection } from './origin-connection.ts'
 import { tlsKey, type OriginPools, type PoolKey } from './origin-pools.ts'
 import { needsHttp2, takesTrailers, type OriginProtocols } from './origin-protocols.ts'
 import type { TlsRequest } from './origin-tls.ts'
@@ -47,7 +47,7 @@ export class ForwardExchange implements AnswerHandler {
   #outgoing: FilteredFields | undefined
   #edit: RequestEdit | undefined
   #way: Way | undefined
-  #controller: Dispatcher.DispatchController | undefined
+  #controller: AnswerController | undefined
   #connection: OriginConnection | undefined
   #cancelWait: (() => void) | undefined
   #body: RequestBody | undefined
@@ -125,10 +125,10 @@ export class ForwardExchange implements AnswerHandler {
 
   #findWay(): Way {
     const { request, plan, protocols } = this.#parts
-    if (plan.tls === undefined) return { key: plan.pool, dial: plan.connect, tls: undefined }
+    if (plan.tls === undefined) return { key: plan.pool, dial: (onread) => plan.connect({ onread }), tls: undefined }
     const { host, port } = plan.pool
     const tls = { alpn: protocols.offer(host, port, request.isStream === true && needsHttp2(request.rawHeaders)), trust: plan.tls.trust }
-    return { key: { ...plan.pool, tls: tlsKey(tls, this.#edit?.credentials ?? []) }, dial: () => plan.connect(tls), tls }
+    return { key: { ...plan.pool, tls: tlsKey(tls, this.#edit?.credentials ?? []) }, dial: () => plan.connect({ tls }), tls }
   }
 
   #take(fresh: boolean): void {
@@ -180,7 +180,7 @@ export class ForwardExchange implements AnswerHandler {
     }
   }
 
-  onRequestStart(controller: Dispatcher.DispatchController): void {
+  onRequestStart(controller: AnswerController): void {
     this.#controller = controller
   }
 
@@ -192,7 +192,7 @@ export class ForwardExchange implements AnswerHandler {
     this.#isHead = true
   }
 
-  onResponseStart(controller: Dispatcher.DispatchController, status: number, _fields: unknown, reason?: string): void {
+  onResponseStart(controller: AnswerController, status: number, _fields: unknown, reason?: string): void {
     if (status === 101) throw new ProxyError('origin_protocol_error', 'an upgrade that was not asked for')
     if (status < 100) throw new ProxyError('origin_protocol_error', `a status of ${status}`)
     if (status < 200) {
@@ -202,7 +202,7 @@ export class ForwardExchange implements AnswerHandler {
     }
     const { request, plan, options } = this.#parts
     const via = `${this.#connection?.httpVersion ?? '1.1'} ${options.pseudonym}`
-    const { fields, contentLength } = responseFields(status, rawStrings(controller.rawHeaders), via, plan.tls !== undefined)
+    const { fields, contentLength } = responseFields(status, fieldsOf(controller), via, plan.tls !== undefined)
     this.#status = status
     this.#peerAddress = this.#connection?.peerAddress
     const hasContent = request.method !== 'HEAD' && status !== 204 && status !== 304
@@ -222,7 +222,7 @@ export class ForwardExchange implements AnswerHandler {
     if (this.#bytesFromOrigin === 0 && !this.#ended && !this.#response.destroyed) this.#response.flushHeaders()
   }
 
-  onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
+  onResponseData(controller: AnswerController, chunk: Buffer): void {
     this.#bytesFromOrigin += chunk.length
     // where trailers can still follow, the end is the origin's to say
     if (this.#bytesFromOrigin === this.#contentLength && !this.#response.chunkedEncoding) {
@@ -235,7 +235,13 @@ export class ForwardExchange implements AnswerHandler {
     if (!this.#response.write(chunk) && this.#response.writableLength > maxUnsentBytes) this.#waitForClient(controller)
   }
 
-  onResponseEnd(controller: Dispatcher.DispatchController): void {
+  onWholeText(text: string): void {
+    this.#bytesFromOrigin += text.length
+    this.#ended = true
+    this.#response.end(text, 'latin1')
+  }
+
+  onResponseEnd(controller: AnswerController): void {
     this.#originDone = true
     if (!this.#ended) {
       this.#ended = true
@@ -250,7 +256,7 @@ export class ForwardExchange implements AnswerHandler {
     if (this.#response.closed) this.#clientClosed()
   }
 
-  onResponseError(_controller: Dispatcher.DispatchController | null, error: Error): void {
+  onResponseError(_controller: AnswerController | null, error: Error): void {
     const connection = this.#connection
     this.#connection = undefined
     connection?.destroy()
@@ -281,14 +287,14 @@ export class ForwardExchange implements AnswerHandler {
     return true
   }
 
-  #addTrailers(controller: Dispatcher.DispatchController): void {
+  #addTrailers(controller: AnswerController): void {
     const raw = controller.rawTrailers
     if (!Array.isArray(raw) || raw.length === 0 || !this.#response.chunkedEncoding) return
     const passed = passableTrailers(rawStrings(raw))
     if (passed.length > 0) this.#response.addTrailers(passed)
   }
 
-  #waitForClient(controller: Dispatcher.DispatchController): void {
+  #waitForClient(controller: AnswerController): void {
     controller.pause()
     this.#stall ??= setTimeout(() => this.#response.destroy(), this.#parts.options.clientStallMs).unref()
     if (this.#waitsForDrain) return
@@ -335,6 +341,10 @@ export class ForwardExchange implements AnswerHandler {
       peerAddress: this.#peerAddress,
     })
   }
+}
+
+function fieldsOf(controller: AnswerController): readonly string[] {
+  return controller instanceof BareExchange ? controller.rawHeaders : rawStrings(controller.rawHeaders)
 }
 
 function flushHead(exchange: ForwardExchange): void {

@@ -1,7 +1,7 @@
 // HTTP exchanges, plain and intercepted: one request of an admitted client to one origin, and the answer back.
 // Raw fields both ways; framing is made anew on each side, never copied. Must never dial: it connects through
 // the function of the plan, which reaches vetted addresses only.
-import type { Socket } from 'node:net'
+import type { OnReadOpts, Socket } from 'node:net'
 import type { ProxyError } from '../errors.ts'
 import type { FieldChange, OriginTrust } from '../policy/decision.ts'
 import type { ClientRequest, ClientResponse } from './client-leg.ts'
@@ -10,6 +10,7 @@ import { ForwardExchange } from './forward-exchange.ts'
 import { OriginPools, type PoolKey } from './origin-pools.ts'
 import { OriginProtocols } from './origin-protocols.ts'
 import type { TlsRequest } from './origin-tls.ts'
+import type { ReadBuffers } from './read-buffers.ts'
 
 export interface ForwarderOptions {
   /** this proxy's name in Via */
@@ -26,6 +27,8 @@ export interface ForwarderOptions {
   readonly maxPools?: number
   /** absent: a rule that adds a credential fails its exchanges */
   readonly credentials?: Credentials | undefined
+  /** what connections to origins read into; its own by default */
+  readonly buffers?: ReadBuffers
 }
 
 /** An https origin: what was inside a tunnel. */
@@ -34,8 +37,9 @@ export interface HttpsOrigin {
   readonly trust: OriginTrust | undefined
 }
 
-/** Dials what was vetted for one exchange, and speaks TLS there when told how. Rejects with a ProxyError. */
-export type ConnectOrigin = (tls?: TlsRequest) => Promise<Socket>
+/** Dials what was vetted for one exchange, and speaks TLS there when told how; without TLS the socket may read through
+ * `onread`, and comes paused then. Rejects with a ProxyError. */
+export type ConnectOrigin = (options: { readonly tls?: TlsRequest | undefined; readonly onread?: (() => OnReadOpts) | undefined }) => Promise<Socket>
 
 /** What is forwarded where. The caller has decided, checked the Connection and Via fields, resolved and vetted. */
 export interface ForwardPlan {
@@ -70,7 +74,7 @@ export interface ForwardResult {
   readonly peerAddress: string | undefined
 }
 
-export type ForwarderSettings = Required<Omit<ForwarderOptions, 'credentials'>> & Pick<ForwarderOptions, 'credentials'>
+export type ForwarderSettings = Required<Omit<ForwarderOptions, 'credentials' | 'buffers'>> & Pick<ForwarderOptions, 'credentials'>
 
 export class Forwarder {
   readonly #options: ForwarderSettings

@@ -61,7 +61,7 @@ export class Http2Exchange implements Dispatcher.DispatchController {
 
   /** Throws what the request cannot be sent for. */
   start(session: ClientHttp2Session): void {
-    this.#handler.onRequestStart?.(this, null)
+    this.#handler.onRequestStart(this)
     if (this.#isOver) return
     const stream = session.request(http2Fields(this.#request), { endStream: this.#body === undefined })
     this.#stream = stream
@@ -167,12 +167,12 @@ export class Http2Exchange implements Dispatcher.DispatchController {
     this.#begin()
     if (status === undefined) throw new ProxyError('origin_protocol_error', 'fields without a status, or trailers that end nothing')
     this.rawHeaders = this.#fields(raw)
-    this.#handler.onResponseStart?.(this, status, {})
+    this.#handler.onResponseStart(this, status, {})
   }
 
   #head(status: number | undefined, raw: string[], flags: number): void {
     this.#begin()
-    if ((flags & constants.NGHTTP2_FLAG_END_STREAM) !== 0) this.#handler.onResponseIsHead?.()
+    if ((flags & constants.NGHTTP2_FLAG_END_STREAM) !== 0) this.#handler.onResponseIsHead()
     if (status === undefined || status < 200) throw new ProxyError('origin_protocol_error', 'an answer without a status of its own')
     const fields = this.#fields(raw)
     this.rawHeaders = fields
@@ -180,7 +180,7 @@ export class Http2Exchange implements Dispatcher.DispatchController {
     if (hasContent) this.#contentLength = declaredLength(fields)
     this.#timer?.refresh()
     // HTTP/2 has no phrase, and some clients of HTTP/1 count on one
-    this.#handler.onResponseStart?.(this, status, {}, STATUS_CODES[status])
+    this.#handler.onResponseStart(this, status, {}, STATUS_CODES[status])
     this.#headPassed = true
     // not before: a stream that flows can give its content ahead of its head
     this.#stream?.on('data', (chunk: Buffer) => this.#guard(() => this.#data(chunk)))
@@ -193,7 +193,7 @@ export class Http2Exchange implements Dispatcher.DispatchController {
       throw new ProxyError('origin_protocol_error', 'more content than Content-Length says')
     }
     this.#timer?.refresh()
-    this.#handler.onResponseData?.(this, chunk)
+    this.#handler.onResponseData(this, chunk)
   }
 
   #trailers(raw: string[]): void {
@@ -217,7 +217,7 @@ export class Http2Exchange implements Dispatcher.DispatchController {
       this.#owner.done(true)
     }
     try {
-      this.#handler.onResponseEnd?.(this, {})
+      this.#handler.onResponseEnd(this)
     } catch (error) {
       this.#owner.failed()
       this.#handler.onResponseError(this, error instanceof Error ? error : new Error(String(error)))
@@ -227,7 +227,7 @@ export class Http2Exchange implements Dispatcher.DispatchController {
   #begin(): void {
     if (this.#answered) return
     this.#answered = true
-    this.#handler.onResponseStarted?.()
+    this.#handler.onResponseStarted()
   }
 
   #fields(raw: readonly string[]): string[] {

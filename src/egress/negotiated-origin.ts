@@ -3,7 +3,7 @@
 import type { Socket } from 'node:net'
 import { TLSSocket } from 'node:tls'
 import { ProxyError } from '../errors.ts'
-import { Http1Origin } from './http1-origin.ts'
+import { Http1Origin, type ConnectionParts } from './http1-origin.ts'
 import { Http2Origin } from './http2-origin.ts'
 import { StaleConnection, type AnswerHandler, type ConnectionOwner, type ConnectionSettings, type Dial, type OriginConnection, type OriginRequest } from './origin-connection.ts'
 
@@ -11,14 +11,16 @@ export class NegotiatedOrigin implements OriginConnection {
   reused = false
   readonly #connect: Dial
   readonly #settings: ConnectionSettings
+  readonly #parts: ConnectionParts
   readonly #owner: ConnectionOwner
   #speaker: OriginConnection | undefined
   #reason: Error | null = null
   #gone = false
 
-  constructor(connect: Dial, settings: ConnectionSettings, owner: ConnectionOwner) {
+  constructor(connect: Dial, settings: ConnectionSettings, parts: ConnectionParts, owner: ConnectionOwner) {
     this.#connect = connect
     this.#settings = settings
+    this.#parts = parts
     this.#owner = owner
   }
 
@@ -68,7 +70,7 @@ export class NegotiatedOrigin implements OriginConnection {
     }
     const owner = { released: () => this.#owner.released(this), gone: () => this.#leave() }
     if (socket.alpnProtocol === 'h2') return new Http2Origin(socket, this.#settings, owner)
-    return new Http1Origin(() => Promise.resolve(socket), this.#settings, owner)
+    return new Http1Origin(() => Promise.resolve(socket), this.#settings, this.#parts, owner)
   }
 
   #leave(): void {

@@ -7,6 +7,7 @@ import { createForwarder, type Forwarder } from './forward.ts'
 import { OriginTls } from './origin-tls.ts'
 import { createParentProxy, type ParentProxySettings } from './parent-proxy.ts'
 import { createPemReader } from './pem-files.ts'
+import type { ReadBuffers } from './read-buffers.ts'
 import { Reach } from './reach.ts'
 import { createResolver, type Resolver } from './resolver.ts'
 
@@ -20,6 +21,8 @@ export interface WayOutOptions {
   readonly pseudonym: string
   readonly clock: Clock
   readonly deadlines: Deadlines
+  /** what connections to origins read into */
+  readonly buffers: ReadBuffers
   /** called for each connection whose certificate a rule says not to judge */
   readonly onInsecure: (host: string) => void
 }
@@ -31,13 +34,13 @@ export interface WayOut {
 }
 
 export function openWayOut(options: WayOutOptions): WayOut {
-  const { dns, limits, upstreamProxy, gate, credentials, pseudonym, clock, deadlines, onInsecure } = options
+  const { dns, limits, upstreamProxy, gate, credentials, pseudonym, clock, deadlines, buffers, onInsecure } = options
   const resolver = createResolver({ servers: dns.servers, resolvConfPath: dns.resolvConf, hostsPath: dns.hosts, timeoutMs: dns.timeoutMs, clock })
   const parent = upstreamProxy === undefined ? undefined : createParentProxy(upstreamProxy, resolver)
   const originTls = new OriginTls({ readPem: createPemReader(clock), deadlines, onInsecure })
   return {
     resolver,
     reach: new Reach({ resolver, gate, parent, connectTimeoutMs: limits.connectTimeoutMs, clock, deadlines, originTls }),
-    forwarder: createForwarder({ pseudonym, originTimeoutMs: limits.originTimeoutMs, credentials }),
+    forwarder: createForwarder({ pseudonym, originTimeoutMs: limits.originTimeoutMs, credentials, buffers }),
   }
 }

@@ -1,6 +1,6 @@
 // One kept-alive connection to an origin, as an exchange sees it, whatever version of HTTP is spoken on it.
 // It dials once and serves one exchange at a time. Types, and the one fault that allows another attempt.
-import type { Socket } from 'node:net'
+import type { OnReadOpts, Socket } from 'node:net'
 import type { Dispatcher } from 'undici'
 
 /** The connection closed before the request was put on it, or its peer says that it took none of it. */
@@ -11,11 +11,14 @@ export class StaleConnection extends Error {
   }
 }
 
-/** Dials what was vetted for one exchange. Rejects with a ProxyError. */
-export type Dial = () => Promise<Socket>
+/** Dials what was vetted for one exchange; with `onread` the socket may read through it, and comes paused then.
+ * Rejects with a ProxyError. */
+export type Dial = (onread?: () => OnReadOpts) => Promise<Socket>
 
 export interface ConnectionSettings {
   readonly keepAliveMs: number
+  /** `ms` of an origin's silence while an answer is owed */
+  readonly originTimeoutMs: number
   readonly maxResponseHeaderBytes: number
 }
 
@@ -28,15 +31,34 @@ export interface ConnectionOwner {
 /** What undici takes; its types leave out the name for TLS, which it would otherwise look for in Host each time. */
 export interface OriginRequest extends Dispatcher.DispatchOptions {
   readonly servername?: string
+  /** flat name, value, name, value; Host first */
+  readonly headers: string[]
   /** the client can take trailer fields: HTTP/2 says so to the origin */
   readonly takesTrailers?: boolean
 }
 
-/** Who hears of the answer. undici too calls it with no controller where a request was never sent. */
+/** What whoever reads an answer gives its handler. */
+export interface AnswerController {
+  /** undici's are bytes */
+  readonly rawHeaders?: unknown
+  readonly rawTrailers?: unknown
+  pause(): void
+  resume(): void
+}
+
+/** Who hears of the answer: undici's handler, and what others can tell besides. undici too calls it with no controller
+ * where a request was never sent. */
 export interface AnswerHandler extends Dispatcher.DispatchHandler {
+  onRequestStart(controller: AnswerController): void
+  onResponseStarted(): void
   /** Called before the head of an answer that ends with it, where HTTP/2 has said so. */
-  onResponseIsHead?(): void
-  onResponseError(controller: Dispatcher.DispatchController | null, error: Error): void
+  onResponseIsHead(): void
+  onResponseStart(controller: AnswerController, status: number, fields: unknown, reason?: string): void
+  onResponseData(controller: AnswerController, chunk: Buffer): void
+  /** all content there is of a small answer that came whole; latin1 */
+  onWholeText(text: string): void
+  onResponseEnd(controller: AnswerController): void
+  onResponseError(controller: AnswerController | null, error: Error): void
 }
 
 export interface OriginConnection {

@@ -3,10 +3,13 @@
 // connects through the function that the exchange brings.
 import { LRUCache } from 'lru-cache'
 import { ProxyError } from '../errors.ts'
-import { Http1Origin } from './http1-origin.ts'
+import { Http1Origin, type ConnectionParts } from './http1-origin.ts'
 import { NegotiatedOrigin } from './negotiated-origin.ts'
+import { NextTurn } from './next-turn.ts'
 import type { Dial, OriginConnection } from './origin-connection.ts'
 import type { TlsRequest } from './origin-tls.ts'
+import { OriginWatch } from './origin-watch.ts'
+import { ReadBuffers } from './read-buffers.ts'
 
 /** What two exchanges must have in common to share a connection. */
 export interface PoolKey {
@@ -30,11 +33,15 @@ export interface OriginPoolsOptions {
   readonly connectionsPerPool?: number
   /** `ms` an exchange waits for a connection of a full pool before `origin_timeout`; default 30,000 */
   readonly waitTimeoutMs?: number
+  /** `ms` of an origin's silence while an answer is owed */
+  readonly originTimeoutMs: number
   /** bytes of an answer's field names and values; more is `origin_protocol_error` */
   readonly maxResponseHeaderBytes: number
+  /** what connections read into; its own by default */
+  readonly buffers?: ReadBuffers
 }
 
-type Settings = Required<OriginPoolsOptions>
+type Settings = Required<Omit<OriginPoolsOptions, 'buffers'>>
 
 /** Called once: with a connection, or with the reason why there is none. */
 export type Taken = (connection: OriginConnection | undefined, error: ProxyError | undefined) => void
@@ -47,11 +54,14 @@ interface Waiter {
 
 export class OriginPools {
   readonly #settings: Settings
+  readonly #parts: ConnectionParts
   readonly #pools: LRUCache<string, OriginPool>
   #last: OriginPool | undefined
 
   constructor(options: OriginPoolsOptions) {
     this.#settings = { keepAliveMs: 4_000, maxPools: 1_024, connectionsPerPool: 256, waitTimeoutMs: 30_000, ...options }
+    const { buffers = new ReadBuffers() } = options
+    this.#parts = { buffers, nextTurn: new NextTurn(), watch: new OriginWatch(Math.min(this.#settings.keepAliveMs, this.#settings.originTimeoutMs)) }
     this.#pools = new LRUCache({ max: this.#settings.maxPools, dispose: (pool) => pool.close() })
   }
 
@@ -71,7 +81,7 @@ export class OriginPools {
     const text = `${key.session}\n${key.host}\n${key.port}\n${key.addresses.join(' ')}\n${key.revision}\n${key.tls ?? ''}`
     let pool = this.#pools.get(text)
     if (pool === undefined) {
-      const made = new OriginPool(key, this.#settings, () => {
+      const made = new OriginPool(key, this.#settings, this.#parts, () => {
         if (this.#pools.peek(text) === made) this.#pools.delete(text)
       })
       pool = made
@@ -99,6 +109,7 @@ export class OriginPools {
 class OriginPool {
   readonly key: PoolKey
   readonly #settings: Settings
+  readonly #parts: ConnectionParts
   readonly #onEmpty: () => void
   // the most recently used is last and is used first, so that the others can time out
   readonly #free: OriginConnection[] = []
@@ -111,9 +122,10 @@ class OriginPool {
     return this.#closed
   }
 
-  constructor(key: PoolKey, settings: Settings, onEmpty: () => void) {
+  constructor(key: PoolKey, settings: Settings, parts: ConnectionParts, onEmpty: () => void) {
     this.key = key
     this.#settings = settings
+    this.#parts = parts
     this.#onEmpty = onEmpty
   }
 
@@ -145,9 +157,8 @@ class OriginPool {
 
   #open(connect: Dial): OriginConnection {
     this.#connections += 1
-    const { keepAliveMs, maxResponseHeaderBytes } = this.#settings
     const Origin = this.key.tls === undefined ? Http1Origin : NegotiatedOrigin
-    return new Origin(connect, { keepAliveMs, maxResponseHeaderBytes }, {
+    return new Origin(connect, this.#settings, this.#parts, {
       released: (connection) => this.#released(connection),
       gone: (connection) => this.#gone(connection),
     })

@@ -32,7 +32,7 @@ export interface ReachOptions {
 export interface ConnectOptions {
   readonly abandonment?: Abandonment
   /** the socket reads through it and comes paused; not used through a parent proxy */
-  readonly onread?: () => OnReadOpts
+  readonly onread?: (() => OnReadOpts) | undefined
   /** TLS is spoken on the connection, to the destination's own name; `onread` is then not used */
   readonly tls?: TlsRequest | undefined
 }

@@ -69,7 +69,7 @@ export class ReadPump {
     source.resume()
   }
 
-  /** As `listen`, for a socket that was just accepted: it reads already. */
+  /** As `listen`, for a socket that was just accepted, or that has been tasted since: it reads already. */
   listenFirst(source: Socket, taste: Taster): void {
     this.#taste = taste
     this.#attach(source)

@@ -14,8 +14,7 @@ import { cutOff } from './cut-off.ts'
 import { editFor, setNames, type Credentials, type RequestEdit } from './field-changes.ts'
 import { checkConnectionField, rawStrings, requestFields, responseFields, safeReason } from './field-rules.ts'
 import type { ConnectOrigin, HttpsOrigin } from './forward.ts'
-import { Http1Origin } from './http1-origin.ts'
-import type { AnswerHandler } from './origin-connection.ts'
+import { UndiciOrigin } from './undici-origin.ts'
 import { originFault } from './origin-fault.ts'
 import type { ReadBuffers } from './read-buffers.ts'
 import { ReadPump } from './read-pump.ts'
@@ -86,11 +85,11 @@ export function upgrade(options: UpgradeOptions): Promise<UpgradeResult> {
   return promise
 }
 
-class Handshake implements AnswerHandler {
+class Handshake implements Dispatcher.DispatchHandler {
   readonly #options: UpgradeOptions
   readonly #client: Socket
   readonly #resolve: (result: UpgradeResult) => void
-  readonly #connection: Http1Origin
+  readonly #connection: UndiciOrigin
   #settled = false
   #answered = false
   #informational = 0
@@ -103,8 +102,8 @@ class Handshake implements AnswerHandler {
     this.#resolve = resolve
     const settings = { keepAliveMs: 1, maxResponseHeaderBytes: options.maxResponseHeaderBytes }
     const { connect, tls } = options
-    const dial = tls === undefined ? connect : () => connect({ alpn: ['http/1.1'], trust: tls.trust })
-    this.#connection = new Http1Origin(dial, settings, {
+    const way = tls === undefined ? {} : { tls: { alpn: ['http/1.1'] as const, trust: tls.trust } }
+    this.#connection = new UndiciOrigin(() => connect(way), settings, {
       released: (connection) => connection.destroy(),
       gone: () => {
         // one connection, used once: there is nothing to keep account of

@@ -2,7 +2,8 @@
 // body (RFC 9457 problem+json, RFC 9209 Proxy-Status). Nothing here shows an agent more than its own
 // request, the reason and the rule's id.
 import { STATUS_CODES } from './status-text.ts'
-import { errorEntry, type ErrorCode } from '../errors.ts'
+import { jsonText } from '../audit/json-text.ts'
+import { errorEntry, errorTable, type ErrorCode } from '../errors.ts'
 import type { RuleRef } from '../policy/decision.ts'
 
 export interface Refusal {
@@ -35,8 +36,7 @@ const quoting = /["\\]/g
 
 export function renderRefusal(refusal: Refusal): RenderedRefusal {
   const entry = errorEntry(refusal.code)
-  const statusText = STATUS_CODES[entry.status] ?? 'Error'
-  const body = entry.status === 407 ? '' : problem(refusal, statusText)
+  const body = entry.status === 407 ? '' : problem(refusal)
   const fields = [
     ...(body === '' ? [] : ['Content-Type', 'application/problem+json']),
     // ASCII only
@@ -61,28 +61,22 @@ export function refusalMessage(refusal: Refusal): string {
   return `${head}Connection: close\r\n\r\n${body}`
 }
 
-function problem(refusal: Refusal, title: string): string {
-  const entry = errorEntry(refusal.code)
-  const text = JSON.stringify({
-    type: `urn:sallyport:error:${refusal.code}`,
-    title,
-    status: entry.status,
-    detail: refusal.reason,
-    code: refusal.code,
-    host: refusal.host,
-    reason: refusal.reason,
-    rule: refusal.rule?.id,
-    request_id: refusal.requestId,
-    approval: refusal.approvalId,
-    retryable: entry.retryable,
-    hint: hint(refusal.code),
-  })
-  // a terminal that shows the body must not act on what a request put into it
-  return `${hidden.test(text) ? text.replaceAll(/[^\x20-\x7e]/g, escaped) : text}\n`
+/** ASCII only: a terminal that shows the body must not act on what a request put into it. */
+function problem({ code, reason, host, rule, requestId, approvalId }: Refusal): string {
+  const { start, end } = problemTexts.get(code) ?? problemText(code)
+  const reasonJson = jsonText(reason)
+  return `${start}${reasonJson}","code":"${code}","host":"${jsonText(host)}","reason":"${reasonJson}"${rule === undefined ? '' : `,"rule":"${jsonText(rule.id)}"`}`
+    + `,"request_id":"${jsonText(requestId)}"${approvalId === undefined ? '' : `,"approval":"${jsonText(approvalId)}"`}${end}`
 }
 
-function escaped(unit: string): string {
-  return `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`
+/** What the code alone says of a problem, before its detail and at its end; made once for each. */
+function problemText(code: ErrorCode): { readonly start: string; readonly end: string } {
+  const { status, retryable } = errorEntry(code)
+  const title = STATUS_CODES[status] ?? 'Error'
+  return {
+    start: `{"type":"urn:sallyport:error:${code}","title":"${jsonText(title)}","status":${status},"detail":"`,
+    end: `,"retryable":${retryable},"hint":"${jsonText(hint(code))}"}\n`,
+  }
 }
 
 function reasonPhrase(refusal: Refusal): string {
@@ -118,6 +112,12 @@ function hint(code: ErrorCode): string {
   if (status === 407) return 'Use the HTTPS_PROXY address that was issued for this session.'
   if (status === 503 || status === 500) return 'The proxy cannot serve this now. Trying again shortly may help.'
   return 'The request itself is at fault. Correct it; sending it again unchanged will not help.'
+}
+
+const problemTexts: ReadonlyMap<string, ReturnType<typeof problemText>> = new Map(Object.keys(errorTable).filter(isCode).map((code) => [code, problemText(code)]))
+
+function isCode(code: string): code is ErrorCode {
+  return Object.hasOwn(errorTable, code)
 }
 
 /** What ends a quoted-string or escapes within it is left out. */

@@ -14,6 +14,7 @@ import { createHttp2Leg, type Http2Leg } from './http2-leg.ts'
 import { malformedOf } from './malformed.ts'
 import { isOwnQuestion, serveOwnQuestion } from './own-questions.ts'
 import { servePlain, type Continue } from './plain.ts'
+import { PlainLegs } from './plain-leg.ts'
 import { maxOwed } from './read-request.ts'
 import { refuseSocket } from './refuse.ts'
 import { StalledBodies } from './stalled-bodies.ts'
@@ -119,6 +120,7 @@ class Doors {
   readonly #bodies: StalledBodies
   readonly #http2: Http2Leg
   readonly #parse: (socket: Socket) => void
+  readonly #legs: PlainLegs
   readonly #turnedAway = new WeakSet<Duplex>()
   /** those that node's parser reads */
   readonly #parsed = new WeakMap<Duplex, ClientConnection>()
@@ -129,6 +131,12 @@ class Doors {
     this.#bodies = bodies
     this.#http2 = http2
     this.#parse = parse
+    const { clock, idleDeadlines, isDraining, limits: { headerBytes, keepAliveTimeoutMs } } = context
+    this.#legs = new PlainLegs({
+      headerBytes, keepAliveTimeoutMs, clock, idleDeadlines, isDraining,
+      serve: (connection, request, response) => this.#run(connection.socket, servePlain({ request, response, connection, expectation: 'none', isFlood: false, bodies }, context)),
+      enter: (connection, early) => this.#enter(connection, early),
+    })
   }
 
   /** The connection that `socket` is; undefined for what is not served, and then closed unless its refusal is on the way. */
@@ -157,17 +165,17 @@ class Doors {
     accepted.upload.listenFirst(socket, (chunk) => this.#first(accepted, chunk))
   }
 
-  /** A connection mostly begins with a CONNECT, whole and plain; everything else is for node's parser. */
+  /** A connection mostly begins with a CONNECT or a request without a body, whole and plain; everything else is for node's parser. */
   #first(connection: ClientConnection, chunk: Buffer): boolean {
     // its refusal for having been silent is on the way
     if (connection.isClosing) return true
     connection.silentSinceMs = undefined
     const whole = readConnectHead(chunk, this.#context.limits.headerBytes)
-    if (whole === undefined) {
-      this.#enter(connection, Buffer.from(chunk))
-    } else {
+    if (whole !== undefined) {
       connection.upload.yield()
       this.#connect(connection, whole.head, Buffer.from(chunk.subarray(whole.length)))
+    } else if (!this.#legs.begin(connection, chunk)) {
+      this.#enter(connection, Buffer.from(chunk))
     }
     return true
   }
@@ -219,7 +227,7 @@ class Doors {
 
   /** Lets go of connections that have not begun. */
   closeSilent(): void {
-    for (const { socket, silentSinceMs } of this.#connections.all()) if (silentSinceMs !== undefined) socket.destroy()
+    for (const { socket, silentSinceMs, isIdle } of this.#connections.all()) if (silentSinceMs !== undefined || isIdle) socket.destroy()
   }
 
   request(request: IncomingMessage, response: ServerResponse, expectation: Continue): void {

@@ -74,7 +74,7 @@ async function shakeHands(arrival: UpgradeArrival, context: IngressContext, { ex
     head,
     path: formatTarget(target),
     authority: formatAuthority(target.authority, defaultPortOf(target.scheme)),
-    connect: (tls) => context.reach.connect(destination, tls === undefined ? undefined : { tls }),
+    connect: (options) => context.reach.connect(destination, options),
     tls: target.scheme === 'https' ? { trust: originTrust } : undefined,
     fieldChanges,
     credentials: context.credentials,

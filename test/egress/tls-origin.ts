@@ -71,7 +71,7 @@ export function httpsTo(place: TlsPlace, port: number, trust: OriginTrust = trus
   return {
     tls: { trust },
     offers,
-    connect: async (request) => {
+    connect: async ({ tls: request }) => {
       if (request === undefined) throw new Error('nothing was said of TLS')
       offers.push(request.alpn.join())
       return place.tls.start(await connectTo(port), { ...request, host: parseHost('origin.test'), timeoutMs: 10_000 })

@@ -1,5 +1,6 @@
 import t from 'tap'
 import { errorTable, type ErrorCode } from '../../src/errors.ts'
+import * as fc from '../support/property.ts'
 import { refusalMessage, renderRefusal, type Refusal } from '../../src/gate/refusal.ts'
 
 const rule = { id: 'denied_domains', pattern: 'pastebin.com', file: 'policies/10-default.toml', line: 7 }
@@ -51,4 +52,20 @@ t.test('407 has an empty body and closes, or git does not try again', async (t) 
   t.match(message, /\r\nConnection: close\r\n/)
   t.match(message, /\r\nProxy-Authenticate: Basic realm="sallyport"\r\n/)
   t.ok(message.endsWith('\r\n\r\n'))
+})
+
+t.test('the body is the problem as JSON has it, in ASCII, whatever stands in it', async (t) => {
+  const text = fc.oneof(fc.string(), fc.string({ unit: 'binary' }), fc.constantFrom('"', '\\', '\n', '\u2028', '\ud800', '\x7f', '</script>', '\x1b[31m'))
+  const codes = Object.keys(errorTable).filter((code): code is ErrorCode => code in errorTable)
+  fc.assert(fc.property(fc.constantFrom(...codes), text, text, fc.option(text), fc.option(text), text, (code, reason, host, id, approval, requestId) => {
+    const { body, status } = renderRefusal(refusal({ code, reason, host, requestId, approvalId: approval ?? undefined, rule: id === null ? undefined : { ...rule, id } }))
+    if (status === 407) return
+    t.match(body, /^[\x20-\x7e]*\n$/)
+    const { hint, title, ...rest } = JSON.parse(body)
+    t.ok(typeof hint === 'string' && hint.length > 40 && typeof title === 'string' && title.length > 3)
+    t.strictSame(rest, {
+      type: `urn:sallyport:error:${code}`, status, detail: reason, code, host, reason, ...(id === null ? {} : { rule: id }), request_id: requestId,
+      ...(approval === null ? {} : { approval }), retryable: errorTable[code].retryable,
+    })
+  }))
 })

@@ -1,0 +1,134 @@
+// Heads of every kind, and what node's strict parser makes of them beside what is read without it: whatever is
+// taken, the parser must read the same way, and be done with it.
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import { Duplex } from 'node:stream'
+import { readPlainHead } from '../../src/ingress/plain-head.ts'
+import * as fc from '../support/property.ts'
+
+export const maxBytes = 4096
+
+interface Reading {
+  readonly method: string | undefined
+  readonly url: string | undefined
+  readonly httpVersion: string
+  readonly rawHeaders: readonly string[]
+  readonly isKeptAlive: boolean
+  /** the body is over, and there was none */
+  readonly isWhole: boolean
+}
+
+/** everything that came out of the parser, in order; the last is the request that was sent behind */
+type Parsed = readonly (Reading | string)[]
+
+const behind = 'GET http://behind.test/ HTTP/1.1\r\nHost: behind.test\r\n\r\n'
+const behindReading: Reading = { method: 'GET', url: 'http://behind.test/', httpVersion: '1.1', rawHeaders: ['Host', 'behind.test'], isKeptAlive: true, isWhole: true }
+
+export class StrictParser {
+  readonly #server: Server
+  readonly #seen = new WeakMap<Duplex, (Reading | string)[]>()
+
+  constructor() {
+    // as the front makes it, without a listener of its own
+    const server = createServer({ insecureHTTPParser: false, requireHostHeader: false, maxHeaderSize: maxBytes, highWaterMark: 65_536 })
+    server.maxHeadersCount = 0
+    server.on('request', (request, response) => this.#request(request, response, ''))
+    server.on('checkContinue', (request, response) => this.#request(request, response, 'expects'))
+    server.on('checkExpectation', (request, response) => this.#request(request, response, 'expects'))
+    server.on('connect', (_request, duplex) => this.#seen.get(duplex)?.push('connect'))
+    server.on('upgrade', (_request, duplex) => this.#seen.get(duplex)?.push('upgrade'))
+    server.on('clientError', (error: NodeJS.ErrnoException, duplex) => this.#seen.get(duplex)?.push(error.code ?? 'error'))
+    this.#server = server
+  }
+
+  #request(request: IncomingMessage, response: ServerResponse, what: string): void {
+    const seen = this.#seen.get(request.socket)
+    if (what !== '') seen?.push(what)
+    let bytes = 0
+    request.on('data', (chunk: Buffer) => (bytes += chunk.length))
+    request.on('error', () => seen?.push('cut'))
+    const { method, url, httpVersion, rawHeaders } = request
+    setImmediate(() => {
+      seen?.push({ method, url, httpVersion, rawHeaders, isKeptAlive: response.shouldKeepAlive, isWhole: request.complete && bytes === 0 })
+      response.shouldKeepAlive = true
+      response.end()
+    })
+  }
+
+  /** What comes out when `bytes` are all that came, and a plain request after them. */
+  async read(bytes: Buffer): Promise<Parsed> {
+    const duplex = new Duplex({ read: () => undefined, write: (_chunk, _encoding, done) => done() })
+    const seen: (Reading | string)[] = []
+    this.#seen.set(duplex, seen)
+    duplex.on('error', () => duplex.destroy())
+    duplex.push(bytes)
+    this.#server.emit('connection', duplex)
+    for (const more of [behind, '']) {
+      await new Promise<void>((resolve) => setImmediate(() => setImmediate(() => setImmediate(resolve))))
+      if (more !== '' && !duplex.destroyed) duplex.push(Buffer.from(more, 'latin1'))
+    }
+    duplex.destroy()
+    return seen
+  }
+}
+
+export function latin1(text: string): Buffer {
+  return Buffer.from(text, 'latin1')
+}
+
+/** What is wrong with how `text` is taken; undefined when it is left, or read the same way. */
+export async function plainHeadFault(parser: StrictParser, text: string): Promise<{ readonly isTaken: boolean; readonly fault: string | undefined }> {
+  const bytes = latin1(text)
+  const head = readPlainHead(bytes, maxBytes)
+  if (head === undefined) return { isTaken: false, fault: undefined }
+  const { method, url, rawHeaders, isKeptAlive } = head
+  const taken: Reading = { method, url, httpVersion: '1.1', rawHeaders, isKeptAlive, isWhole: true }
+  const parsed = await parser.read(bytes)
+  // a connection that its client closes is parsed no further
+  const wanted = JSON.stringify(isKeptAlive ? [taken, behindReading] : [taken])
+  const found = JSON.stringify(isKeptAlive ? parsed : parsed.slice(0, 1))
+  return { isTaken: true, fault: wanted === found ? undefined : `${JSON.stringify(text)}: taken as ${wanted}, parsed as ${JSON.stringify(parsed)}` }
+}
+
+const often = <T>(usual: readonly T[], odd: readonly T[]): fc.Arbitrary<T> => fc.oneof({ weight: 12, arbitrary: fc.constantFrom(...usual) }, { weight: 1, arbitrary: fc.constantFrom(...odd) })
+const byte = fc.integer({ min: 0, max: 255 }).map((code) => String.fromCharCode(code))
+const lineEnd = often(['\r\n'], ['\n', '\r', '\r\r\n', '\n\r', '\r\n ', '\r\n\t', '\r\n\r\n', ' \r\n', '\0\r\n', ''])
+const method = often(['GET ', 'HEAD '], ['get ', 'Get ', 'GET  ', 'GET\t', ' GET ', '\r\nGET ', 'GET', 'POST ', 'PUT ', 'DELETE ', 'OPTIONS ', 'TRACE ', 'CONNECT ', 'GETX ', 'GE ', 'HEADER ', 'HEA', 'PRI ', 'SOURCE ', 'DESCRIBE ', 'QUERY '])
+const authority = often(
+  ['a.test', 'a.test:80', 'xn--bcher-kva.example:8080', '127.0.0.1:1', '[::1]:80', 'A.Test', 'a-b.test'],
+  ['', ':', ':80', 'a.test:', 'a.test:80:80', '[', ']', '[::1', '-', '.', '..', 'a_b.test', 'user@a.test', 'u:p@a.test', 'a%2etest', 'b\xfccher.test', 'a test', 'a\ttest', 'a\0test', 'a.test\\', `${'a.'.repeat(900)}test`, '[fe80::1%25eth0]', '@', '*', 'a,b', '[[::1]]', '[a]b[c]:d'],
+)
+const scheme = often(['http://'], ['HTTP://', 'Http://', 'https://', 'ftp://', 'ws://', 'http:/', 'http:', '//', '', '/', 'http:///', 'h://', 'http//', 'http ://', '1://'])
+const path = fc.oneof(
+  { weight: 12, arbitrary: fc.constantFrom('/', '/a', '/a/b?c=d', '/?', '/a%20b', '/a;b=c,d', '/@types%2fnode', '/~a/(b)!$&\'*+=:@-._', '/[x]', '/a?b?c/d', '//a', '/../b', '/%') },
+  { weight: 3, arbitrary: fc.constantFrom('', '?', '?a=b', '/a#b', '#', '/a b', '/"', '/<>', '/\\', '/^`{|}', '/\x7f', '/\xe9', '/\t', '/\x0c', '*', `/${'a'.repeat(5000)}`, '/\0') },
+  { weight: 1, arbitrary: fc.string({ unit: byte, maxLength: 8 }).map((text) => `/${text}`) },
+)
+const version = often([' HTTP/1.1'], [' HTTP/1.0', ' HTTP/0.9', ' HTTP/2.0', ' HTTP/1.2', ' http/1.1', ' HTTP/1.1 ', '  HTTP/1.1', '\tHTTP/1.1', ' HTTP/1.11', ' HTTP/11', ' HTTPS/1.1', ' ICE/1.0', ' RTSP/1.0', '', ' '])
+const anyCase = (words: readonly string[]): fc.Arbitrary<string> =>
+  fc.tuple(fc.constantFrom(...words), fc.infiniteStream(fc.boolean())).map(([word, upper]) => Array.from(word, (each) => (upper.next().value ? each.toUpperCase() : each.toLowerCase())).join(''))
+const name = fc.oneof(
+  { weight: 8, arbitrary: fc.constantFrom('Host', 'User-Agent', 'Proxy-Connection', 'Proxy-Authorization', 'X-Odd', 'Accept', 'Connection') },
+  { weight: 6, arbitrary: anyCase(['content-length', 'transfer-encoding', 'upgrade', 'connection', 'proxy-connection', 'expect', 'host', 'te', 'trailer', 'keep-alive', 'content-lengtH ', 'connectio', 'upgradee']) },
+  { weight: 1, arbitrary: fc.constantFrom('', ' ', '\t', 'Host ', ' Host', 'Ho st', 'H\0st', 'Host\t', 'H\xf6st', 'Host\x7f', '!#$%&\'*+.^_`|~', '"quoted"', '(c)', 'a/b', '{', 'Host\r', 'x'.repeat(4000), '0') },
+  { weight: 1, arbitrary: fc.string({ unit: byte, maxLength: 6 }) },
+)
+const colon = often([': ', ':', ':\t'], [' : ', ' :', '', '::', ':  \t ', ':\r\n ', ':\r\n', ':\0', ';'])
+const value = fc.oneof(
+  { weight: 8, arbitrary: fc.constantFrom('a.test', 'keep-alive', 'close', 'Keep-Alive', 'curl/8.5.0', 'Basic dTpw', '', '0') },
+  { weight: 6, arbitrary: anyCase(['chunked', 'upgrade', 'websocket', 'close', 'keep-alive', '100-continue', 'close, keep-alive', 'close,', 'keep-alive ', 'proxy-connection', 'h2c', 'gzip, chunked', 'identity']) },
+  { weight: 3, arbitrary: fc.constantFrom('5', '00', '-1', '+5', '5, 5', '0x5', '99999999999999999999', ' ', '\t', ' spaces around \t', 'tab\tinside', 'a:b:c', 'nul\0', 'del\x7f', 'esc\x1b', 'high\x80\xff', 'utf\xc3\xbc', 'cr\rx', 'lf\nx', 'fold\r\n more', 'y'.repeat(4000)) },
+  { weight: 1, arbitrary: fc.string({ unit: byte, maxLength: 12 }) },
+)
+const fieldLine = fc.tuple(name, colon, value, lineEnd).map((parts) => parts.join(''))
+const rest = fc.oneof({ weight: 9, arbitrary: fc.constant('') }, { weight: 1, arbitrary: fc.constantFrom('x', 'GET http://b.test/ HTTP/1.1\r\n\r\n', '\r\n', '\0', ' ', '\n', '\r\n\r\n') })
+const head = fc.tuple(method, scheme, authority, path, version, lineEnd, fc.array(fieldLine, { maxLength: 5 }), lineEnd, rest)
+  .map(([verb, to, place, what, http, end, fields, last, more]) => `${verb}${to}${place}${what}${http}${end}${fields.join('')}${last}${more}`)
+/** one byte put in, taken out or changed, mostly one that means something */
+const damage = fc.tuple(fc.nat(400), fc.constantFrom('insert', 'remove', 'change'), fc.oneof(byte, fc.constantFrom('\r', '\n', '\0', '\t', ' ', ':', '\x7f', '\x80', '\x0b', '\x0c')))
+
+export const damagedHead: fc.Arbitrary<string> = fc.tuple(head, fc.option(damage, { freq: 2 })).map(([text, how]) => {
+  if (how === null) return text
+  const [place, what, put] = how
+  const at = place % (text.length + 1)
+  return text.slice(0, at) + (what === 'remove' ? '' : put) + text.slice(what === 'insert' ? at : at + 1)
+})
