@@ -69,8 +69,6 @@ export class ClientConnection {
   /** an answer that closes has been decided on: what comes behind its request is no request any more
    * (RFC 9112 section 9.6), least of all where the framing was in doubt */
   isClosing = false
-  /** between two requests that were read without node's parser */
-  isIdle = false
   /** bytes came that are no request; what was read before them is still served */
   isBroken = false
 

@@ -134,7 +134,10 @@ class Doors {
     const { clock, idleDeadlines, isDraining, limits: { headerBytes, keepAliveTimeoutMs } } = context
     this.#legs = new PlainLegs({
       headerBytes, keepAliveTimeoutMs, clock, idleDeadlines, isDraining,
-      serve: (connection, request, response) => this.#run(connection.socket, servePlain({ request, response, connection, expectation: 'none', isFlood: false, bodies }, context)),
+      serve: (connection, request, response) => {
+        connection.begun()
+        this.#run(connection.socket, servePlain({ request, response, connection, expectation: 'none', isFlood: false, bodies }, context))
+      },
       enter: (connection, early) => this.#enter(connection, early),
     })
   }
@@ -204,9 +207,14 @@ class Doors {
       this.#http2.accept(socket, inner)
       return
     }
-    this.#parsed.set(socket, inner)
     inner.expectRequest(this.#context.limits.headersTimeoutMs, () => this.#timeOut(inner))
-    this.#parse(socket)
+    socket.once('end', () => {
+      if (!inner.hasBegun && !this.#parsed.has(socket)) socket.end()
+    })
+    inner.upload.listenFirst(socket, (chunk) => {
+      if (!inner.isClosing && !this.#legs.begin(inner, chunk)) this.#enter(inner, Buffer.from(chunk))
+      return true
+    })
   }
 
   /** Ends connections that have said nothing for as long as a head may take. */
@@ -227,7 +235,8 @@ class Doors {
 
   /** Lets go of connections that have not begun. */
   closeSilent(): void {
-    for (const { socket, silentSinceMs, isIdle } of this.#connections.all()) if (silentSinceMs !== undefined || isIdle) socket.destroy()
+    for (const { socket, silentSinceMs } of this.#connections.all()) if (silentSinceMs !== undefined) socket.destroy()
+    this.#legs.closeIdle()
   }
 
   request(request: IncomingMessage, response: ServerResponse, expectation: Continue): void {

@@ -4,9 +4,10 @@
 // never looked at before the one ahead of it is answered.
 import type { Clock } from '../clock.ts'
 import type { Deadline, Deadlines } from '../deadlines.ts'
+import { Roster, type Member } from '../roster.ts'
 import type { ClientConnection } from './client-connections.ts'
 import { PlainAnswer, type AnswerPlace } from './plain-answer.ts'
-import { readPlainHead, type PlainHead } from './plain-head.ts'
+import { readPlainHead, type PlainHead, type TargetForm } from './plain-head.ts'
 import { PlainRequest } from './plain-request.ts'
 
 export interface PlainLegOptions {
@@ -30,6 +31,7 @@ const graceMs = 1_000
 export class PlainLegs {
   readonly options: PlainLegOptions
   readonly keptLines: string
+  readonly #open = new Roster<PlainLeg>()
   #date = ''
   #dateS = -1
 
@@ -41,10 +43,23 @@ export class PlainLegs {
 
   /** Takes the connection if `chunk`, all that was read of it, is a plain request; false: nothing has changed. */
   begin(connection: ClientConnection, chunk: Buffer): boolean {
-    const head = readPlainHead(chunk, this.options.headerBytes)
+    const form = connection.bound === undefined ? 'absolute' : 'origin'
+    const head = readPlainHead(chunk, this.options.headerBytes, form)
     if (head === undefined) return false
-    new PlainLeg(connection, this).answer(head)
+    const leg = new PlainLeg(connection, form, this)
+    this.#open.add(leg)
+    leg.answer(head)
     return true
+  }
+
+  /** Nothing more is read of `leg`. */
+  left(leg: PlainLeg): void {
+    this.#open.remove(leg)
+  }
+
+  /** Closes the connections that are between two requests. */
+  closeIdle(): void {
+    for (const leg of this.#open.all()) if (leg.isIdle) leg.socket.destroy()
   }
 
   /** Value of Date (RFC 9110 section 6.6.1), made once a second. */
@@ -59,10 +74,14 @@ export class PlainLegs {
   }
 }
 
-class PlainLeg implements AnswerPlace {
+class PlainLeg implements AnswerPlace, Member {
   readonly socket: ClientConnection['socket']
+  place = -1
   isLast = false
+  /** between two requests */
+  isIdle = false
   readonly #connection: ClientConnection
+  readonly #form: TargetForm
   readonly #legs: PlainLegs
   #answer: PlainAnswer | undefined
   /** what came behind a request that is not answered yet */
@@ -70,8 +89,9 @@ class PlainLeg implements AnswerPlace {
   #idleSinceMs = 0
   #deadline: Deadline | undefined
 
-  constructor(connection: ClientConnection, legs: PlainLegs) {
+  constructor(connection: ClientConnection, form: TargetForm, legs: PlainLegs) {
     this.#connection = connection
+    this.#form = form
     this.#legs = legs
     this.socket = connection.socket
     this.socket.on('end', this.#ended)
@@ -89,7 +109,7 @@ class PlainLeg implements AnswerPlace {
   }
 
   answer(head: PlainHead): void {
-    this.#connection.isIdle = false
+    this.isIdle = false
     this.isLast = !head.isKeptAlive || this.socket.readableEnded
     const answer = new PlainAnswer(this, head.method === 'HEAD')
     this.#answer = answer
@@ -110,7 +130,7 @@ class PlainLeg implements AnswerPlace {
       this.#held = Buffer.from(chunk)
       return false
     }
-    const head = readPlainHead(chunk, this.#legs.options.headerBytes)
+    const head = readPlainHead(chunk, this.#legs.options.headerBytes, this.#form)
     if (head === undefined) this.#leave(Buffer.from(chunk))
     else this.answer(head)
     return true
@@ -128,7 +148,7 @@ class PlainLeg implements AnswerPlace {
 
   #rest(): void {
     const { clock } = this.#legs.options
-    this.#connection.isIdle = true
+    this.isIdle = true
     this.#idleSinceMs = clock.monotonic()
     if (this.#deadline === undefined) this.#look()
   }
@@ -145,7 +165,8 @@ class PlainLeg implements AnswerPlace {
   }
 
   #stop(): void {
-    this.#connection.isIdle = false
+    this.isIdle = false
+    this.#legs.left(this)
     if (this.#deadline !== undefined) this.#legs.options.idleDeadlines.cancel(this.#deadline)
     this.#deadline = undefined
   }

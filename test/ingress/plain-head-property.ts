@@ -2,7 +2,7 @@
 // taken, the parser must read the same way, and be done with it.
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { Duplex } from 'node:stream'
-import { readPlainHead } from '../../src/ingress/plain-head.ts'
+import { readPlainHead, type TargetForm } from '../../src/ingress/plain-head.ts'
 import * as fc from '../support/property.ts'
 
 export const maxBytes = 4096
@@ -76,9 +76,9 @@ export function latin1(text: string): Buffer {
 }
 
 /** What is wrong with how `text` is taken; undefined when it is left, or read the same way. */
-export async function plainHeadFault(parser: StrictParser, text: string): Promise<{ readonly isTaken: boolean; readonly fault: string | undefined }> {
+export async function plainHeadFault(parser: StrictParser, text: string, form: TargetForm): Promise<{ readonly isTaken: boolean; readonly fault: string | undefined }> {
   const bytes = latin1(text)
-  const head = readPlainHead(bytes, maxBytes)
+  const head = readPlainHead(bytes, maxBytes, form)
   if (head === undefined) return { isTaken: false, fault: undefined }
   const { method, url, rawHeaders, isKeptAlive } = head
   const taken: Reading = { method, url, httpVersion: '1.1', rawHeaders, isKeptAlive, isWhole: true }
@@ -121,12 +121,17 @@ const value = fc.oneof(
 )
 const fieldLine = fc.tuple(name, colon, value, lineEnd).map((parts) => parts.join(''))
 const rest = fc.oneof({ weight: 9, arbitrary: fc.constant('') }, { weight: 1, arbitrary: fc.constantFrom('x', 'GET http://b.test/ HTTP/1.1\r\n\r\n', '\r\n', '\0', ' ', '\n', '\r\n\r\n') })
-const head = fc.tuple(method, scheme, authority, path, version, lineEnd, fc.array(fieldLine, { maxLength: 5 }), lineEnd, rest)
-  .map(([verb, to, place, what, http, end, fields, last, more]) => `${verb}${to}${place}${what}${http}${end}${fields.join('')}${last}${more}`)
+const absoluteTarget = fc.tuple(scheme, authority, path).map((parts) => parts.join(''))
+const targets: Readonly<Record<TargetForm, fc.Arbitrary<string>>> = {
+  absolute: absoluteTarget,
+  origin: fc.oneof({ weight: 12, arbitrary: path }, { weight: 1, arbitrary: absoluteTarget }),
+}
+const headOf = (form: TargetForm): fc.Arbitrary<string> => fc.tuple(method, targets[form], version, lineEnd, fc.array(fieldLine, { maxLength: 5 }), lineEnd, rest)
+  .map(([verb, target, http, end, fields, last, more]) => `${verb}${target}${http}${end}${fields.join('')}${last}${more}`)
 /** one byte put in, taken out or changed, mostly one that means something */
 const damage = fc.tuple(fc.nat(400), fc.constantFrom('insert', 'remove', 'change'), fc.oneof(byte, fc.constantFrom('\r', '\n', '\0', '\t', ' ', ':', '\x7f', '\x80', '\x0b', '\x0c')))
 
-export const damagedHead: fc.Arbitrary<string> = fc.tuple(head, fc.option(damage, { freq: 2 })).map(([text, how]) => {
+export const damagedHead = (form: TargetForm): fc.Arbitrary<string> => fc.tuple(headOf(form), fc.option(damage, { freq: 2 })).map(([text, how]) => {
   if (how === null) return text
   const [place, what, put] = how
   const at = place % (text.length + 1)
