@@ -6,7 +6,9 @@ import { join } from 'node:path'
 import { createApp } from '../../src/app.ts'
 import { loadSettings } from '../../src/config/load.ts'
 import type { OperatorLog } from '../../src/config/listening.ts'
+import { runPolicyJob as policyJob, type PolicyJob, type PolicyYield } from '../../src/config/policy-worker.ts'
 import type { Settings } from '../../src/config/settings.ts'
+import { transferables } from '../../src/policy/compile.ts'
 import type { Scope } from './scope.ts'
 
 export interface TestProxyOptions {
@@ -60,7 +62,7 @@ export async function startProxy(t: Scope, options: TestProxyOptions = {}): Prom
   writeFileSync(join(dir, 'resolv.conf'), '')
   await options.before?.(join(dir, 'var'))
   const log: string[] = []
-  const app = await createApp(settingsFor(dir, options), { log: operatorLog(log), version: '0.0.0-test' })
+  const app = await createApp(settingsFor(dir, options), { log: operatorLog(log), version: '0.0.0-test', runPolicyJob })
   const listening = await app.start()
   let stopped: Promise<void> | undefined
   const stop = (graceful = false): Promise<void> => (stopped ??= app.stop(graceful))
@@ -89,6 +91,13 @@ export async function startProxy(t: Scope, options: TestProxyOptions = {}): Prom
     },
     stop,
   }
+}
+
+/** In this thread, since a worker for each proxy of each test would take longer than the test; what crosses threads is
+ * cloned all the same. */
+async function runPolicyJob(job: PolicyJob): Promise<PolicyYield> {
+  const answer = await policyJob(structuredClone(job))
+  return structuredClone(answer, { transfer: answer.policy === undefined ? [] : transferables(answer.policy) })
 }
 
 function settingsFor(dir: string, options: TestProxyOptions): Settings {
