@@ -61,7 +61,7 @@ class Plants {
       last4 = (last4 << 8) | byte
       if (!beginnings.has(last4)) continue
       for (const length of needleLengths) {
-        const where = places.get(bytes.latin1Slice(at - 3, at - 3 + length))
+        const where = places.get(bytes.toString('latin1', at - 3, at - 3 + length))
         if (where !== undefined) found.add(where)
       }
     }
