@@ -72,7 +72,7 @@ t.test(`${messages} messages come back as they went, compressed`, async (t) => {
   t.same([code, String(reason)], [1000, 'enough'])
   const ended = await proxy.recorded(({ name, attributes }) => name === 'sallyport.exchange.ended' && attributes['http.response.status_code'] === 101)
   t.match(ended.attributes, { 'sallyport.outcome': 'completed' })
-  t.ok(Number(ended.attributes['sallyport.bytes_from_client']) > 100_000)
+  t.ok(Number(ended.attributes['sallyport.bytes_from_client']) > messages * 10)
 })
 
 for (const perMessageDeflate of [true, false]) {
