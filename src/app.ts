@@ -122,7 +122,7 @@ class ProxyApp implements App {
       requirementsFile: settings.requirementsFile,
       reserved: reservedDestinations(settings),
       credentials: knownCredentials(settings.credentials),
-      clock,
+      clock, runJob: deps.runPolicyJob,
       onLog: (level, message) => deps.log[level]({}, message),
     })
     this.#approvedFile = new ApprovedFile({ policiesDir: settings.policiesDir, check: (text) => this.#policies.tryApproved(text) })

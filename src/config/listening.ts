@@ -1,6 +1,7 @@
 // What the composition root promises its starter: the running instance and where it listens. Types
 // only, so that commands and tests can stand in for the real one.
 import type { Environment } from './environment.ts'
+import type { RunPolicyJob } from './policy-files.ts'
 import type { Settings } from './settings.ts'
 
 /** What is true once the listeners are open. */
@@ -57,6 +58,8 @@ export interface AppDeps {
   readonly version: string
   /** where credentials are read from; absent: that of this process */
   readonly env?: Environment
+  /** compiles policies; absent: in a worker of its own, as whatever serves traffic must */
+  readonly runPolicyJob?: RunPolicyJob
 }
 
 export type CreateApp = (settings: Settings, deps: AppDeps) => Promise<App>

@@ -32,11 +32,12 @@ export interface PolicyYield extends Pick<Reading, 'files' | 'managedFound' | 's
 
 const port = parentPort
 if (port !== null) {
-  const answer = await load(workerData)
+  const answer = await runPolicyJob(workerData)
   port.postMessage(answer, answer.policy === undefined ? [] : transferables(answer.policy))
 }
 
-async function load(job: PolicyJob): Promise<PolicyYield> {
+/** What the worker does with its job; blocks for as long as the policy takes to compile. */
+export async function runPolicyJob(job: PolicyJob): Promise<PolicyYield> {
   const { sources, feeds, caFiles, problems, ...reading } = await readPolicy(job)
   const rest = {
     files: reading.files,

@@ -50,14 +50,18 @@ class Plants {
     return text
   }
 
-  /** One pass over the text: there are many of both. */
+  /** One pass over the text, which looks closer only where four letters begin a needle: there are many of both. */
   foundIn(text: string): readonly string[] {
-    const lower = text.toLowerCase()
+    const bytes = Buffer.from(text.toLowerCase(), 'latin1')
     const places = new Map(this.all.map(({ where, needle }) => [needle, where]))
+    const beginnings = new Set(this.all.map(({ needle }) => Buffer.from(needle, 'latin1').readInt32BE()))
     const found = new Set<string>()
-    for (const length of needleLengths) {
-      for (let at = 0; at + length <= lower.length; at++) {
-        const where = places.get(lower.slice(at, at + length))
+    let last4 = 0
+    for (const [at, byte] of bytes.entries()) {
+      last4 = (last4 << 8) | byte
+      if (!beginnings.has(last4)) continue
+      for (const length of needleLengths) {
+        const where = places.get(bytes.toString('latin1', at - 3, at - 3 + length))
         if (where !== undefined) found.add(where)
       }
     }
@@ -165,8 +169,11 @@ async function play(proxy: TestProxy, bytes: string): Promise<void> {
   await client.closed()
 }
 
+// some are answered by a time limit alone
+const atOnce = 800
+
 async function playAll(proxy: TestProxy, cases: readonly Case[]): Promise<void> {
-  for (let at = 0; at < cases.length; at += 200) await Promise.all(cases.slice(at, at + 200).map(([, bytes]) => play(proxy, bytes)))
+  for (let at = 0; at < cases.length; at += atOnce) await Promise.all(cases.slice(at, at + atOnce).map(([, bytes]) => play(proxy, bytes)))
 }
 
 function journalBytes(proxy: TestProxy): string {

@@ -3,6 +3,7 @@
 import { spawn, spawnSync } from 'node:child_process'
 import { join } from 'node:path'
 import t from 'tap'
+import { keptModules } from '../support/kept-modules.ts'
 import { fakeScreen, runOn } from './control-run.ts'
 import { approval, fakeControl, ids } from './fake-control.ts'
 
@@ -112,7 +113,7 @@ interface Driven {
 }
 
 async function drive(plan: readonly (readonly [string, string])[], argv: readonly string[], env: Record<string, string> = {}): Promise<Driven> {
-  const child = spawn('python3', ['-c', driver, JSON.stringify(plan), process.execPath, bin, ...argv], { env: { PATH: process.env['PATH'] ?? '', TERM: 'xterm', ...env }, stdio: ['ignore', 'pipe', 'inherit'] })
+  const child = spawn('python3', ['-c', driver, JSON.stringify(plan), process.execPath, bin, ...argv], { env: { PATH: process.env['PATH'] ?? '', TERM: 'xterm', ...keptModules, ...env }, stdio: ['ignore', 'pipe', 'inherit'] })
   let out = ''
   for await (const chunk of child.stdout) out += String(chunk)
   return JSON.parse(out)

@@ -11,6 +11,7 @@ import { createApp } from '../../src/app.ts'
 import { verifyJournal } from '../../src/audit/verify.ts'
 import { demoCommand } from '../../src/cli/demo.ts'
 import { type DemoAnswer, type DemoPerson, LinePerson, readAnswer } from '../../src/cli/demo-person.ts'
+import { keptModules } from '../support/kept-modules.ts'
 import { readJournal } from '../support/proxy.ts'
 import { fakeIo, fakeProcess } from './fake-io.ts'
 
@@ -32,7 +33,7 @@ function ownTemp(t: Test): string {
 
 async function run(t: Test, argv: readonly string[], temp: string, onOutput: (text: string, kill: (signal: NodeJS.Signals) => void) => void = () => undefined): Promise<Ended> {
   // what the user has set must not matter
-  const env = { PATH: process.env['PATH'] ?? '', TMPDIR: temp, SALLYPORT_LISTEN: 'nonsense', HTTPS_PROXY: 'http://127.0.0.1:1', http_proxy: 'http://127.0.0.1:1', NODE_USE_ENV_PROXY: '1' }
+  const env = { PATH: process.env['PATH'] ?? '', ...keptModules, TMPDIR: temp, SALLYPORT_LISTEN: 'nonsense', HTTPS_PROXY: 'http://127.0.0.1:1', http_proxy: 'http://127.0.0.1:1', NODE_USE_ENV_PROXY: '1' }
   const child = spawn(process.execPath, [bin, 'demo', ...argv], { cwd: temp, env, stdio: ['ignore', 'pipe', 'pipe'] })
   t.teardown(() => void child.kill('SIGKILL'))
   let stdout = ''

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import type { Test } from 'tap'
 import { ControlClient } from '../support/control.ts'
+import { keptModules } from '../support/kept-modules.ts'
 import { type HttpOrigin, httpOrigin } from '../support/origins.ts'
 import { plainHosts, plainPolicy } from '../support/plain-world.ts'
 import { type JournalRecord, startProxy, type TestProxy, type TestProxyOptions } from '../support/proxy.ts'
@@ -59,7 +60,7 @@ export async function openRunWorld(t: Test, options: TestProxyOptions = {}): Pro
   t.teardown(() => rmSync(dir, { recursive: true, force: true }))
   const [work, home] = [join(dir, 'work'), join(dir, 'home')]
   for (const folder of [work, home]) mkdirSync(folder)
-  const env = { PATH: `${dirname(process.execPath)}:${process.env['PATH'] ?? ''}`, HOME: home, LANG: 'C.UTF-8' }
+  const env = { PATH: `${dirname(process.execPath)}:${process.env['PATH'] ?? ''}`, HOME: home, LANG: 'C.UTF-8', ...keptModules }
   const control = new ControlClient(proxy.controlSocket)
   const start = (argv: readonly string[], { env: more = {}, cwd = work, bare = false }: RunMore = {}): Running => {
     const data = bare ? [] : ['--data', join(proxy.dir, 'var')]

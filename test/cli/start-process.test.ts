@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import t, { type Test } from 'tap'
+import { keptModules } from '../support/kept-modules.ts'
 
 const bin = join(import.meta.dirname, '../../bin/sallyport.js')
 
@@ -25,7 +26,7 @@ function start(t: Test, argv: readonly string[], env: Record<string, string> = {
   mkdirSync(join(cwd, 'policies'))
   writeFileSync(join(cwd, 'policies/00.toml'), '[network]\nallowed_domains = ["example.com"]\n')
   const args = [bin, 'start', '--listen', '127.0.0.1:0', '--ops', '127.0.0.1:0', '--control', 'off', ...argv]
-  const child = spawn(process.execPath, args, { cwd, env: { PATH: process.env['PATH'] ?? '', ...env } })
+  const child = spawn(process.execPath, args, { cwd, env: { PATH: process.env['PATH'] ?? '', ...keptModules, ...env } })
   let stderr = ''
   child.stderr.setEncoding('utf8').on('data', (text: string) => { stderr += text })
   const ended = once(child, 'close').then(([code, signal]: unknown[]) => (typeof code === 'number' ? code : String(signal)))

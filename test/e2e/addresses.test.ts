@@ -140,7 +140,7 @@ t.test('an address rule for a resolved address refuses the name', async (t) => {
 
 t.test('a denied or unknown host causes no query at all', async (t) => {
   const dns = await startDnsServer(t)
-  const proxy = await startWithDns(t, dns, { policy: '[network]\nunknown = "deny"\ndenied_domains = ["**.denied.test"]\nreview_domains = ["review.test"]\nallowed_domains = ["allowed.test"]\n[[network.rules]]\nid = "read"\nhosts = ["read.test"]\nmethods = ["GET"]\nverdict = "allow"\n' })
+  const proxy = await startWithDns(t, dns, { change: (settings) => ({ ...settings, sessions: { ...settings.sessions, hold: 0 } }), policy: '[network]\nunknown = "deny"\ndenied_domains = ["**.denied.test"]\nreview_domains = ["review.test"]\nallowed_domains = ["allowed.test"]\n[[network.rules]]\nid = "read"\nhosts = ["read.test"]\nmethods = ["GET"]\nverdict = "allow"\n' })
   for (const name of ['denied.test', 'a.denied.test', 'unknown.test', 'review.test', 'allowed.test:8443', 'allowed.test:25']) {
     const authority = name.includes(':') ? name : `${name}:443`
     t.match(await say(proxy.port, `CONNECT ${authority} HTTP/1.1\r\nHost: ${authority}\r\n\r\n`), /^HTTP\/1\.1 403 /, name)

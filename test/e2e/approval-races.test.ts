@@ -2,8 +2,9 @@
 // version is test/scripts/approval-races.ts.
 import t from 'tap'
 import { approvalRaces } from '../support/approval-races.ts'
+import { effort } from '../support/effort.ts'
 
-const seconds = 8
+const seconds = effort(6, 8)
 
 t.test(`${seconds} s of races over approvals break no promise`, { timeout: 90_000 }, async (t) => {
   let seed = 11

@@ -3,6 +3,7 @@
 import { once } from 'node:events'
 import type http from 'node:http'
 import t from 'tap'
+import { effort } from '../support/effort.ts'
 import { breakOff, startStreams } from '../support/stream-world.ts'
 import { versions } from '../support/stream-client.ts'
 
@@ -76,7 +77,7 @@ for (const client of versions) {
     })
 
     t.test(`${legs}: a reader that is slow holds the origin back, and still gets all`, async (t) => {
-      const total = 96 * mib
+      const total = effort(32, 96) * mib
       let sent = 0
       const { open, ended } = await startStreams(t, origin, (_request, response) => pour(response, total, (bytes) => (sent += bytes)))
       const { answer } = (await open(client))({ path: '/large' })
@@ -91,7 +92,7 @@ for (const client of versions) {
     })
 
     t.test(`${legs}: an origin that is slow holds the client back, and still gets all`, async (t) => {
-      const total = 96 * mib
+      const total = effort(32, 96) * mib
       const gate = Promise.withResolvers<void>()
       const { open, ended } = await startStreams(t, origin, (request, response) => {
         void gate.promise.then(() => {

@@ -151,9 +151,10 @@ t.test('a homograph, text that turns and 200 characters of subdomain: A-label an
   world.cards.set(one, { unicodeHost: 'a\u202eb', hints: [] })
   for (const viewport of [{ width: 1200, height: 820 }, phone.viewport, { width: 320, height: 640 }]) {
     const { url, page } = await visit(t, world, { name: 'reviewer', viewport })
-    for (const [id, domain, label] of [['01JD00000000000000000HOMO0', homographHost, homographHost], ['01JD00000000000000000LONG0', 'evil-uploads.net', longHost], [one, 'example.org', 'files.example.org']] as const) {
-      for (const path of [`/approvals/${id}`, '/']) {
-        await page.goto(url + path)
+    const shown = [['01JD00000000000000000HOMO0', homographHost, homographHost], ['01JD00000000000000000LONG0', 'evil-uploads.net', longHost], [one, 'example.org', 'files.example.org']] as const
+    for (const path of ['/', ...shown.map(([id]) => `/approvals/${id}`)]) {
+      await page.goto(url + path)
+      for (const [id, domain, label] of shown.filter(([each]) => path === '/' || path.endsWith(each))) {
         const selector = path === '/' ? `[data-row="${id}"] .domain` : 'h1 .domain'
         const host = page.locator(selector)
         await host.scrollIntoViewIfNeeded()
@@ -167,10 +168,10 @@ t.test('a homograph, text that turns and 200 characters of subdomain: A-label an
           return element.contains(found) || found.contains(element)
         })()`)
         t.ok(isOnTop, `${domain} is covered by nothing`)
+        if (path === '/') continue
+        t.ok((await page.locator('.asked').innerText()).replaceAll('\n', '').includes(label), `the whole of ${label.slice(0, 30)} is on the card`)
+        t.notMatch(await page.locator('main').innerText(), /[\u202a-\u202e\u2066-\u2069а]/)
       }
-      await page.goto(`${url}/approvals/${id}`)
-      t.ok((await page.locator('.asked').innerText()).replaceAll('\n', '').includes(label), `the whole of ${label.slice(0, 30)} is on the card`)
-      t.notMatch(await page.locator('main').innerText(), /[\u202a-\u202e\u2066-\u2069а]/)
     }
   }
 })

@@ -1,8 +1,9 @@
 // A few hundred streams of fragments, noise, cuts and resets; the long version is test/scripts/raw-streams.ts.
 import t from 'tap'
+import { effort } from '../support/effort.ts'
 import { rawStreams } from '../support/raw-streams.ts'
 
-const streams = 400
+const streams = effort(200, 400)
 
 t.test(`${streams} raw streams leave the proxy serving, the journal whole and nothing dialled undecided`, { timeout: 60_000 }, async (t) => {
   const result = await rawStreams(t, streams, process.env.CI === undefined ? Math.floor(Math.random() * 2 ** 31) : 97)

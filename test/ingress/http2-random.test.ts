@@ -3,11 +3,12 @@
 import { once } from 'node:events'
 import t from 'tap'
 import type { PlainArrival } from '../../src/ingress/plain.ts'
+import { effort } from '../support/effort.ts'
 import { continuation, data, fieldBlock, flags, frame, headers, ping, preface, requestFields, rstStream, settings, windowUpdate, type Field } from '../support/http2-frames.ts'
 import { ask, bodyOf, http2Name, startHttp2, type Http2World } from '../support/http2-world.ts'
 import * as fc from '../support/property.ts'
 
-const streams = 1_000
+const streams = effort(300, 1_000)
 const atOnce = 20
 
 /** What is sent, by the number of the next stream. */

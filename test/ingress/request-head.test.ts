@@ -21,7 +21,7 @@ function read(rawHeaders: readonly string[], httpVersion = '1.1', url = '/'): st
 
 t.test('an ordinary head is read', async (t) => {
   const head = readHead({ rawHeaders: ['hOsT', 'a.test', 'User-Agent', 'x/1', 'Content-Length', '5'], httpVersion: '1.1', url: 'http://a.test/' }, limits)
-  t.strictSame(head, { host: 'a.test', hasBody: true, credentials: [], userAgent: 'x/1', isWebSocket: false })
+  t.strictSame(head, { host: 'a.test', hasBody: true, content: 5, credentials: [], userAgent: 'x/1', isWebSocket: false })
 })
 
 t.test('every Proxy-Authorization field is read, whatever its case', async (t) => {

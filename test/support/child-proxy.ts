@@ -5,6 +5,7 @@ import { once } from 'node:events'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
+import { keptModules } from './kept-modules.ts'
 import type { Scope } from './scope.ts'
 
 const bin = join(import.meta.dirname, '../../bin/sallyport.js')
@@ -36,7 +37,7 @@ export async function startChildProxy(t: Scope, options: ChildProxyOptions): Pro
   const argv = [bin, 'start', '--json', '--listen', '127.0.0.1:0', '--control', 'off', '--ops', options.ops === true ? '127.0.0.1:0' : 'off', '--policies', policies, '--data', join(dir, 'var'), ...(options.flags ?? [])]
   // node raises the soft limit to the hard one: the shell sets both
   const [command, args] = options.descriptors === undefined ? [process.execPath, argv] : ['/bin/sh', ['-c', `ulimit -n ${options.descriptors} && exec "$0" "$@"`, process.execPath, ...argv]]
-  const child = spawn(command, args, { cwd: dir, env: { PATH: process.env['PATH'] ?? '' }, stdio: ['ignore', 'pipe', 'pipe'] })
+  const child = spawn(command, args, { cwd: dir, env: { PATH: process.env['PATH'] ?? '', ...keptModules }, stdio: ['ignore', 'pipe', 'pipe'] })
   let stderr = ''
   child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text))
   const ended = once(child, 'close').then(([code, signal]: unknown[]) => (typeof code === 'number' ? code : String(signal)))

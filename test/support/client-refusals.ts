@@ -45,13 +45,13 @@ async function captureRefusal(world: ClientWorld, name: ClientName, program: Pro
   const { reach, shown } = clients[name]
   const base = `${scheme}://${refusalCases[which].authority}`
   const { exitCode, output } = await world.run(program.command, [...program.args, ...reach(base)])
-  return { which, scheme, commandLine: shown(base), exitCode, output: normalised(output, world), shows: shows(output, which) }
+  return { which, scheme, commandLine: shown(base), exitCode, output: normalised(output, world), shows: showsOf(output, refusalCases[which].reason, refusalCases[which].status) }
 }
 
-function shows(output: string, which: RefusalCase): Shows {
-  const { reason, status } = refusalCases[which]
+/** `reason`: what a pattern of it matches. */
+export function showsOf(output: string, reason: string, status: number): Shows {
   if (new RegExp(`(?:policy|failed): [^"]*${reason} \\(req `).test(output)) return 'reason'
-  if (output.includes(reason)) return 'reason in the body'
+  if (new RegExp(reason).test(output)) return 'reason in the body'
   return new RegExp(`\\b${status}\\b`).test(output) ? 'number' : 'nothing'
 }
 

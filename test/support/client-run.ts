@@ -6,6 +6,7 @@ import { once } from 'node:events'
 import { closeSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { delimiter, dirname, join } from 'node:path'
+import { keptModules } from './kept-modules.ts'
 import type { Scope } from './scope.ts'
 
 const timeoutMs = 40_000
@@ -60,6 +61,7 @@ export function ask(command: string, args: readonly string[]): string | undefine
 
 function clientEnvironment(dir: string, proxyUrl: string, caFile: string): Record<string, string> {
   return {
+    ...keptModules,
     PATH: searchPath,
     HOME: dir,
     TMPDIR: join(dir, 'tmp'),

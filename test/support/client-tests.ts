@@ -5,8 +5,9 @@ import { resolve } from 'node:path'
 import type { Test } from 'tap'
 import { captureRefusals, refusalCases, type CapturedClient } from './client-refusals.ts'
 import { startClientWorld, type ClientWorld } from './client-world.ts'
-import { captured, renderClient, renderRow, sameRelease, tableRow } from './clients-report.ts'
+import { captured, renderClient, renderRow, sameRelease, sameVersion, tableRow } from './clients-report.ts'
 import { clients, findClient, type ClientName } from './clients.ts'
+import { captureInside, insideRow, renderInsideRow, renderInsideWords, startInside } from './inside-refusals.ts'
 
 export function testRefusals(t: Test, name: ClientName): void {
   const { program, options } = findClient(name)
@@ -20,6 +21,28 @@ export function testRefusals(t: Test, name: ClientName): void {
     await journalKnows(t, world, name)
     t.equal(world.origins.https.connections() + world.origins.http.connections(), 0)
     pageAgrees(t, client)
+  })
+}
+
+/** A request that is refused inside TLS, which only a client of https has. */
+export function testInside(t: Test, name: ClientName): void {
+  const { program, options } = findClient(name)
+  t.test(`${name}: a request that is refused inside TLS is shown as the page says`, options, async (t) => {
+    const world = await startInside(t)
+    const refusal = await captureInside(world, name, program)
+    t.comment(`exit ${refusal.exitCode}, shows ${refusal.shows}`)
+    t.not(refusal.output, '', 'the user sees something')
+    await world.proxy.recorded(({ attributes }) => attributes['sallyport.code'] === 'request_not_allowed')
+    t.equal(world.origin.connections(), 0)
+    const page = readPage()
+    const row = insideRow(page, name) ?? ''
+    if (!sameVersion(row, refusal.version)) {
+      t.comment(`docs/clients.md was written with another release than ${refusal.version}`)
+      if (row.includes('| the reason')) t.match(refusal.shows, /^reason/)
+      return
+    }
+    t.equal(withoutVersion(renderInsideRow(refusal)), withoutVersion(row))
+    t.match(captured(page, 'inside-words'), renderInsideWords(refusal))
   })
 }
 
@@ -38,7 +61,7 @@ async function journalKnows(t: Test, world: ClientWorld, name: ClientName): Prom
 /** Word for word where this is the release that the page was written with; otherwise a newer client may
  * word it differently, and it is enough that what the page says it shows is still shown. */
 function pageAgrees(t: Test, client: CapturedClient): void {
-  const page = readFileSync(resolve(import.meta.dirname, '../../docs/clients.md'), 'utf8')
+  const page = readPage()
   if (sameRelease(page, client)) {
     t.equal(withoutVersion(renderRow(client)), withoutVersion(tableRow(page, client.name) ?? ''))
     t.same(tellingLines(renderClient(client)), tellingLines(captured(page, client.name) ?? ''))
@@ -51,6 +74,10 @@ function pageAgrees(t: Test, client: CapturedClient): void {
     if (quoted?.includes(refusalCases[which].reason) === true) t.match(shows, /^reason/, commandLine)
     else if (quoted?.includes(String(refusalCases[which].status)) === true) t.not(shows, 'nothing', commandLine)
   }
+}
+
+function readPage(): string {
+  return readFileSync(resolve(import.meta.dirname, '../../docs/clients.md'), 'utf8')
 }
 
 function withoutVersion(row: string): string {

@@ -4,7 +4,7 @@ import { clientNames, type ClientName } from './clients.ts'
 import type { CapturedClient, RefusalCase, ShownRefusal, Shows } from './client-refusals.ts'
 import type { Scheme } from './client-world.ts'
 
-const words: Readonly<Record<Shows, string>> = {
+export const words: Readonly<Record<Shows, string>> = {
   reason: 'the reason',
   'reason in the body': 'the reason, in the body',
   number: 'only the number',
@@ -36,7 +36,7 @@ export function renderTable(before: string, results: ReadonlyMap<ClientName, Cap
 }
 
 export function tableRow(page: string, name: ClientName): string | undefined {
-  return page.split('\n').find((line) => line.startsWith(`| [${name}](`))
+  return captured(page, 'table')?.split('\n').find((line) => line.startsWith(`| [${name}](`))
 }
 
 export function renderRow(client: CapturedClient): string {
@@ -63,9 +63,13 @@ export function renderClient(client: CapturedClient): string {
 
 /** Whether a client of this version is expected to print what the page quotes, word for word. */
 export function sameRelease(page: string, client: CapturedClient): boolean {
-  const release = (version: string): string => version.split('.').slice(0, 2).join('.')
-  const seenWith = tableRow(page, client.name)?.split('|').at(-2)?.trim() ?? ''
-  return release(seenWith) === release(client.version)
+  return sameVersion(tableRow(page, client.name) ?? '', client.version)
+}
+
+/** `row`: one whose last cell is the version that it was seen with. */
+export function sameVersion(row: string, version: string): boolean {
+  const release = (text: string): string => text.split('.').slice(0, 2).join('.')
+  return release(row.split('|').at(-2)?.trim() ?? '') === release(version)
 }
 
 export function renderPage(page: string, results: readonly CapturedClient[]): string {

@@ -1,12 +1,14 @@
 // A whole proxy in this process, on a free port, with its own policies, names and data folder; what a
 // test does not say is the default. Everything is taken down with the test.
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createApp } from '../../src/app.ts'
 import { loadSettings } from '../../src/config/load.ts'
 import type { OperatorLog } from '../../src/config/listening.ts'
+import { runPolicyJob as policyJob, type PolicyJob, type PolicyYield } from '../../src/config/policy-worker.ts'
 import type { Settings } from '../../src/config/settings.ts'
+import { transferables } from '../../src/policy/compile.ts'
 import type { Scope } from './scope.ts'
 
 export interface TestProxyOptions {
@@ -60,7 +62,7 @@ export async function startProxy(t: Scope, options: TestProxyOptions = {}): Prom
   writeFileSync(join(dir, 'resolv.conf'), '')
   await options.before?.(join(dir, 'var'))
   const log: string[] = []
-  const app = await createApp(settingsFor(dir, options), { log: operatorLog(log), version: '0.0.0-test' })
+  const app = await createApp(settingsFor(dir, options), { log: operatorLog(log), version: '0.0.0-test', runPolicyJob })
   const listening = await app.start()
   let stopped: Promise<void> | undefined
   const stop = (graceful = false): Promise<void> => (stopped ??= app.stop(graceful))
@@ -68,7 +70,8 @@ export async function startProxy(t: Scope, options: TestProxyOptions = {}): Prom
     await stop()
     rmSync(dir, { recursive: true, force: true })
   })
-  const records = (): JournalRecord[] => readJournal(join(dir, 'var', 'journal'))
+  const journal = new GrowingJournal(join(dir, 'var', 'journal'))
+  const records = (): JournalRecord[] => journal.records()
   return {
     port: Number(new URL(listening.proxy).port),
     url: listening.proxy,
@@ -91,6 +94,13 @@ export async function startProxy(t: Scope, options: TestProxyOptions = {}): Prom
   }
 }
 
+/** In this thread, since a worker for each proxy of each test would take longer than the test; what crosses threads is
+ * cloned all the same. */
+async function runPolicyJob(job: PolicyJob): Promise<PolicyYield> {
+  const answer = await policyJob(structuredClone(job))
+  return structuredClone(answer, { transfer: answer.policy === undefined ? [] : transferables(answer.policy) })
+}
+
 function settingsFor(dir: string, options: TestProxyOptions): Settings {
   const loaded = loadSettings({
     flags: { listen: '127.0.0.1:0', ops: 'off', control: 'off', policies: join(dir, 'policies'), data: join(dir, 'var'), certs: join(dir, 'certs'), ...options.flags },
@@ -109,11 +119,38 @@ function hostsFile(hosts: Readonly<Record<string, string | readonly string[]>>):
 }
 
 export function readJournal(dir: string): JournalRecord[] {
-  return readdirSync(dir)
-    .filter((name) => name.endsWith('.jsonl') && !name.startsWith('export'))
-    .toSorted()
-    .flatMap((name) => readFileSync(join(dir, name), 'utf8').split('\n').filter((line) => line !== ''))
-    .map((line) => JSON.parse(line) as JournalRecord)
+  return new GrowingJournal(dir).records()
+}
+
+interface ReadSegment {
+  readonly bytes: number
+  readonly records: readonly JournalRecord[]
+}
+
+/** A journal that is read again and again while it is written: each line is parsed once. */
+class GrowingJournal {
+  readonly #dir: string
+  #segments = new Map<string, ReadSegment>()
+
+  constructor(dir: string) {
+    this.#dir = dir
+  }
+
+  records(): JournalRecord[] {
+    const names = readdirSync(this.#dir).filter((name) => name.endsWith('.jsonl') && !name.startsWith('export')).toSorted()
+    this.#segments = new Map(names.map((name) => [name, this.#read(name)]))
+    return [...this.#segments.values()].flatMap(({ records }) => records)
+  }
+
+  #read(name: string): ReadSegment {
+    const path = join(this.#dir, name)
+    const before = this.#segments.get(name)
+    if (before?.bytes === statSync(path).size) return before
+    const all = readFileSync(path)
+    const { bytes, records } = before === undefined || before.bytes > all.length ? { bytes: 0, records: [] } : before
+    const more = all.toString('utf8', bytes).split('\n').filter((line) => line !== '').map((line) => JSON.parse(line) as JournalRecord)
+    return { bytes: all.length, records: [...records, ...more] }
+  }
 }
 
 function operatorLog(lines: string[]): OperatorLog {

@@ -43,7 +43,11 @@ export type StreamClient = (ask: StreamAsk) => StreamRequest
 /** A connection of its own, on which one request is made at a time. */
 export async function streamClient(t: Scope, proxy: Pick<TestProxy, 'dir' | 'port'>, authority: string, version: Version): Promise<StreamClient> {
   const secured = await secureTunnel(t, proxy, authority, { protocols: [version === 'HTTP/2' ? 'h2' : 'http/1.1'] })
-  if (version === 'HTTP/1.1') return (ask) => http1Request(secured, authority, ask)
+  if (version === 'HTTP/1.1') {
+    const agent = new http.Agent({ keepAlive: true, maxSockets: 1 })
+    agent.createConnection = () => secured
+    return (ask) => http1Request({ secured, agent, authority }, ask)
+  }
   const session = http2.connect(`https://${authority}`, { createConnection: () => secured })
   session.on('error', ignoreToldByStreams)
   t.teardown(() => session.destroy())
@@ -54,8 +58,14 @@ function ignoreToldByStreams(): void {
   // every stream of the connection hears of it
 }
 
-function http1Request(secured: TLSSocket, authority: string, { path, method = 'GET', fields = {}, hasBody = method !== 'GET' }: StreamAsk): StreamRequest {
-  const request = http.request({ createConnection: () => secured, path, method, headers: { Host: authority, ...fields } })
+interface Http1Connection {
+  readonly secured: TLSSocket
+  readonly agent: http.Agent
+  readonly authority: string
+}
+
+function http1Request({ secured, agent, authority }: Http1Connection, { path, method = 'GET', fields = {}, hasBody = method !== 'GET' }: StreamAsk): StreamRequest {
+  const request = http.request({ agent, path, method, headers: { Host: authority, ...fields } })
   request.on('error', ignoreToldByStreams)
   const closed = new Promise<void>((resolve) => request.on('close', () => resolve()))
   const answer = new Promise<StreamAnswer>((resolve, reject) => {

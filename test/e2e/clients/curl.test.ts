@@ -2,7 +2,7 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { testRefusals } from '../../support/client-tests.ts'
+import { testInside, testRefusals } from '../../support/client-tests.ts'
 import { startClientWorld } from '../../support/client-world.ts'
 import { findClient } from '../../support/clients.ts'
 
@@ -55,3 +55,4 @@ t.test('curl: --fail-with-body makes a refusal over http an error and still show
 })
 
 testRefusals(t, 'curl')
+testInside(t, 'curl')

@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { testRefusals } from '../../support/client-tests.ts'
+import { testInside, testRefusals } from '../../support/client-tests.ts'
 import { startClientWorld, type ClientWorld } from '../../support/client-world.ts'
 import { findClient, gitHttpBackend } from '../../support/clients.ts'
 import { repository, type Repository } from '../../support/git-repository.ts'
@@ -49,3 +49,4 @@ t.test('git: GIT_CURL_VERBOSE shows the reason that the bare error hides', optio
 })
 
 testRefusals(t, 'git')
+testInside(t, 'git')

@@ -1,8 +1,8 @@
-// git over https whose TLS ends at the proxy, under rules that let it fetch and not push: clone and fetch pass, a push
+// git over https whose TLS ends at the proxy, under the pack that lets it fetch and not push: clone and fetch pass, a push
 // changes nothing and is refused, and why is there to be read.
 import { randomBytes } from 'node:crypto'
 import { readFileSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import t, { type Test } from 'tap'
 import { findClient, gitHttpBackend } from '../../support/clients.ts'
 import { repository, type Repository } from '../../support/git-repository.ts'
@@ -14,15 +14,17 @@ const options = found.skip !== undefined || backend !== undefined ? found : { sk
 
 const noPush = 'this policy lets git fetch and clone, and does not let it push'
 
-/** As policies/packs/git-fetch-only.toml has them. */
-const fetchOnly = {
-  'git-fetch-refs': 'methods = ["GET"]\npaths = ["/**/info/refs"]\nquery = { service = ["git-upload-pack"] }\nreason = "clone and fetch"',
-  'git-fetch': 'methods = ["POST"]\npaths = ["/**/git-upload-pack"]\ncontent_types = ["application/x-git-upload-pack-request"]\nmax_content = "64 MiB"\nreason = "clone and fetch"',
-  'git-no-push-refs': `verdict = "deny"\nquery = { service = ["git-receive-pack"] }\nreason = "${noPush}"`,
-  'git-no-push': `verdict = "deny"\npaths = ["/**/git-receive-pack"]\nreason = "${noPush}"`,
+/** The rules of the pack by their ids, without its hosts and cases, which are the world's to say. */
+function packRules(): Readonly<Record<string, string>> {
+  const pack = readFileSync(resolve(import.meta.dirname, '../../../policies/packs/git-fetch-only.toml'), 'utf8')
+  const [, ...tables] = pack.split('[[network.rules]]\n')
+  return Object.fromEntries(tables.map((table) => {
+    const id = /^id *= "([^"]+)"$/m.exec(table)?.[1] ?? ''
+    return [id, table.replaceAll(/^(?:id|hosts) .*\n/gm, '').replaceAll(/^(?:not_)?match *= \[[^]*?\]\n/gm, '')]
+  }))
 }
 
-function start(t: Test, rules: Readonly<Record<string, string>> = fetchOnly): Promise<Repository<SecureWorld>> {
+function start(t: Test, rules = packRules()): Promise<Repository<SecureWorld>> {
   return repository(t, command, backend, (answer) => startSecureWorld(t, { rules }, answer))
 }
 

@@ -31,15 +31,16 @@ t.test('calls of every kind pass, with what is before and behind their messages'
     t.match(said.get(`fail ${code}`), { code, details: 'not today: grüße', metadata: { 'echo-trailer': 'of an error' } })
   }
   t.match(said.get('deadline'), { code: 4 })
+  t.match(said.get('taken back'), { code: 1 })
   t.match(said.get('server stream'), { code: 0, messages: 1000, bytes: 5_000_000, metadata: { counted: '1000' } })
   t.match(said.get('client stream'), { code: 0, total: '5000000' })
   t.match(said.get('bidi'), { code: 0, back: 200 })
   t.same(said.get('beside each other')?.['codes'], Array.from({ length: 50 }, () => 0))
   const { attributes } = await world.proxy.recorded(({ name, attributes: all }) => name === 'sallyport.exchange.ended' && all['sallyport.outcome'] === 'failed')
-  t.match(attributes, { 'http.request.method': 'POST' }, 'the call that ran out of time')
+  t.match(attributes, { 'http.request.method': 'POST' }, 'a call that hangs')
   while (world.server.cancelled() === 0) await new Promise((done) => setTimeout(done, 10))
   t.equal(world.server.cancelled(), 1, 'is taken back from the server too')
-  t.equal(world.decisions().length, 62)
+  t.equal(world.decisions().length, 63)
 })
 
 t.test('a call that policy refuses is PERMISSION_DENIED to its client, and reaches no server', async (t) => {

@@ -1,6 +1,6 @@
 // Node's fetch behind the proxy.
 import t from 'tap'
-import { testRefusals } from '../../support/client-tests.ts'
+import { testInside, testRefusals } from '../../support/client-tests.ts'
 import { startClientWorld } from '../../support/client-world.ts'
 import { clients, findClient } from '../../support/clients.ts'
 
@@ -23,3 +23,4 @@ t.test('node-fetch: it asks the proxy only where NODE_USE_ENV_PROXY is set', opt
 })
 
 testRefusals(t, 'node-fetch')
+testInside(t, 'node-fetch')

@@ -1,6 +1,6 @@
 // Node's https module behind the proxy.
 import t from 'tap'
-import { testRefusals } from '../../support/client-tests.ts'
+import { testInside, testRefusals } from '../../support/client-tests.ts'
 import { startClientWorld } from '../../support/client-world.ts'
 import { clients, findClient } from '../../support/clients.ts'
 
@@ -13,3 +13,4 @@ t.test('node-https: an allowed host is reached', options, async (t) => {
 })
 
 testRefusals(t, 'node-https')
+testInside(t, 'node-https')

@@ -2,7 +2,7 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { testRefusals } from '../../support/client-tests.ts'
+import { testInside, testRefusals } from '../../support/client-tests.ts'
 import { startClientWorld } from '../../support/client-world.ts'
 import { findClient } from '../../support/clients.ts'
 import { npmRegistry } from '../../support/npm-registry.ts'
@@ -31,3 +31,4 @@ for (const scheme of ['https', 'http'] as const) {
 }
 
 testRefusals(t, 'npm')
+testInside(t, 'npm')

@@ -2,7 +2,7 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { testRefusals } from '../../support/client-tests.ts'
+import { testInside, testRefusals } from '../../support/client-tests.ts'
 import { startClientWorld } from '../../support/client-world.ts'
 import { findClient } from '../../support/clients.ts'
 import { pipIndex } from '../../support/pip-index.ts'
@@ -31,3 +31,4 @@ t.test('pip: -vv shows the reason that it hides over http', options, async (t) =
 })
 
 testRefusals(t, 'pip')
+testInside(t, 'pip')

@@ -1,6 +1,6 @@
 // Python's urllib behind the proxy.
 import t from 'tap'
-import { testRefusals } from '../../support/client-tests.ts'
+import { testInside, testRefusals } from '../../support/client-tests.ts'
 import { startClientWorld } from '../../support/client-world.ts'
 import { clients, findClient } from '../../support/clients.ts'
 
@@ -15,3 +15,4 @@ t.test('python-urllib: an allowed host is reached over https and over http', opt
 })
 
 testRefusals(t, 'python-urllib')
+testInside(t, 'python-urllib')

@@ -1,6 +1,6 @@
 // GNU Wget behind the proxy.
 import t from 'tap'
-import { testRefusals } from '../../support/client-tests.ts'
+import { testInside, testRefusals } from '../../support/client-tests.ts'
 import { startClientWorld } from '../../support/client-world.ts'
 import { findClient } from '../../support/clients.ts'
 
@@ -14,3 +14,4 @@ t.test('wget: an allowed host is reached over https and over http', options, asy
 })
 
 testRefusals(t, 'wget')
+testInside(t, 'wget')

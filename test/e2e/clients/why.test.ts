@@ -3,13 +3,14 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { join, resolve } from 'node:path'
 import t from 'tap'
+import { keptModules } from '../../support/kept-modules.ts'
 import { startProxy } from '../../support/proxy.ts'
 import { rawExchange } from '../../support/raw-client.ts'
 
 const program = resolve(import.meta.dirname, '../../../bin/sallyport.js')
 
 async function sallyport(...args: readonly string[]): Promise<{ exitCode: unknown; output: string }> {
-  const child = spawn(process.execPath, [program, ...args], { env: { PATH: process.env['PATH'] ?? '' }, stdio: ['ignore', 'pipe', 'inherit'] })
+  const child = spawn(process.execPath, [program, ...args], { env: { PATH: process.env['PATH'] ?? '', ...keptModules }, stdio: ['ignore', 'pipe', 'inherit'] })
   let output = ''
   child.stdout.on('data', (chunk) => (output += String(chunk)))
   const [exitCode] = await once(child, 'close')

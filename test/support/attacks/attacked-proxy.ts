@@ -6,6 +6,7 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, readlink
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
+import { keptModules } from '../kept-modules.ts'
 import type { Scope } from '../scope.ts'
 import type { ChildRules } from './http-mitm-proxy-child.ts'
 
@@ -78,13 +79,13 @@ verdict = "allow"
     bin, 'start', '--json', '--config', join(dir, 'sallyport.toml'), '--listen', '127.0.0.1:0', '--control', 'off', '--ops', 'off',
     '--policies', policies, '--data', join(dir, 'var'), '--certs', certs,
   ]
-  return spawn(process.execPath, argv, { cwd: dir, env: { PATH: process.env['PATH'] ?? '', NODE_EXTRA_CA_CERTS: trusted }, stdio: ['pipe', 'pipe', 'pipe'] })
+  return spawn(process.execPath, argv, { cwd: dir, env: { PATH: process.env['PATH'] ?? '', ...keptModules, NODE_EXTRA_CA_CERTS: trusted }, stdio: ['pipe', 'pipe', 'pipe'] })
 }
 
 function spawnBaseline(certs: string, trusted: string, rules: AttackRules): ChildProcess {
   const text = JSON.stringify({ hosts: [...rules.hosts, rules.plainHost], path: rules.path } satisfies ChildRules)
   const argv = [join(import.meta.dirname, 'http-mitm-proxy-child.ts'), certs, text]
-  return spawn(process.execPath, argv, { cwd: certs, env: { PATH: process.env['PATH'] ?? '', NODE_EXTRA_CA_CERTS: trusted }, stdio: ['pipe', 'pipe', 'pipe'] })
+  return spawn(process.execPath, argv, { cwd: certs, env: { PATH: process.env['PATH'] ?? '', ...keptModules, NODE_EXTRA_CA_CERTS: trusted }, stdio: ['pipe', 'pipe', 'pipe'] })
 }
 
 async function portOf(t: Scope, child: ChildProcess): Promise<number> {
