@@ -3,12 +3,13 @@
 import { errors } from 'undici'
 import { ProxyError } from '../errors.ts'
 import { StaleConnection } from './origin-connection.ts'
+import { isTlsAlert, isTlsFault } from './tls-faults.ts'
 
 const connectionCodes: ReadonlySet<string> = new Set(['ECONNRESET', 'EPIPE', 'ECONNABORTED', 'ETIMEDOUT', 'ENOTCONN', 'UND_ERR_SOCKET'])
 
-/** True for the loss of a connection, as against something wrong that came over it. */
+/** True for the loss of a connection, or of the TLS on it, as against something wrong that came over it. */
 export function isConnectionFault(error: Error): boolean {
-  return connectionCodes.has(codeOf(error))
+  return connectionCodes.has(codeOf(error)) || isTlsFault(error)
 }
 
 /** `answered`: the origin had begun an answer; `headPassed`: its head went on to the client. */
@@ -31,6 +32,10 @@ export function originFault(error: unknown, answered: boolean, headPassed: boole
   if (connectionCodes.has(code)) {
     if (headPassed) return new ProxyError('origin_incomplete', error.message, cause)
     return new ProxyError(answered ? 'origin_protocol_error' : 'connection_reset', error.message, cause)
+  }
+  if (isTlsFault(error)) {
+    if (headPassed) return new ProxyError('origin_incomplete', error.message, cause)
+    return new ProxyError(isTlsAlert(error) && !answered ? 'tls_handshake_failed' : 'origin_protocol_error', `${code}: ${error.message}`, cause)
   }
   return new ProxyError('internal_error', error.message, cause)
 }

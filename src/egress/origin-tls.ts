@@ -1,6 +1,7 @@
 // TLS to an origin on a socket that is connected already. The name that was decided on is the name that is
 // asked for and the name the certificate must carry; what node would let pass is checked again here. Must
 // never dial, never resume a session of another pool, and hand out no socket before every check has passed.
+import { constants } from 'node:crypto'
 import type { Socket } from 'node:net'
 import { connect as connectTls, createSecureContext, getCACertificates } from 'node:tls'
 import type { SecureContext, TLSSocket } from 'node:tls'
@@ -101,7 +102,6 @@ export class OriginTls {
     const abandon = (): void => fail(new ProxyError('connection_reset', 'given up before TLS stood'))
     secure.once('close', closed)
     secure.once('secureConnect', () => {
-      secure.disableRenegotiation()
       if (isOffered(secure.alpnProtocol, alpn)) resolve(secure)
       else fail(new ProxyError('tls_handshake_failed', `${host.text}: the origin chose the protocol ${quoted(String(secure.alpnProtocol))}, which was not offered`))
     })
@@ -124,6 +124,8 @@ export class OriginTls {
     const { crl = [] } = this.#options
     const made = createSecureContext({
       minVersion: 'TLSv1.2',
+      // who was judged is who is spoken to; disableRenegotiation() is of a server's sockets only (Node 26.10)
+      secureOptions: constants.SSL_OP_NO_RENEGOTIATION,
       ...(further.length === 0 ? {} : { ca: [...getCACertificates('default'), ...further.map(({ pem }) => pem)] }),
       ...(crl.length === 0 ? {} : { crl: [...crl] }),
     })

@@ -50,6 +50,20 @@ export function isNoCommonProtocol(error: unknown): boolean {
   return error instanceof ProxyError && (textOf(error.cause, 'code')?.endsWith('_NO_APPLICATION_PROTOCOL') ?? false)
 }
 
+/** On a connection that stands: an alert of the peer's, or a record that nobody can read. */
+export function isTlsFault(error: Error): boolean {
+  const code = textOf(error, 'code') ?? ''
+  return code.startsWith('ERR_SSL_') || code === 'EPROTO'
+}
+
+/**
+ * Of these, an alert. In TLS 1.3 our side of a handshake is through before the origin says that it refuses it, such as
+ * for want of a client certificate (RFC 8446 section 4.4.2.4). Where a write meets it node says EPROTO.
+ */
+export function isTlsAlert(error: Error): boolean {
+  return /^ERR_SSL_.*_ALERT_|^EPROTO$/.test(textOf(error, 'code') ?? '')
+}
+
 function textOf(error: unknown, member: 'code' | 'reason'): string | undefined {
   const value: unknown = error instanceof Error ? Reflect.get(error, member) : undefined
   return typeof value === 'string' ? value : undefined

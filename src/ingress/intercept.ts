@@ -107,6 +107,8 @@ function shakeHands({ connection, enterTls }: ConnectArrival, context: IngressCo
     deadline = undefined
   }
   secured.on('error', () => secured.destroy())
+  // what goes wrong once TLS stands; only of a tls.Server's sockets does node make an error of it (Node 26.10)
+  secured.on('_tlsError', () => secured.destroy())
   secured.once('end', () => {
     // half open is for what is inside: a handshake that the client has ended goes nowhere
     if (securedMs === Number.POSITIVE_INFINITY) secured.destroy()
@@ -121,6 +123,8 @@ function shakeHands({ connection, enterTls }: ConnectArrival, context: IngressCo
   })
   secured.once('secure', () => {
     stopClock()
+    // every handshake costs a signature (CVE-2011-1473): one is enough
+    secured.disableRenegotiation()
     // a tls.Server would say so of its sockets; node:http2 waits for it, and only the host of a CONNECT chooses the leaf here
     Reflect.set(secured, 'secureConnecting', false)
     securedMs = context.clock.monotonic()

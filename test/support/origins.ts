@@ -63,8 +63,8 @@ export async function tlsOrigin(t: Scope, names: readonly string[], certificates
 }
 
 /** A TLS origin for `names` that speaks whatever `serve` does inside. */
-export async function rawTlsOrigin(t: Scope, names: readonly string[], certificates: TestCertificates, serve: (socket: net.Socket) => void): Promise<Origin> {
-  const server = tls.createServer({ ...(await certificates.issue(names)), allowHalfOpen: true }, (socket) => {
+export async function rawTlsOrigin(t: Scope, names: readonly string[], certificates: TestCertificates, serve: (socket: net.Socket) => void, options: tls.TlsOptions = {}): Promise<Origin> {
+  const server = tls.createServer({ ...(await certificates.issue(names)), allowHalfOpen: true, ...options }, (socket) => {
     socket.on('error', () => socket.destroy())
     serve(socket)
   })
