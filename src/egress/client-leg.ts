@@ -35,6 +35,10 @@ export interface ClientBody {
   destroy(): unknown
 }
 
+/** Has the client's side read on while its request waits, so that its end is seen; `onFull`: it sends more than is kept.
+ * Returns the end of that. */
+export type ReadOn = (onFull: () => void) => () => void
+
 export interface ClientRequest extends ClientBody {
   readonly method?: string | undefined
   readonly url?: string | undefined
@@ -47,6 +51,8 @@ export interface ClientRequest extends ClientBody {
   /** all of the body has arrived */
   readonly complete: boolean
   readonly socket: ClientSource
+  /** undefined where whoever reads it sees to that */
+  readonly readOn?: ReadOn
 }
 
 export interface ClientResponse {

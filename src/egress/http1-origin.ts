@@ -31,6 +31,12 @@ export interface ConnectionParts {
   readonly nextTurn: NextTurn
 }
 
+/** One that is no bare GET. */
+interface OtherRequest {
+  readonly options: OriginRequest
+  readonly handler: AnswerHandler
+}
+
 // an origin closes in about the time it says; a request that is on its way then would be lost
 const closingMs = 2_000
 
@@ -47,6 +53,8 @@ export class Http1Origin implements OriginConnection, Watched {
   #socket: Socket | undefined
   #exchange: BareExchange | undefined
   #options: OriginRequest | undefined
+  /** not written before what was pending has been read */
+  #waiting: OtherRequest | undefined
   /** has the connection, once it is no bare one any more */
   #passed: UndiciOrigin | undefined
   #peerAddress: string | undefined
@@ -71,8 +79,7 @@ export class Http1Origin implements OriginConnection, Watched {
   dispatch(options: OriginRequest, handler: AnswerHandler): void {
     const request = this.#passed === undefined ? bareRequest(options) : undefined
     if (request === undefined) {
-      this.#passed ??= this.#pass(undefined)
-      this.#passed.dispatch(options, handler)
+      this.#dispatchOther({ options, handler })
       return
     }
     const exchange = new BareExchange(request, handler, this.#settings, this.#resume)
@@ -82,6 +89,25 @@ export class Http1Origin implements OriginConnection, Watched {
     if (this.#socket === undefined) void this.#dial()
     // what was said unasked since the last answer is read first: it must not become this one's (GHSA-35p6-xmwp-9g52)
     else this.#parts.nextTurn.add(this.#write)
+  }
+
+  #dispatchOther(other: OtherRequest): void {
+    if (this.#passed === undefined && this.#socket !== undefined) {
+      // undici would take the connection for a new one, and write at once
+      this.#waiting = other
+      this.#parts.nextTurn.add(this.#passOn)
+      return
+    }
+    this.#passed ??= this.#pass(undefined)
+    this.#passed.dispatch(other.options, other.handler)
+  }
+
+  readonly #passOn = (): void => {
+    const other = this.#waiting
+    if (other === undefined) return
+    this.#waiting = undefined
+    this.#passed = this.#pass(undefined)
+    this.#passed.dispatch(other.options, other.handler)
   }
 
   release(): void {
@@ -107,6 +133,9 @@ export class Http1Origin implements OriginConnection, Watched {
     const exchange = this.#exchange
     this.#exchange = undefined
     exchange?.handler.onResponseError(exchange, exchange.isWritten ? (reason ?? new ConnectionLost()) : new StaleConnection())
+    const waiting = this.#waiting
+    this.#waiting = undefined
+    waiting?.handler.onResponseError(null, new StaleConnection())
   }
 
   get limitMs(): number | undefined {

@@ -1,7 +1,7 @@
 // A connection whose requests are plain enough to be read without node's parser: one at a time, each answered
 // on the bare socket. The first that is anything else goes to node's parser, with all that comes after it. It
-// judges nothing. INVARIANT: nothing is read while bytes wait behind an unfinished answer, so a request is
-// never looked at before the one ahead of it is answered.
+// judges nothing. INVARIANT: what comes behind an unfinished answer is kept, not looked at, and nothing more is
+// read behind it but for a request that is held, whose client may leave: that much, and within bounds.
 import type { Clock } from '../clock.ts'
 import type { Deadline, Deadlines } from '../deadlines.ts'
 import { Roster, type Member } from '../roster.ts'
@@ -26,6 +26,8 @@ export interface PlainLegOptions {
 
 // what is advertised is a little less than what is kept, as node does it: a request that is on its way finds the connection open
 const graceMs = 1_000
+/** of what a client sends behind a request that is held */
+const maxHeldBytes = 256 * 1024
 
 /** What all of a front's legs share. */
 export class PlainLegs {
@@ -85,7 +87,10 @@ class PlainLeg implements AnswerPlace, Member {
   readonly #legs: PlainLegs
   #answer: PlainAnswer | undefined
   /** what came behind a request that is not answered yet */
-  #held: Buffer | undefined
+  #held: Buffer[] = []
+  #heldBytes = 0
+  /** reads on behind it, and is called when that was too much */
+  #onFull: (() => void) | undefined
   #idleSinceMs = 0
   #deadline: Deadline | undefined
 
@@ -113,27 +118,39 @@ class PlainLeg implements AnswerPlace, Member {
     this.isLast = !head.isKeptAlive || this.socket.readableEnded
     const answer = new PlainAnswer(this, head.method === 'HEAD')
     this.#answer = answer
-    this.#legs.options.serve(this.#connection, new PlainRequest(head, this.socket), answer)
+    this.#legs.options.serve(this.#connection, new PlainRequest(head, this.socket, this.#readOn), answer)
   }
 
   finished(answer: PlainAnswer): void {
     if (this.#answer !== answer) return
     this.#answer = undefined
-    const held = this.#held
     if (this.isLast || this.#legs.options.isDraining()) this.socket.destroySoon()
-    else if (held !== undefined) this.#leave(held)
+    else if (this.#heldBytes > 0) this.#leave(Buffer.concat(this.#held))
     else this.#rest()
   }
 
   #read(chunk: Buffer): boolean {
     if (this.#answer !== undefined || this.isLast) {
-      this.#held = Buffer.from(chunk)
-      return false
+      this.#held.push(Buffer.from(chunk))
+      this.#heldBytes += chunk.length
+      if (this.#heldBytes > maxHeldBytes) this.#onFull?.()
+      return this.#onFull !== undefined && this.#heldBytes <= maxHeldBytes
     }
     const head = readPlainHead(chunk, this.#legs.options.headerBytes, this.#form)
     if (head === undefined) this.#leave(Buffer.from(chunk))
     else this.answer(head)
     return true
+  }
+
+  /** Behind what is not read no end is seen: a client that sends more and leaves would be waited for. */
+  readonly #readOn = (onFull: () => void): (() => void) => {
+    this.#onFull = onFull
+    if (this.#heldBytes > 0) this.socket.resume()
+    return () => {
+      this.#onFull = undefined
+      // an end that comes now must wait behind what is held
+      if (this.#heldBytes > 0) this.socket.pause()
+    }
   }
 
   /** For good: node's parser has the connection. */

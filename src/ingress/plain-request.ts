@@ -1,6 +1,6 @@
 // A request without a body, as the doors and egress know one: nothing of it is still to come, so whoever listens
 // hears nothing. Must never stand for a request that has a body.
-import type { ClientRequest, ClientSource } from '../egress/client-leg.ts'
+import type { ClientRequest, ClientSource, ReadOn } from '../egress/client-leg.ts'
 import type { PlainHead } from './plain-head.ts'
 
 export class PlainRequest implements ClientRequest {
@@ -8,12 +8,14 @@ export class PlainRequest implements ClientRequest {
   readonly url: string
   readonly rawHeaders: readonly string[]
   readonly socket: ClientSource
+  readonly readOn: ReadOn
 
-  constructor({ method, url, rawHeaders }: PlainHead, socket: ClientSource) {
+  constructor({ method, url, rawHeaders }: PlainHead, socket: ClientSource, readOn: ReadOn) {
     this.method = method
     this.url = url
     this.rawHeaders = rawHeaders
     this.socket = socket
+    this.readOn = readOn
   }
 
   get httpVersion(): string {

@@ -67,7 +67,7 @@ export class TunnelPresence implements Presence {
   }
 }
 
-/** Behind a request that node's parser reads. */
+/** Behind a request. */
 export class RequestPresence implements Presence {
   readonly #request: ClientRequest
   readonly #response: ClientResponse | undefined
@@ -92,7 +92,12 @@ export class RequestPresence implements Presence {
 
   watch(onLeft: () => void): () => void {
     const request = this.#request
-    const unwatch = watchEnd(request.socket, onLeft)
+    const unwatchEnd = watchEnd(request.socket, onLeft)
+    const readNoMore = request.readOn?.(onLeft)
+    const unwatch = (): void => {
+      readNoMore?.()
+      unwatchEnd()
+    }
     if (request.complete) return unwatch
     // behind a body that fills its buffer nothing more is read, and so no end is seen
     const wake = this.#bodies?.rest(request)

@@ -96,3 +96,41 @@ t.test('one of two that wait leaves, and the other one is served', async (t) => 
   t.equal((await two.next())?.body, 'GET /two\n')
   t.strictSame(left.origin.requests.map(({ target }) => target), ['/two'])
 })
+
+for (const [how, leave] of Object.entries(ways)) {
+  t.test(`a client that sends more behind its held GET and then ${how} is noticed too`, async (t) => {
+    const left = await world(t)
+    for (const [name, more] of [['one', 'GET '], ['two', 'x'.repeat(200_000)]] as const) {
+      const host = `${name}.ask.test`
+      const client = await sent(t, left.proxy, requestBytes(`${host}:${left.origin.port}`, '/'))
+      await left.control.pending(host)
+      client.send(more)
+      leave(client)
+      t.match(await left.control.pending(host, ({ waiting }) => waiting === 0), { state: 'pending' }, name)
+    }
+    t.equal(left.origin.connections(), 0)
+  })
+}
+
+t.test('a client that sends more behind its held GET than is kept is answered, and not held', async (t) => {
+  const left = await world(t)
+  const authority = `one.ask.test:${left.origin.port}`
+  const client = await sent(t, left.proxy, requestBytes(authority, '/'))
+  await left.control.pending('one.ask.test')
+  client.send('x'.repeat(1_000_000))
+  const answer = await client.next()
+  t.match(answer?.body, /"code":"approval_pending"/)
+  t.match((await left.control.approvals())[0], { waiting: 0, state: 'pending' })
+})
+
+t.test('what a client sends behind its held GET is served behind it after a yes, in order', async (t) => {
+  const left = await world(t)
+  const authority = `one.ask.test:${left.origin.port}`
+  const client = await sent(t, left.proxy, requestBytes(authority, '/one'))
+  await left.control.pending('one.ask.test')
+  const body = 'x'.repeat(100_000)
+  client.send(requestBytes(authority, '/two', { method: 'POST', body }) + requestBytes(authority, '/three'))
+  await left.control.decide('one.ask.test', { verdict: 'allow' })
+  for (const line of ['GET /one\n', 'POST /two\n', 'GET /three\n']) t.equal((await client.next())?.body, line)
+  t.strictSame(left.origin.requests.map((request) => request.body.length), [0, body.length, 0])
+})

@@ -3,7 +3,7 @@
 import type { Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
-import { exchange, proxyTo, rawOrigin, type ProxyFixture, type RawOrigin } from './wire.ts'
+import { connectTo, exchange, proxyTo, rawOrigin, readAll, readUntil, type ProxyFixture, type RawOrigin } from './wire.ts'
 import type { ForwarderOptions } from '../../src/egress/forward.ts'
 
 const request = (method = 'GET', path = '/', more = '', body = ''): string => `${method} http://origin.test${path} HTTP/1.1\r\nHost: origin.test\r\nConnection: close\r\n${more}\r\n${body}`
@@ -97,6 +97,28 @@ t.test('what comes unasked, with the answer or after it, ends the connection and
     t.match(await exchange(proxy.port, request()), /fine$/, what)
     t.equal(origin.connections(), 2, what)
     t.strictSame(proxy.results.map(({ outcome }) => outcome), ['completed', 'completed'], what)
+  }
+})
+
+t.test('what was said unasked is read before a request of any kind is written on a used connection', async (t) => {
+  for (const next of [request(), post, request('DELETE'), request('HEAD')]) {
+    let first: Socket | undefined
+    const { origin, proxy } = await world(t, [(socket) => {
+      first = socket
+      socket.write(fine)
+    }, fine])
+    const client = await connectTo(proxy.port)
+    client.write(request().replace('Connection: close\r\n', ''))
+    await readUntil(client, 'fine')
+    const answered = readAll(client)
+    // both wait to be read in one turn of the loop, the request first
+    client.write(next)
+    first?.write('HTTP/1.1 200 OK\r\nContent-Length: 4\r\nX-Evil: yes\r\n\r\nevil')
+    const answer = (await answered).toString('latin1')
+    t.match(answer, /^HTTP\/1\.1 200 OK/, next.slice(0, 5))
+    t.notMatch(answer, /evil/i, next.slice(0, 5))
+    t.equal(origin.connections(), 2, next.slice(0, 5))
+    t.equal(origin.requests(), 2, `${next.slice(0, 5)}: nothing is sent twice`)
   }
 })
 
