@@ -139,6 +139,21 @@ t.test('what kept a rule from a request is told, predicate by predicate', async 
   for (const bad of [['--header', 'none'], ['--content-length', '1x'], ['--header', 'a b: c']]) await t.rejects(run(url, ...bad), { name: 'UsageError' }, bad.join(' '))
 })
 
+t.test('the reason names the rule that nearly matched, and no value of the request', async (t) => {
+  const { run } = await policyFolder(t, explainCommand, insideFiles)
+  for (const [args, words] of [
+    [['https://up.example.org/up?token=hush'], 'no rule of up.example.org allows GET /up; rule upload allows it, but not without the query key part (request_not_allowed)'],
+    [['https://up.example.org/up?part=hush'], 'no rule of up.example.org allows GET /up; rule upload allows it, but not with the query key part as it is (request_not_allowed)'],
+    [['https://up.example.org/up?part=1', '--header', 'X-Api-Version: hush'], 'no rule of up.example.org allows GET /up; rule upload allows it, but not with the field x-api-version as it is (request_not_allowed)'],
+    [['http://key.example.org/a'], 'no rule of key.example.org allows GET /a; rule keyed allows it, but over https alone (request_not_allowed)'],
+  ] as const) {
+    const { code, out } = await run(...args)
+    t.equal(code, 3)
+    t.match(out, `  ${words}\n`)
+    t.notMatch(out, /hush/)
+  }
+})
+
 t.test('what is sent along and how the origin is trusted is told, and no secret is', async (t) => {
   const { run } = await policyFolder(t, explainCommand, insideFiles)
   t.match(await run('https://key.example.org/a'), { code: 0, out: /Authorization is set to `Bearer ` and the credential github, where the client sends its placeholder, by keyed\n/ })
