@@ -137,7 +137,7 @@ export async function folderOwner(dir: string): Promise<number | undefined> {
 function judgeKeyFile(path: string, stats: Stats, alsoOwner: number | undefined): void {
   judgeOwner(path, stats, alsoOwner)
   if (process.getuid !== undefined && (stats.mode & 0o077) !== 0) {
-    throw unavailable(`${path}: other users may open it (mode ${(stats.mode & 0o777).toString(8).padStart(4, '0')}); \`chmod 600\` it, and if others may have read it make a new root with \`sallyport ca rotate\``)
+    throw unavailable(`${path}: other users may open it (mode ${(stats.mode & 0o777).toString(8).padStart(4, '0')}); \`chmod 600 ${path}\`, and if others may have read it make a new root with \`sallyport ca rotate\``)
   }
 }
 
@@ -145,7 +145,7 @@ function judgeKeyFile(path: string, stats: Stats, alsoOwner: number | undefined)
 function judgeOwner(path: string, { uid }: Pick<Stats, 'uid'>, alsoOwner: number | undefined): void {
   const ownUid = process.getuid?.()
   if (ownUid === undefined || uid === ownUid || uid === 0 || uid === alsoOwner) return
-  throw unavailable(`${path}: belongs to another user (uid ${uid}, and this is ${ownUid}); \`chown\` it to the user of the proxy, if it is the right file`)
+  throw unavailable(`${path}: belongs to another user (uid ${uid}, and this is ${ownUid}); \`chown ${ownUid} ${path}\` if it is the right file`)
 }
 
 /**

@@ -2,11 +2,11 @@
 // works on the files alone, whether a proxy runs or not, and never prints a key.
 import { randomBytes } from 'node:crypto'
 import { readFile, rename, rm, writeFile } from 'node:fs/promises'
-import { join, resolve } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { escapeText } from '../audit/escape.ts'
 import { mergeBundle } from '../ca/bundle.ts'
-import { CertificateAuthority } from '../ca/certificate-authority.ts'
+import { CertificateAuthority, type CaStatus } from '../ca/certificate-authority.ts'
 import { prepareNext, rotateRoot } from '../ca/rotate.ts'
 import { type Clock, systemClock } from '../clock.ts'
 import { loadSettings } from '../config/load.ts'
@@ -18,7 +18,7 @@ import { staticNames } from '../policy/static-names.ts'
 import { nearestWord } from '../policy/suggestion.ts'
 import { asciiJson } from './ascii-json.ts'
 import { caJson, caText, fingerprintText, signsForText } from './ca-text.ts'
-import { compileFor } from './policy-problems.ts'
+import { compileFor, formatProblems } from './policy-problems.ts'
 import { type Command, type CommandIo, type RunDeps, UsageError } from './run.ts'
 import { processTerminal, type Terminal } from './terminal.ts'
 
@@ -42,6 +42,7 @@ has not ended, and one that is prepared. rotate makes a new root; a running prox
   --distrust-old     the old key may be known: export the old certificate no more
   --any-host         a root that may sign for every host, whatever the policy allows; without it a policy
                      that can only ever open named hosts binds the root to these
+  --policies DIR     rotate: folder of the policy that says so (default: as for \`start\`, policies/)
   --certs DIR        folder of the CA (default: as for \`start\`, certs/)
   --config FILE      settings file that may name it (default: sallyport.toml, if it exists)
   --json             show: one JSON object
@@ -74,6 +75,7 @@ interface CaContext {
 interface PlaceFlags {
   readonly certs?: string | undefined
   readonly config?: string | undefined
+  readonly policies?: string | undefined
 }
 
 const placeOptions = { certs: { type: 'string' }, config: { type: 'string' } } as const
@@ -88,8 +90,8 @@ export function caCommand(deps: Pick<RunDeps, 'env'>, seams: CaSeams = {}): Comm
     run: async ([word, ...rest], io) => {
       const action = word !== undefined && Object.hasOwn(actions, word) ? actions[word] : undefined
       if (action === undefined) throw noAction(word)
-      const settings = ({ certs, config }: PlaceFlags): Settings | undefined => {
-        const loaded = loadSettings({ flags: { certs, config }, env: deps.env, cwd: io.cwd, secrets: 'unused' })
+      const settings = ({ certs, config, policies }: PlaceFlags): Settings | undefined => {
+        const loaded = loadSettings({ flags: { certs, config, policies }, env: deps.env, cwd: io.cwd, secrets: 'unused' })
         if (loaded.settings === undefined) for (const { where, message } of loaded.problems) io.err(`${where}: error: ${message}\n`)
         return loaded.settings
       }
@@ -171,6 +173,7 @@ const rotateOptions = {
   prepare: { type: 'boolean', default: false },
   'distrust-old': { type: 'boolean', default: false },
   'any-host': { type: 'boolean', default: false },
+  policies: { type: 'string' },
 } as const
 
 async function rotate(argv: readonly string[], context: CaContext): Promise<number> {
@@ -178,7 +181,10 @@ async function rotate(argv: readonly string[], context: CaContext): Promise<numb
   const { values } = parseArgs({ args: [...argv], options: rotateOptions })
   const loaded = settings(values)
   if (loaded === undefined) return 1
-  const bound = values['any-host'] ? { constraints: undefined } : await constraintsOf(loaded, io)
+  const status = await authorityOf(loaded, clock).status()
+  // what is prepared was bound when it was made
+  const prepared = status.state === 'usable' ? status.kept.find(({ role }) => role === 'next') : undefined
+  const bound = values['any-host'] ? { constraints: undefined } : (prepared ?? await constraintsOf(loaded, io))
   if (bound === undefined) return 1
   const options = { certsDir: loaded.certsDir, clock, constraints: bound.constraints, distrust: values['distrust-old'] }
   if (values.prepare) {
@@ -186,7 +192,7 @@ async function rotate(argv: readonly string[], context: CaContext): Promise<numb
     io.out(`${certificate.subject} is prepared in ${join(loaded.certsDir, 'root-next.pem')}\nit is in every export from now on; when all clients have it, \`sallyport ca rotate\` puts it to work\n`)
     return 0
   }
-  if (!values.yes && !(await mayRotate(context, await authorityOf(loaded, clock).status().then(({ state }) => state !== 'absent'), values['distrust-old'], terminal))) return 1
+  if (!values.yes && !(await mayRotate(context, status, values['distrust-old'], terminal))) return 1
   const { signer, previous } = await rotateRoot(options)
   io.out([
     `${signer.certificate.subject} signs from now on, for ${signsForText(signer.limits.flatMap(({ permittedNames }) => permittedNames ?? []))}`,
@@ -198,13 +204,13 @@ async function rotate(argv: readonly string[], context: CaContext): Promise<numb
 }
 
 /** Asks on a terminal. Throws UsageError where nobody can answer. */
-async function mayRotate({ io }: CaContext, replaces: boolean, distrust: boolean, terminal: Terminal): Promise<boolean> {
+async function mayRotate({ io }: CaContext, { state, path }: CaStatus, distrust: boolean, terminal: Terminal): Promise<boolean> {
   if (!terminal.isInteractive) throw new UsageError('nobody is here to be asked: say --yes')
-  io.err(replaces
+  io.err(state !== 'absent'
     ? `A new root takes the place of the old one, and a running proxy signs with it within a second. Clients that
 trust the old one alone fail until they have the new one (\`--prepare\` avoids that). The old one ${distrust ? 'is exported\nno more, so clients that are given the new file trust it no longer' : 'stays in\nevery export until it ends'}.
 `
-    : 'There is no root yet: the first one is made.\n')
+    : `There is no root in ${escapeText(dirname(path))} yet: the first one is made.\n`)
   const answer = await terminal.ask('Go on? [y/N] ', io.signal)
   if (/^y(es)?$/i.test(answer.trim())) return true
   io.err('nothing was changed\n')
@@ -214,9 +220,14 @@ trust the old one alone fail until they have the new one (\`--prepare\` avoids t
 /** What the policy binds a root to; undefined when there is no valid policy, which has then been said. */
 async function constraintsOf(settings: Settings, io: CommandIo): Promise<{ readonly constraints: readonly string[] | undefined } | undefined> {
   const { policiesDir, requirementsFile } = settings
-  const { policy } = await compileFor({ files: [], policiesDir, requirementsFile, cwd: io.cwd, reserved: reservedDestinations(settings) })
+  const { policy, problems, sources } = await compileFor({ files: [], policiesDir, requirementsFile, cwd: io.cwd, reserved: reservedDestinations(settings) })
   if (policy !== undefined) return { constraints: staticNames(policy) }
-  io.err('the policy is not valid, so it is not known which hosts the root may be bound to: see `sallyport check`, or say --any-host\n')
+  if (sources.length === 0) {
+    io.err(`sallyport ca rotate: there is no policy in ${escapeText(policiesDir)}, and it says which hosts the root may be bound to: run this where the proxy is started, name its files (--config FILE, or --policies DIR and --certs DIR), or say --any-host for a root that is bound to none\n`)
+    return undefined
+  }
+  io.err(formatProblems(problems.filter(({ severity }) => severity === 'error'), sources, io.cwd))
+  io.err('sallyport ca rotate: the policy is not valid, so it is not known which hosts the root may be bound to: mend it (`sallyport check`), or say --any-host for a root that is bound to none\n')
   return undefined
 }
 

@@ -10,7 +10,7 @@ import { findPolicy, policyOptions, policyOptionsHelp } from './policy-settings.
 import { readTarget } from '../policy/explain-target.ts'
 import type { ExplainTarget } from '../policy/explain-target.ts'
 import { verdictOf } from '../policy/verdict-of.ts'
-import type { Part, VerdictOf } from '../policy/verdict-of.ts'
+import type { Part, TrustingAnswer, VerdictOf } from '../policy/verdict-of.ts'
 import { UsageError } from './run.ts'
 import type { Command, CommandIo } from './run.ts'
 
@@ -28,6 +28,8 @@ request within decides; elsewhere the tunnel is opaque. Names are not resolved, 
   --content-length N   and so many bytes long (default: unknown, with a type; else none)
   --agent NAME         the agent that asks (default: anonymous)
   --team NAME          its team
+  --trusts-ca          its session trusts the CA, as those of \`sallyport run\` do: what policy asks about an
+                       https host is then asked inside TLS, request by request, and not at the CONNECT
 ${policyOptionsHelp}  --json               one JSON object
   -h, --help
 
@@ -35,6 +37,7 @@ examples:
   sallyport explain https://api.github.com/repos/o/r --method POST
   sallyport explain http://example.com/ --agent codex
   sallyport explain https://api.example/v1 --method PUT --content-type text/csv --content-length 2048
+  sallyport explain https://new.example/ --trusts-ca
   sallyport explain github.com:22
   sallyport explain https://example.com/ --json | jq .verdict
 
@@ -50,6 +53,7 @@ const options = {
   'content-length': { type: 'string' },
   agent: { type: 'string' },
   team: { type: 'string' },
+  'trusts-ca': { type: 'boolean' },
 } as const
 
 export const explainCommand: Command = {
@@ -86,15 +90,16 @@ interface Values {
   readonly 'content-length'?: string
   readonly agent?: string
   readonly team?: string
+  readonly 'trusts-ca'?: boolean
 }
 
 function targetOf(positionals: readonly string[], values: Values): ExplainTarget {
   const [text] = positionals
   if (text === undefined || positionals.length > 1) throw new UsageError('one URL is needed')
-  const { method = 'GET', upgrade, agent = 'anonymous', team } = values
+  const { method = 'GET', upgrade, agent = 'anonymous', team, 'trusts-ca': trustsCa = false } = values
   if (!/^[A-Za-z][A-Za-z\d_-]*$/.test(method)) throw new UsageError(`\`${method}\` is no method`)
   if (upgrade !== undefined && upgrade !== 'websocket') throw new UsageError('`--upgrade` takes `websocket`')
-  const principal: Principal = { session: 'anonymous', agent, team, owner: undefined }
+  const principal: Principal = { session: 'anonymous', agent, team, owner: undefined, trustsCa }
   try {
     return readTarget(text, { method: method.toUpperCase(), upgrade, principal, ...fieldsOf(values) })
   } catch (error) {
@@ -156,7 +161,7 @@ function placeOf({ id, pattern, file, line }: RuleRef, cwd: string): string {
 }
 
 function asJson(target: ExplainTarget, answer: VerdictOf, cwd: string): object {
-  const { verdict, code, reason, monitored, notes, outer, inner } = answer
+  const { verdict, code, reason, monitored, notes, outer, inner, trusting } = answer
   return {
     asked: target.asked,
     verdict,
@@ -168,7 +173,12 @@ function asJson(target: ExplainTarget, answer: VerdictOf, cwd: string): object {
     revision: outer.explanation.decision.revision,
     ...partJson(outer, cwd),
     inner: inner === undefined ? null : innerJson(inner, cwd),
+    trusting: trusting === undefined ? null : trustingJson(trusting, cwd),
   }
+}
+
+function trustingJson({ verdict, code, reason, rule, inner }: TrustingAnswer, cwd: string): object {
+  return { verdict, code, reason, rule: ruleJson(rule, cwd), inner: inner === undefined ? null : innerJson(inner, cwd) }
 }
 
 function innerJson(inner: Part, cwd: string): object {

@@ -7,6 +7,7 @@ import { systemClock } from '../clock.ts'
 import type { Environment } from '../config/environment.ts'
 import type { Settings } from '../config/settings.ts'
 import { systemRoots } from '../egress/system-roots.ts'
+import { ControlFault } from './control-fault.ts'
 import { type CaFiles, caVariables } from './run-environment.ts'
 
 /** The files of the certificate authority itself, for a command that is started by somebody else; undefined where it has no root yet. */
@@ -15,6 +16,24 @@ export async function storedCaFiles({ certsDir }: Settings): Promise<CaFiles | u
   const status = await authority.status()
   if (status.state === 'absent') return undefined
   return { bundle: await authority.bundle({ systemRoots: systemRoots() }), root: status.path, merged: new Map() }
+}
+
+/** The proxy makes no session that trusts its root, for the root cannot be used. */
+export function isCaFault(error: unknown): error is ControlFault {
+  return error instanceof ControlFault && error.code === 'ca_unavailable'
+}
+
+/** By what the running proxy says; a proxy that does not say it may look inside. */
+export function canDoWithoutCa({ problem }: ControlFault): boolean {
+  return problem?.['looks_inside'] === false
+}
+
+/** what no new root would mend counts too */
+const saysCommand = /`(?:chmod|chown|sallyport ca) |a root cannot be made there/
+
+/** What is wrong with the root, and the command that mends it: the fault's own, or the one that makes a new root. */
+export function caRemedy({ message }: ControlFault): string {
+  return saysCommand.test(message) ? message : `${message}; or make a new root with \`sallyport ca rotate\`, where the proxy was started`
 }
 
 /**

@@ -16,7 +16,7 @@ import { connectControl } from './control-options.ts'
 import { readSession, type ShownSession } from './control-wire.ts'
 import { Members } from './members.ts'
 import { plural } from './plural.ts'
-import { storedCaFiles, writeCaFiles } from './run-ca.ts'
+import { canDoWithoutCa, caRemedy, isCaFault, storedCaFiles, writeCaFiles } from './run-ca.ts'
 import { codeOf, type Ended, runChild, SignalRelay } from './run-child.ts'
 import { childEnvironment, exportLines, loopbackNames, setVariables, telemetryHosts } from './run-environment.ts'
 import { findBubblewrap, insideCa, insidePort, IsolationError, type IsolationWish, isVouchedFor, planIsolation } from './run-isolation.ts'
@@ -67,8 +67,8 @@ interface Made {
   readonly proxyUrl: string
   /** undefined unless isolated */
   readonly socket: string | undefined
-  /** certificates that the command is to trust */
-  readonly trustedPem: string
+  /** certificates that the command is to trust; undefined: none, for the root cannot be used */
+  readonly trustedPem: string | undefined
   readonly keepOut: readonly string[]
 }
 
@@ -81,6 +81,8 @@ interface Isolation {
 /** One command from its session's beginning to its end. */
 class AgentRun {
   readonly #parts: Parts
+  /** false once the proxy has said that its root cannot be used, and that no rule needs it */
+  #trustsCa = true
 
   constructor(parts: Parts) {
     this.#parts = parts
@@ -140,25 +142,36 @@ class AgentRun {
 
   /** Made anew when the proxy names places of its own that the command could change: then nobody vouches for it. */
   async #openSession(isolation: Isolation | undefined): Promise<Made> {
-    if (isolation === undefined) return this.#create({ trusts_ca: true })
+    if (isolation === undefined) return this.#create({})
     const isVouched = isVouchedFor({ ...isolation.wish, keepOut: [] })
-    const made = await this.#create({ trusts_ca: true, socket: true, isolated: isVouched })
+    const made = await this.#create({ socket: true, isolated: isVouched })
     if (!isVouched || isVouchedFor({ ...isolation.wish, keepOut: made.keepOut })) return made
     await this.#withClient((client) => endOf(client, made.session.id))
-    return this.#create({ trusts_ca: true, socket: true })
+    return this.#create({ socket: true })
   }
 
   async #create(more: object): Promise<Made> {
-    const { body } = await this.#withClient((client) => client.call('POST', '/v1/sessions', { body: { ...this.#parts.options.session, ...more } }))
-    const made = new Members(body, 'answer')
-    return { session: readSession(made.object('session').json), proxyUrl: made.text('proxy_url'), socket: made.optionalText('socket_path'), trustedPem: made.text('trusted_pem'), keepOut: made.texts('keep_out') }
+    const { options, io } = this.#parts
+    const ask = { ...options.session, ...more, ...(this.#trustsCa ? { trusts_ca: true } : {}) }
+    const answer = await this.#withClient((client) => client.call('POST', '/v1/sessions', { body: ask })).catch((error: unknown) => {
+      if (!this.#trustsCa || !isCaFault(error)) throw error
+      if (!canDoWithoutCa(error)) throw new ControlFault(error.code, `nothing was started, for rules of the policy look inside TLS: ${caRemedy(error)}`, error.status, error.problem)
+      io.err(`sallyport run: warning: ${caRemedy(error)}. No rule looks inside TLS now, so the command is started without trust in it; what a rule looks into later is refused\n`)
+      return undefined
+    })
+    if (answer === undefined) {
+      this.#trustsCa = false
+      return this.#create(more)
+    }
+    const made = new Members(answer.body, 'answer')
+    return { session: readSession(made.object('session').json), proxyUrl: made.text('proxy_url'), socket: made.optionalText('socket_path'), trustedPem: made.optionalText('trusted_pem'), keepOut: made.texts('keep_out') }
   }
 
   #start(made: Made, folder: string, isolation: Isolation | undefined): Promise<Ended> {
     const { options: { command, args, envOnly: only }, deps, relay, settings: { dataDir } } = this.#parts
     const isIsolated = isolation !== undefined
     const certificates = caFolder(folder)
-    const files = writeCaFiles(made.trustedPem, deps.env, certificates, isIsolated ? insideCa : certificates)
+    const files = made.trustedPem === undefined ? undefined : writeCaFiles(made.trustedPem, deps.env, certificates, isIsolated ? insideCa : certificates)
     const env = childEnvironment(deps.env, { proxyUrl: isIsolated ? insideUrl : made.proxyUrl, noProxy: this.#noProxy(), ca: files, isIsolated, only, dataDir })
     if (isolation === undefined || made.socket === undefined) return runChild({ command, args, env, stdio: 'inherit' }, relay)
     const plan = planIsolation({ ...isolation.wish, keepOut: made.keepOut })

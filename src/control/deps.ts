@@ -77,6 +77,8 @@ export interface ControlPolicy {
   state(): PolicyState | undefined
   /** Throws ProxyError where the proxy would refuse the target; undefined when no policy is loaded. */
   explain(query: ExplainQuery): ExplainAnswer | undefined
+  /** some rule of it looks inside TLS; true where no policy is loaded */
+  looksInside(): boolean
 }
 
 export interface SessionSocketPort {

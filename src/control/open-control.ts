@@ -9,6 +9,7 @@ import type { PolicySource } from '../config/policy-files.ts'
 import type { Settings } from '../config/settings.ts'
 import { readTarget } from '../policy/explain-target.ts'
 import { anonymousSession } from '../policy/facts.ts'
+import { looksInside } from '../policy/looks-inside.ts'
 import { verdictOf } from '../policy/verdict-of.ts'
 import { cookieName } from './auth.ts'
 import { pageHost } from './guards.ts'
@@ -94,6 +95,10 @@ function policyOf(policies: PolicySource, onlyLoopback: boolean): ControlPolicy 
       if (policy === undefined) return undefined
       const target = readTarget(url, { method, upgrade: undefined, principal: { session: anonymousSession, agent, team, owner: undefined } })
       return { asked: target.asked, ...verdictOf(policy, target, onlyLoopback) }
+    },
+    looksInside: () => {
+      const policy = policies.current()
+      return policy === undefined || looksInside(policy)
     },
   }
 }

@@ -115,7 +115,7 @@ async function trustedOf({ deps }: ControlContext): Promise<string> {
     return await deps.trustedPem()
   } catch (error) {
     if (!(error instanceof ProxyError)) throw error
-    throw new ControlFault('ca_unavailable', `the root cannot be used: ${error.detail}`)
+    throw new ControlFault('ca_unavailable', `the root cannot be used: ${error.detail}`, { members: { looks_inside: deps.policy.looksInside() } })
   }
 }
 

@@ -130,6 +130,7 @@ export const problem: Schema = {
   properties: {
     type: string, title: string, status: integer, detail: string, code: describe(string, 'Match on this'), request_id: string,
     errors: list(object({ pointer: describe(string, 'RFC 6901'), message: string })),
+    looks_inside: describe(boolean, 'With `ca_unavailable`: some rule of the policy in force looks inside TLS'),
     approval: describe({ $ref: '#/components/schemas/Approval' }, 'With `already_decided` and `version_conflict`: as it is now'),
   },
 }

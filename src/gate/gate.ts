@@ -8,11 +8,11 @@ import { endedEvent, type Ending } from '../audit/ended-event.ts'
 import type { AuditSink } from '../audit/event.ts'
 import type { Redaction } from '../audit/redaction.ts'
 import { judgeAddresses, type Surroundings } from '../policy/addresses.ts'
+import { asksInside, openedInside } from '../policy/asks-inside.ts'
 import type { Policy } from '../policy/compile.ts'
 import type { Decision, RuleRef } from '../policy/decision.ts'
 import { evaluate } from '../policy/evaluate.ts'
 import { answeredBy } from '../policy/grant.ts'
-import { isNeverIntercepted } from '../policy/never-intercept.ts'
 import { limitsFor } from '../policy/limit-rules.ts'
 import type { Approval } from '../approvals/approval.ts'
 import type { Approvals } from '../approvals/approvals.ts'
@@ -123,10 +123,7 @@ export class Gate {
     }
     const { answered, use } = this.#withGrant(policy, exchange, decision, digest)
     if (answered.verdict !== 'ask') return this.#conclude(policy, exchange, answered, use)
-    if (asksInside(policy, exchange, answered)) {
-      const reason = `${answered.reason}; each request is asked about inside TLS`
-      return this.#conclude(policy, exchange, { ...answered, verdict: 'allow', code: 'allowed', reason, obligations: { ...answered.obligations, inspect: 'intercept' } })
-    }
+    if (asksInside(policy, exchange.facts, answered)) return this.#conclude(policy, exchange, openedInside(answered))
     const question = questionOf(exchange, answered, digest)
     const opened = approvals?.open(question)
     const approvalId = opened?.kind === 'open' ? opened.approval.id : undefined
@@ -305,7 +302,7 @@ export class Gate {
       const decision = evaluate(policy, facts, this.#options.clock.now())
       const isLookedInto = admitted.decision.obligations.inspect !== 'none'
       if (decision.verdict === 'deny') return false
-      if (decision.verdict === 'ask' && !(isLookedInto && asksInside(policy, admitted.exchange, decision)) && !this.#isGranted(admitted, decision)) return false
+      if (decision.verdict === 'ask' && !(isLookedInto && asksInside(policy, facts, decision)) && !this.#isGranted(admitted, decision)) return false
       if (facts.stage === 'connect' && decision.obligations.inspect !== 'none' && !isLookedInto && facts.port !== 80) return false
       return addresses === undefined || judgeAddresses(policy, facts, decision, addresses, this.#options.surroundings()).ok
     } catch (error) {
@@ -362,14 +359,6 @@ export class Gate {
   #unwritten(error: unknown): void {
     if (!(error instanceof ProxyError && error.code === 'audit_unavailable')) this.#options.onFault(error)
   }
-}
-
-/** What policy asks about the host of a CONNECT is asked request by request, where the client lets us end its TLS:
- * no client gives up a request as early as a CONNECT, and its refusal can be read. */
-function asksInside(policy: Policy | undefined, { facts }: Exchange, { verdict, obligations }: Decision): boolean {
-  const { stage, scheme, principal, host } = facts
-  if (verdict !== 'ask' || stage !== 'connect' || scheme !== 'https' || principal.trustsCa !== true || obligations.raw !== undefined) return false
-  return policy !== undefined && !isNeverIntercepted(policy, host)
 }
 
 function refusal(exchange: Exchange, code: ErrorCode, reason: string, rule: RuleRef | undefined, approvalId?: string): Refusal {

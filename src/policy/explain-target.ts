@@ -74,6 +74,7 @@ function factsOf(
   query: string | undefined,
   { method, upgrade, principal, fields = [], content = 0 }: ExplainOptions,
 ): Facts {
-  if (stage === 'connect') return { stage, scheme, host, port, path, query, principal, method: undefined, upgrade: undefined }
+  // as the front reads a CONNECT: what goes to port 80 is no TLS
+  if (stage === 'connect') return { stage, scheme: port === 80 ? 'http' : scheme, host, port, path, query, principal, method: undefined, upgrade: undefined }
   return { stage, scheme, host, port, path, query, principal, method, upgrade, fields, content }
 }

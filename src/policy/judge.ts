@@ -14,11 +14,13 @@ import type { Hit } from './hits.ts'
 import { conflictOf, oblige } from './obligations.ts'
 import { readPath } from './path-pattern.ts'
 import { isPinned, pinsPaths } from './pins.ts'
-import type { Policy } from './policy.ts'
+import { nearReason } from './near-reason.ts'
+import type { Policy, Rule } from './policy.ts'
 import { isNeverPort } from './ports.ts'
 import { readOnlyRefusal, readingMethods } from './read-only.ts'
 import { isReserved } from './reserved.ts'
 import { Inside } from './terms.ts'
+import type { Miss } from './terms.ts'
 
 /** The hits that cover host and port, by what they can say. */
 interface Sorted {
@@ -141,15 +143,17 @@ function judgeReading(policy: Policy, facts: Facts, sorted: Sorted, segments: re
   return sorted.hasTerms ? heldBack(allowed, facts, closing, segments, inside) : allowed
 }
 
-/** No request-level rule matches. One that only the content kept from it says so. */
+/** No request-level rule matches. One that only the content, the query or the fields kept from it says so. */
 function otherwise(facts: Facts, closing: readonly Hit[], segments: readonly string[], inside: Inside | undefined, obligations: Obligations): Answer {
   const answer = otherwiseAnswer(facts, strictestOtherwise(closing), obligations)
   if (answer.verdict !== 'deny' || inside === undefined) return answer
+  const near = new Map<Rule, Miss>()
   for (const hit of closing) {
-    const what = mismatch(hit, facts, segments, inside)?.what
-    if (what === 'content' || what === 'content_type') return deny('content_not_allowed', contentReason(facts, hit, what), refOf(hit))
+    const missed = mismatch(hit, facts, segments, inside)
+    if (missed?.what === 'content' || missed?.what === 'content_type') return deny('content_not_allowed', contentReason(facts, hit, missed.what), refOf(hit))
+    if (missed !== undefined && !(hit.rule.verdict === 'ask' && hit.rule.tightenOnly)) near.set(hit.rule, missed)
   }
-  return answer
+  return { ...answer, reason: `${answer.reason}${nearReason(near, inside)}` }
 }
 
 /** A rule that asks in one reading of the request and not in another holds back what would be allowed. */

@@ -62,6 +62,24 @@ export function missedTerm({ verdict }: Pick<Rule, 'verdict'>, terms: RequestTer
   return terms.maxContent !== undefined && typeof content === 'number' && content > terms.maxContent ? misses.content : undefined
 }
 
+/** What of one kind of term is not met, by name, and how; for words alone. */
+export interface Unmet {
+  readonly names: readonly string[]
+  /** the request holds none of them */
+  readonly isAbsent: boolean
+}
+
+/** The query keys or fields of the terms that the request does not meet. Query keys are bytes as Latin-1. */
+export function unmetNames({ query, fields: fieldTerms }: RequestTerms, what: 'query' | 'header', inside: Inside): Unmet {
+  const { fields = [] } = inside.facts
+  if (what === 'header') {
+    const names = fieldTerms.filter((term) => fitFields([term], inside) !== 'yes').map(({ name }) => name)
+    return { names, isAbsent: names.every((name) => valuesOf(fields, name).length === 0) }
+  }
+  const names = query.filter((term) => fitQuery([term], inside.query) !== 'yes').map(({ key }) => key)
+  return { names, isAbsent: !inside.query.readings.some((pairs) => pairs.some(({ key }) => names.includes(key))) }
+}
+
 /** Type and subtype in lower case; undefined where there is not exactly one of them. */
 export function mediaTypeOf(fields: readonly string[]): string | undefined {
   const values = valuesOf(fields, 'content-type')

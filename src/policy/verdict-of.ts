@@ -2,6 +2,7 @@
 // refuses because it cannot be looked into. Mirrors the gate for `explain`; it enforces nothing.
 import type { ErrorCode } from '../errors.ts'
 import { judgeAddresses } from './addresses.ts'
+import { asksInside, openedInside } from './asks-inside.ts'
 import type { Decision, Verdict } from './decision.ts'
 import { effectLines } from './effects.ts'
 import { explain } from './explain.ts'
@@ -21,6 +22,13 @@ export interface VerdictOf extends Pick<Decision, 'verdict' | 'code' | 'reason' 
   readonly inner: Part | undefined
   /** one sentence each */
   readonly notes: readonly string[]
+  /** what a session that trusts the CA gets, where that is another answer than this; undefined where this is its answer too */
+  readonly trusting: TrustingAnswer | undefined
+}
+
+export type TrustingAnswer = Pick<Decision, 'verdict' | 'code' | 'reason' | 'rule'> & {
+  /** undefined when only the tunnel was asked about */
+  readonly inner: Part | undefined
 }
 
 /**
@@ -28,17 +36,40 @@ export interface VerdictOf extends Pick<Decision, 'verdict' | 'code' | 'reason' 
  * listeners of a running proxy have ports, so `self` is not judged here.
  */
 export function verdictOf(policy: Policy, target: ExplainTarget, onlyLoopback: boolean): VerdictOf {
-  const explanation = explain(policy, target.facts, 0)
+  const explained = explain(policy, target.facts, 0)
+  const isAskedInside = asksInside(policy, target.facts, explained.decision)
+  const explanation = isAskedInside ? { ...explained, decision: openedInside(explained.decision) } : explained
   const outer = { explanation }
   const tunnel = refine(policy, target.facts, explanation.decision, onlyLoopback)
   const looksInside = explanation.decision.obligations.inspect !== 'none' && tunnel.verdict !== 'deny'
   if (target.inner === undefined || !looksInside) {
-    return { ...tunnel, outer, inner: undefined, notes: notesOf(target, explanation.decision, tunnel.verdict) }
+    const trusting = trustingOf(policy, target, explanation.decision, onlyLoopback)
+    const notes = [...notesOf(target, explanation.decision, tunnel.verdict), ...(trusting === undefined ? [] : trustingNotes(trusting))]
+    return { ...tunnel, outer, inner: undefined, notes, trusting }
   }
   const inner = { explanation: explain(policy, target.inner, 0) }
   const { decision } = inner.explanation
   const answer = refine(policy, target.inner, decision, onlyLoopback)
-  return { ...answer, outer, inner, notes: [...notesOf(target, explanation.decision, tunnel.verdict), ...innerNotes(decision, answer.verdict)] }
+  const notes = [...notesOf(target, explanation.decision, tunnel.verdict), ...innerNotes(decision, answer.verdict)]
+  return { ...answer, outer, inner, notes, trusting: undefined }
+}
+
+/** The answer to the same of a session that trusts the CA, where the gate asks it elsewhere. */
+function trustingOf(policy: Policy, target: ExplainTarget, decision: Decision, onlyLoopback: boolean): TrustingAnswer | undefined {
+  const facts = trusted(target.facts)
+  if (target.facts.principal.trustsCa === true || !asksInside(policy, facts, decision)) return undefined
+  const inner = target.inner === undefined ? undefined : trusted(target.inner)
+  const { verdict, code, reason, rule, inner: part } = verdictOf(policy, { ...target, facts, inner }, onlyLoopback)
+  return { verdict, code, reason, rule, inner: part }
+}
+
+function trusted(facts: Facts): Facts {
+  return { ...facts, principal: { ...facts.principal, trustsCa: true } }
+}
+
+function trustingNotes({ verdict, code, reason, inner }: TrustingAnswer): readonly string[] {
+  const what = inner === undefined ? 'each request in the tunnel is decided by itself' : `the request inside gets its own answer: ${verdict}: ${reason}${code === 'allowed' ? '' : ` (${code})`}`
+  return ['this waits at the CONNECT, as for every session that does not trust the CA', `of a session that trusts it (\`--trusts-ca\`) TLS ends at the proxy, and ${what}`]
 }
 
 type Answer = Pick<Decision, 'verdict' | 'code' | 'reason' | 'rule' | 'monitored'>

@@ -93,7 +93,7 @@ t.test('export never writes over a key', async (t) => {
 t.test('rotate asks on a terminal, and is told elsewhere', async (t) => {
   const cwd = place(t)
   t.match(await on({ ...answering('y'), isInteractive: false }, cwd, 'rotate'), { code: 2, err: /say --yes/ })
-  t.match(await on(answering('y'), cwd, 'rotate'), { code: 0, err: /the first one is made/ })
+  t.match(await on(answering('y'), cwd, 'rotate'), { code: 0, err: `There is no root in ${join(cwd, 'certs')} yet: the first one is made.` })
   const first = rootOf(cwd).fingerprint256
   t.match(await on(answering('n'), cwd, 'rotate'), { code: 1, err: /Clients that[^]*nothing was changed/ })
   t.equal(rootOf(cwd).fingerprint256, first)
@@ -105,9 +105,26 @@ t.test('rotate asks on a terminal, and is told elsewhere', async (t) => {
 
 t.test('a policy that does not compile leaves the names open, so that has to be said', async (t) => {
   const cwd = place(t, 'nonsense')
-  t.match(await ca(cwd, 'rotate', '--yes'), { code: 1, err: /policy is not valid.*--any-host/ })
+  t.match(await ca(cwd, 'rotate', '--yes'), { code: 1, err: /^policies\/00\.toml:1:\d+: error: [^]*policy is not valid.*`sallyport check`.*--any-host/ })
   t.notOk(existsSync(join(cwd, 'certs')))
   t.match(await ca(cwd, 'rotate', '--yes', '--any-host'), { code: 0, out: /for every host/ })
+})
+
+t.test('where there is no policy rotate says what it needs, and does without where it can', async (t) => {
+  const cwd = place(t, closed)
+  const away = join(cwd, 'away')
+  mkdirSync(away)
+  t.match(await ca(away, 'rotate', '--yes'), { code: 1, out: '', err: /^sallyport ca rotate: there is no policy in \S*\/away\/policies, .*\(--config FILE, or --policies DIR and --certs DIR\), or say --any-host/ })
+  t.notOk(existsSync(join(away, 'certs')))
+  const certs = ['--certs', join(cwd, 'certs')]
+  t.match(await ca(away, 'rotate', '--yes', ...certs, '--policies', join(cwd, 'policies')), { code: 0, out: /for example\.com, pkg\.test \(and what is below\)/ })
+  t.match(await ca(away, 'rotate', '--prepare', ...certs), { code: 1, err: /there is no policy/ })
+  t.match(await ca(cwd, 'rotate', '--prepare'), { code: 0 })
+  t.match(await ca(away, 'rotate', '--prepare', ...certs), { code: 0 }, 'it is there already')
+  t.match(await ca(away, 'rotate', '--yes', ...certs), { code: 0, out: /for example\.com, pkg\.test/ }, 'what is prepared is bound already')
+  t.match(await ca(away, 'rotate', '--yes', ...certs), { code: 1, err: /there is no policy/ }, 'and the next one is not')
+  t.match(await ca(away, 'rotate', '--yes', '--any-host', ...certs), { code: 0, out: /for every host/ })
+  t.notOk(existsSync(join(away, 'certs')))
 })
 
 t.test('the folder is found as start finds it', async (t) => {

@@ -130,7 +130,7 @@ t.test('a CA is whole, private and not expired', async (t) => {
   t.match(await check('ca', here, { now: Date.now() + 350 * day }), { status: 'warn', detail: /ends on .*, in 14 days: `sallyport ca rotate`/ })
   t.match(await check('ca', here, { now: Date.now() + 366 * day }), { status: 'fail', detail: /has expired on/ })
   chmodSync(key, 0o644)
-  t.match(await check('ca', here), { status: 'fail', detail: /other users may open it.*`chmod 600`/, remedy: /ca show/ })
+  t.match(await check('ca', here), { status: 'fail', detail: /other users may open it.*`chmod 600 /, remedy: /ca show/ })
   chmodSync(key, 0o600)
   writeFileSync(join(certs, 'root.pem'), 'not a certificate')
   t.match(await check('ca', here), { status: 'fail', detail: /holds no certificate/ })

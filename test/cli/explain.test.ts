@@ -64,6 +64,23 @@ t.test('an ask is exit code 3', async (t) => {
   t.match(await run('www.example.com:8443'), { code: 3, out: /nearly .*not port 8443/ })
 })
 
+t.test('where a question is asked depends on what the session trusts, and both are told', async (t) => {
+  const trusting = policy.replace('[network]', '[network]\nnever_intercept = ["*.bank.example"]')
+  const { run } = await policyFolder(t, explainCommand, { 'policies/10-a.toml': `${trusting}[[network.rules]]\nid = "no-post"\nhosts = ["half.example"]\nmethods = ["POST"]\nverdict = "deny"\n` })
+  const url = 'https://new.example/a'
+  t.match(await run(url), { code: 3, out: /^ask: CONNECT new\.example:443\n[^]*waits at the CONNECT[^]*`--trusts-ca`\) TLS ends at the proxy, and the request inside gets its own answer: ask: no rule allows new\.example.* \(approval_required\)\n/ })
+  t.match(await run('new.example'), { code: 3, out: /`--trusts-ca`\) TLS ends at the proxy, and each request in the tunnel is decided by itself\n/ })
+  t.match(await run(url, '--trusts-ca'), { code: 3, out: /^ask: GET https:\/\/new\.example\/a\n[^]*\nthe tunnel: allow: CONNECT new\.example:443\n {2}.*; each request is asked about inside TLS\n/ })
+  t.match(await run('new.example', '--trusts-ca'), { code: 0, out: /^allow: CONNECT [^]*TLS ends at the proxy[^]*explain its URL/ })
+  t.match(JSON.parse((await run(url, '--json')).out), { verdict: 'ask', inner: null, trusting: { verdict: 'ask', code: 'approval_required', rule: { id: 'unknown', file: 'policies/10-a.toml' }, inner: { verdict: 'ask' } } })
+  t.match(JSON.parse((await run('new.example', '--json')).out), { verdict: 'ask', trusting: { verdict: 'allow', inner: null } })
+  t.match(JSON.parse((await run(url, '--trusts-ca', '--json')).out), { verdict: 'ask', inner: { verdict: 'ask' }, trusting: null })
+  for (const same of ['https://x.bank.example/', 'https://www.example.com/', 'bad.example.com', 'https://half.example/', 'new.example:80', 'http://new.example/']) {
+    t.match(JSON.parse((await run(same, '--json')).out), { trusting: null }, same)
+    t.equal((await run(same)).out, (await run(same, '--trusts-ca')).out, same)
+  }
+})
+
 t.test('plain http is decided by method and path', async (t) => {
   const { run } = await policyFolder(t, explainCommand, files)
   t.match(await run('http://api.example.org/v1/things'), { code: 0, out: /^allow: GET http:\/\/api\.example\.org\/v1\/things\n/ })
@@ -137,6 +154,21 @@ t.test('what kept a rule from a request is told, predicate by predicate', async 
     [[url, ...asked.with(7, '1025')], /takes at most 1 KiB of content, and this declares 1025 bytes \(content_not_allowed\)/],
   ] as const) t.match(await run(...args), { code: 3, out: words })
   for (const bad of [['--header', 'none'], ['--content-length', '1x'], ['--header', 'a b: c']]) await t.rejects(run(url, ...bad), { name: 'UsageError' }, bad.join(' '))
+})
+
+t.test('the reason names the rule that nearly matched, and no value of the request', async (t) => {
+  const { run } = await policyFolder(t, explainCommand, insideFiles)
+  for (const [args, words] of [
+    [['https://up.example.org/up?token=hush'], 'no rule of up.example.org allows GET /up; rule upload allows it, but not without the query key part (request_not_allowed)'],
+    [['https://up.example.org/up?part=hush'], 'no rule of up.example.org allows GET /up; rule upload allows it, but not with the query key part as it is (request_not_allowed)'],
+    [['https://up.example.org/up?part=1', '--header', 'X-Api-Version: hush'], 'no rule of up.example.org allows GET /up; rule upload allows it, but not with the field x-api-version as it is (request_not_allowed)'],
+    [['http://key.example.org/a'], 'no rule of key.example.org allows GET /a; rule keyed allows it, but over https alone (request_not_allowed)'],
+  ] as const) {
+    const { code, out } = await run(...args)
+    t.equal(code, 3)
+    t.match(out, `  ${words}\n`)
+    t.notMatch(out, /hush/)
+  }
 })
 
 t.test('what is sent along and how the origin is trusted is told, and no secret is', async (t) => {

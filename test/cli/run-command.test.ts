@@ -196,6 +196,34 @@ t.test('the command trusts the root of the proxy, and what it trusted before', a
   t.match(world.sessions('started')[0]?.attributes, { 'sallyport.session.trusts_ca': true })
 })
 
+t.test('where the root cannot be used and no rule looks inside TLS, the command is started without it', async (t) => {
+  const world = await openRunWorld(t)
+  const cert = put(join(world.proxy.dir, 'certs', 'root.pem'))
+  const { code, stdout, stderr } = await world.run(sh(`curl -sS http://${world.allowed}/one; echo " \${SSL_CERT_FILE-none}"`))
+  t.equal(code, 0, stderr)
+  t.equal(stdout, 'GET /one for you none\n')
+  t.ok(stderr.startsWith(`sallyport run: warning: the root cannot be used: ${cert} is there without ${join(world.proxy.dir, 'certs', 'root-key.pem')}: restore the key from a copy, or make a new root with \`sallyport ca rotate\`. No rule looks inside TLS now, `), stderr)
+  t.equal(stderr.match(/warning/g)?.length, 1)
+  t.notMatch(stderr, /trusts the CA/)
+  t.match(world.sessions('started').map(({ attributes }) => attributes['sallyport.session.trusts_ca']), [false])
+  t.match(await world.run(['--quiet', ...sh('exit 4')]), { code: 4, stderr: /^sallyport run: warning: .*\n$/ }, 'what is wrong is said all the same')
+})
+
+t.test('where a rule looks inside TLS, a root that cannot be used starts nothing, and what to do is said', async (t) => {
+  const world = await openRunWorld(t, { policy: '[[network.rules]]\nid = "read"\nhosts = ["a.test"]\nmethods = ["GET"]\nverdict = "allow"\n' })
+  const [cert, key] = ['root.pem', 'root-key.pem'].map((name) => put(join(world.proxy.dir, 'certs', name), 'no certificate\n'))
+  chmodSync(key ?? '', 0o644)
+  const begins = `sallyport run: nothing was started, for rules of the policy look inside TLS: the root cannot be used: `
+  const open = await world.run(sh('echo started'))
+  t.match(open, { code: 1, stdout: '' })
+  t.ok(open.stderr.startsWith(`${begins}${key}: other users may open it (mode 0644); \`chmod 600 ${key}\`, and if `), open.stderr)
+  chmodSync(key ?? '', 0o600)
+  const empty = await world.run(sh('echo started'))
+  t.match(empty, { code: 1, stdout: '' })
+  t.ok(empty.stderr.startsWith(`${begins}${cert}: holds no certificate; `) && empty.stderr.endsWith('; or make a new root with `sallyport ca rotate`, where the proxy was started\n'), empty.stderr)
+  t.strictSame(world.sessions('started'), [])
+})
+
 t.test('what is typed on a terminal reaches the command once', { skip: hasPython() ? false : 'python3 is not on this machine' }, async (t) => {
   const world = await openRunWorld(t)
   const agent = put(join(world.work, 'agent.js'), 'let n = 0; process.on("SIGINT", () => { n += 1; setTimeout(() => { console.log("interrupts " + n); process.exit(6) }, 300) }); console.log("ready " + process.stdin.isTTY); setInterval(() => {}, 1000)')

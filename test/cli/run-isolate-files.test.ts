@@ -29,6 +29,15 @@ t.test('the proxy\'s own files are not there, though the command works in the fo
   await world.over()
 })
 
+t.test('a root that cannot be used and is not needed keeps nothing from isolation', { skip }, async (t) => {
+  const world = await openRunWorld(t)
+  put(join(world.proxy.dir, 'certs', 'root.pem'))
+  const { code, stdout, stderr } = await world.run(['--isolate', '--workspace', world.proxy.dir, '--', 'sh', '-c', `curl -sS http://${world.allowed}/one; echo " \${SSL_CERT_FILE-none}"`])
+  t.match({ code, stdout }, { code: 0, stdout: 'GET /one for you none\n' }, stderr)
+  t.equal(stderr.match(/warning/g)?.length, 1, 'though there are two sessions, for nobody vouches for the first')
+  t.strictSame(world.sessions('started').map(({ attributes }) => attributes['sallyport.session.trusts_ca']), [false, false])
+})
+
 t.test('folders that are only called like the proxy\'s are not hidden', { skip }, async (t) => {
   const world = await openRunWorld(t)
   for (const name of ['policies', 'var', 'certs']) put(join(world.work, name, 'mine'))

@@ -34,7 +34,7 @@ t.test('the policy in force is told with its problems', async (t) => {
 })
 
 t.test('without a policy there is nothing to tell', async (t) => {
-  const world = await openWorld(t, { policy: { state: () => undefined, explain: () => undefined } })
+  const world = await openWorld(t, { policy: { state: () => undefined, explain: () => undefined, looksInside: () => true } })
   t.match(await call(world.url, '/v1/policy', { token: 'sp_viewer' }), { status: 503, json: { code: 'policy_unavailable' } })
   t.match(await call(world.url, '/v1/policy/explain', { method: 'POST', token: 'sp_viewer', body: { url: 'https://a.example/' } }), { status: 503, json: { code: 'policy_unavailable' } })
 })
@@ -46,7 +46,7 @@ t.test('explain hands on what is asked, and says what the command says', async (
     if (query.url === 'https://0177.1/') throw new ProxyError('host_ambiguous_ip', '`0177.1`')
     return explained
   }
-  const world = await openWorld(t, { policy: { state: () => undefined, explain } })
+  const world = await openWorld(t, { policy: { state: () => undefined, explain, looksInside: () => true } })
   const post = (body: unknown) => call(world.url, '/v1/policy/explain', { method: 'POST', token: 'sp_viewer', body })
   t.match((await post({ url: 'https://a.example/' })).json, { asked: 'CONNECT a.example:443', verdict: 'ask', rule: null, monitored: null, revision: '0123456789ab', near: [{ rule: { line: 3 }, why: 'scope' }], inner: null })
   await post({ url: 'a.example:22', method: 'post', agent: 'codex', team: 'web' })

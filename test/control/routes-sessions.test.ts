@@ -53,8 +53,11 @@ t.test('a session that trusts the root is told what that is, and there is none w
   t.equal((await start(world, 'sp_admin', { agent: 'codex' })).json.trusted_pem, null)
   const before = world.sessions.byId.size
   world.caFault = new ProxyError('ca_unavailable', 'root-key.pem can be read by others: chmod 600')
-  t.match(await start(world, 'sp_admin', { agent: 'codex', trusts_ca: true }), { status: 503, json: { code: 'ca_unavailable', detail: /chmod 600/ } })
+  t.match(await start(world, 'sp_admin', { agent: 'codex', trusts_ca: true }), { status: 503, json: { code: 'ca_unavailable', detail: /chmod 600/, looks_inside: false } })
+  world.looksInside = true
+  t.match(await start(world, 'sp_admin', { agent: 'codex', trusts_ca: true }), { status: 503, json: { code: 'ca_unavailable', looks_inside: true } })
   t.equal(world.sessions.byId.size, before)
+  t.equal((await start(world, 'sp_admin', { agent: 'codex' })).status, 201, 'who does not ask for it needs none')
 })
 
 t.test('nothing is vouched for without a socket, and no session is made whose socket cannot be', async (t) => {

@@ -22,6 +22,7 @@ export class World {
   readonly sockets = new FakeSockets()
   /** what the certificate authority says */
   caFault: ProxyError | undefined
+  looksInside = false
   readonly events = new FakeEvents()
   readonly journaled: AuditEvent[] = []
   readonly faults: unknown[] = []
@@ -56,6 +57,7 @@ export class World {
           problems: [{ file: 'policies/10-base.toml', line: 4, column: 1, severity: 'warning', message: 'covers nothing', text: 'x' }],
         }),
         explain: () => explained,
+        looksInside: () => this.looksInside,
       },
       events: this.events,
       answers: new KeptAnswers(store, this.clock),

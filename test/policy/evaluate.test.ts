@@ -169,6 +169,30 @@ reason = "read-only GitHub API"
   for (const [text, reason] of reasons) t.equal(evaluate(policy, factsOf(text), 0).reason, reason, text)
 })
 
+t.test('a denial names the one rule that its query or fields kept it from, and no value', async (t) => {
+  const text = (id: string, more: string) => `[[network.rules]]\nid = "${id}"\nhosts = ["q.example"]\nmethods = ["GET"]\nverdict = "allow"\n${more}\n`
+  const one = policyOf(text('read', 'paths = ["/p"]\nquery = { part = ["s3cret*"], size = ["1"] }\nheaders = { x-token = ["hush"] }'))
+  const asked = (policy: typeof one, what: string, fields: readonly string[] = []) => {
+    const { verdict, code, reason, rule: decided } = evaluate(policy, { ...factsOf(what), fields, content: 0 }, 0)
+    t.match({ verdict, code, decided }, { verdict: 'deny', code: 'request_not_allowed', decided: { id: /^(?:read|other)$/ } })
+    t.notMatch(reason, /s3cret|hush|mine/)
+    return reason.replace('no rule of q.example allows ', '')
+  }
+  const url = 'GET https://q.example/p'
+  t.equal(asked(one, url), 'GET /p; rule read allows it, but not without the query keys part and size')
+  t.equal(asked(one, `${url}?part=mine&size=1`), 'GET /p; rule read allows it, but not with the query key part as it is')
+  t.equal(asked(one, `${url}?part=mine&size=2`), 'GET /p; rule read allows it, but not with the query keys part and size as they are')
+  t.equal(asked(one, `${url}?part=s3cret1&size=1&Size=1`), 'GET /p; rule read allows it, but the query key size can be read in more ways than one')
+  t.equal(asked(one, `${url}?part=s3cret1;size=1`), 'GET /p; rule read allows it, but not with a query that can be read in more ways than one: a `;` may separate keys')
+  t.equal(asked(one, `${url}?part=s3cret1&size=1`), 'GET /p; rule read allows it, but not without the field x-token')
+  t.equal(asked(one, `${url}?part=s3cret1&size=1`, ['X-Token', 'mine']), 'GET /p; rule read allows it, but not with the field x-token as it is')
+  t.equal(asked(one, 'GET https://q.example/other'), 'GET /other', 'the path is missed first')
+  t.equal(asked(one, 'POST https://q.example/p'), 'POST /p', 'and the method')
+  t.equal(asked(policyOf(text('read', 'query = { a = ["1"] }') + text('other', 'query = { b = ["1"] }')), url), 'GET /p', 'of two none is the one')
+  t.equal(asked(policyOf(text('read', 'query = { a = ["1"] }') + text('other', 'paths = ["/z"]\nquery = { b = ["1"] }')), url), 'GET /p; rule read allows it, but not without the query key a')
+  t.equal(asked(policyOf(text('read', 'query = { "a\\nb" = [], "\u00e4" = [] }')), url), 'GET /p; rule read allows it, but not without the query keys that it names', 'a status line takes no such key')
+})
+
 t.test('the decision says where the rule stands', async (t) => {
   const policy = policyOf('[network]\nallowed_domains = [\n  "a.example",\n  "*.b.example",\n]\n[[network.rules]]\nid = "x"\nhosts = [\n  "c.example",\n  "d.example",\n]\nverdict = "deny"\n')
   t.strictSame(evaluate(policy, factsOf('a.example'), 0).rule, { id: 'allowed_domains', pattern: 'a.example', file: 'p.toml', line: 3 })
