@@ -107,7 +107,7 @@ function shakeHands({ connection, enterTls }: ConnectArrival, context: IngressCo
     deadline = undefined
   }
   secured.on('error', () => secured.destroy())
-  // what goes wrong once TLS stands; only of a tls.Server's sockets does node make an error of it (Node 26.10)
+  // a handshake that was one too many: only of a tls.Server's sockets does node make an error of it (Node 26.10)
   secured.on('_tlsError', () => secured.destroy())
   secured.once('end', () => {
     // half open is for what is inside: a handshake that the client has ended goes nowhere
