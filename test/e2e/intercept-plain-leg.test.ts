@@ -41,6 +41,12 @@ t.test('a client that sends more behind its held GET and then leaves is noticed,
     }
   }
   t.equal(origin.connections(), 0)
+  const client = await openInside(t, proxy, authority, { credentials })
+  client.send(insideRequest(authority, '/one'))
+  await control.pending('one.ask.test', ({ waiting }) => waiting === 1)
+  client.send(insideRequest(authority, '/two', { method: 'POST', body: 'x'.repeat(100_000) }) + insideRequest(authority, '/three'))
+  await control.decide('one.ask.test', { verdict: 'allow' })
+  for (const line of ['GET /one\n', 'POST /two\n', 'GET /three\n']) t.equal((await client.next())?.body, line, 'and one that stays is served, in order')
 })
 
 t.test('what comes behind an unanswered request waits for its answer, whatever it is', async (t) => {
