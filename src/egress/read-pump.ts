@@ -97,6 +97,16 @@ export class ReadPump {
     source.pause()
   }
 
+  /** Puts back what was just tasted, for whoever reads next, and pauses: a stream tells its end as soon as it is empty,
+   * paused or not. False, and nothing changed, where the socket is read past its stream, or has ended. */
+  putBack(chunk: Uint8Array): boolean {
+    const source = this.#source
+    if (!this.#plain || source === undefined || source.readableEnded || source.destroyed) return false
+    source.pause()
+    source.unshift(chunk)
+    return true
+  }
+
   /** Reads on and drops what comes, so that the end is seen. */
   drop(source: Socket): void {
     this.#sink = undefined

@@ -89,6 +89,8 @@ class PlainLeg implements AnswerPlace, Member {
   /** what came behind a request that is not answered yet */
   #held: Buffer[] = []
   #heldBytes = 0
+  /** some of that waits in the socket's own stream */
+  #isBehind = false
   /** reads on behind it, and is called when that was too much */
   #onFull: (() => void) | undefined
   #idleSinceMs = 0
@@ -125,12 +127,13 @@ class PlainLeg implements AnswerPlace, Member {
     if (this.#answer !== answer) return
     this.#answer = undefined
     if (this.isLast || this.#legs.options.isDraining()) this.socket.destroySoon()
-    else if (this.#heldBytes > 0) this.#leave(Buffer.concat(this.#held))
+    else if (this.#heldBytes > 0 || this.#isBehind) this.#leave(Buffer.concat(this.#held))
     else this.#rest()
   }
 
   #read(chunk: Buffer): boolean {
     if (this.#answer !== undefined || this.isLast) {
+      if (this.#onFull === undefined && this.#putBack(chunk)) return false
       this.#held.push(Buffer.from(chunk))
       this.#heldBytes += chunk.length
       if (this.#heldBytes > maxHeldBytes) this.#onFull?.()
@@ -145,12 +148,25 @@ class PlainLeg implements AnswerPlace, Member {
   /** Behind what is not read no end is seen: a client that sends more and leaves would be waited for. */
   readonly #readOn = (onFull: () => void): (() => void) => {
     this.#onFull = onFull
-    if (this.#heldBytes > 0) this.socket.resume()
+    if (this.#heldBytes > 0 || this.#isBehind) this.socket.resume()
     return () => {
       this.#onFull = undefined
       // an end that comes now must wait behind what is held
-      if (this.#heldBytes > 0) this.socket.pause()
+      if (this.#isBehind) this.socket.pause()
+      if (this.#heldBytes === 0) return
+      if (this.#putBack(Buffer.concat(this.#held))) {
+        this.#held = []
+        this.#heldBytes = 0
+      } else {
+        this.socket.pause()
+      }
     }
+  }
+
+  #putBack(chunk: Buffer): boolean {
+    if (!this.#connection.upload.putBack(Buffer.from(chunk))) return false
+    this.#isBehind = true
+    return true
   }
 
   /** For good: node's parser has the connection. */
