@@ -55,6 +55,8 @@ export class BareExchange implements AnswerController {
   }
 
   resume(): void {
+    // the client may read on long after the answer was whole, and the connection is another exchange's by then
+    if (!this.isPaused) return
     this.isPaused = false
     this.#onResume()
   }

@@ -216,7 +216,7 @@ export class Http1Origin implements OriginConnection, Watched {
     this.#mayServe = isKept && exchange.surplus === 0 && this.#keptMs > 0
     // its handler releases the connection, and a waiter may have it at once
     this.#exchange = undefined
-    if (exchange.isPaused) this.#socket?.resume()
+    exchange.resume()
     try {
       exchange.handler.onResponseEnd(exchange)
     } catch (error) {
