@@ -3,6 +3,7 @@
 import { ProxyError } from '../errors.ts'
 import { isTable, type TomlValue, typeName } from '../policy/toml.ts'
 import { type Cidr, parseCidr, parseIp } from '../target/address.ts'
+import { isToken } from '../target/field-syntax.ts'
 import { formatHost, parseHost } from '../target/host.ts'
 import type { HostPort } from './settings.ts'
 
@@ -298,7 +299,7 @@ export const fields: Kind<Readonly<Record<string, string>>> = {
 function readFields(entries: Iterable<readonly [string, unknown]>): Record<string, string> {
   const result: Record<string, string> = Object.create(null)
   for (const [name, value] of entries) {
-    if (!/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(name)) {
+    if (!isToken(name)) {
       throw new SettingError(`\`${name}\` is not a field name`)
     }
     if (typeof value !== 'string' || !/^[\x20-\x7e\t]*$/.test(value)) {

@@ -1,6 +1,7 @@
 // The head of an origin's answer in the spelling that origins use, read without llhttp. It takes a narrow part of
 // what llhttp takes and reads it the same way; whatever is not plainly inside that part is not judged here but
 // left to llhttp. Pure.
+import { afterBlanks, isToken, isTrimmedFieldValue } from '../target/field-syntax.ts'
 
 export interface AnswerHead {
   readonly status: number
@@ -17,12 +18,8 @@ export interface AnswerHead {
 
 // no interim answer, and no version but this one
 const statusLine = /^HTTP\/1\.1 ([2-5][0-9]{2}) ([\t\x20-\x7e]*)$/
-const fieldName = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/
-const fieldValue = /^[\x21-\x7e\x80-\xff](?:[\t\x20-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?$/
 const digits = /^[0-9]{1,15}$/
 const keptFor = /timeout=(\d{1,6})/
-const space = 0x20
-const tab = 0x09
 
 interface Framing {
   contentLength: number | undefined
@@ -45,10 +42,8 @@ export function readAnswerHead(text: string, end: number): AnswerHead | undefine
     const colon = text.indexOf(':', from)
     if (colon === -1 || colon > at) return undefined
     const name = text.slice(from, colon)
-    let start = colon + 1
-    while (isBlank(text.charCodeAt(start))) start++
-    const value = text.slice(start, at)
-    if (!fieldName.test(name) || !fieldValue.test(value)) return undefined
+    const value = text.slice(afterBlanks(text, colon + 1, at), at)
+    if (!isToken(name) || !isTrimmedFieldValue(value)) return undefined
     if (!noteFraming(framing, name, value)) return undefined
     rawHeaders.push(name, value)
   }
@@ -103,8 +98,4 @@ function headOf(status: number, reason: string, rawHeaders: readonly string[], {
   // both, or neither
   if (isChunked === (contentLength !== undefined)) return undefined
   return { status, reason, rawHeaders, contentLength, isKept, keptMs }
-}
-
-function isBlank(code: number): boolean {
-  return code === space || code === tab
 }

@@ -2,11 +2,10 @@
 // lines end in CRLF, and what is behind a chunk is CRLF. Extensions are dropped. Pure. It must never guess: what
 // is not exactly the coding throws, and the bytes behind the last line belong to nobody.
 import { ProxyError } from '../errors.ts'
+import { isFieldValue, isToken, withoutBlanks } from '../target/field-syntax.ts'
 
 // a size, and extensions as RFC 9112 section 7.1.1 has them
 const sizeLine = /^0*([0-9A-Fa-f]{1,12})(?:;[!#$%&'*+.^_`|~0-9A-Za-z-]+(?:=(?:[!#$%&'*+.^_`|~0-9A-Za-z-]+|"[\t\x20\x21\x23-\x5b\x5d-\x7e]*"))?)*\r\n$/
-const fieldName = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/
-const notInValue = /[^\t\x20-\x7e\x80-\xff]/
 const maxSizeLine = 4096
 const carriageReturn = 0x0d
 const lineFeed = 0x0a
@@ -86,25 +85,12 @@ export class ChunkedReader {
     this.#trailerBytes += line.length
     const colon = line.indexOf(':')
     const name = line.slice(0, Math.max(0, colon))
-    const value = trimmed(line, colon + 1, line.length - 2)
-    if (!line.endsWith('\r\n') || !fieldName.test(name) || notInValue.test(value)) throw fault('a trailer that is no field')
+    const value = withoutBlanks(line, colon + 1, line.length - 2)
+    if (!line.endsWith('\r\n') || !isToken(name) || !isFieldValue(value)) throw fault('a trailer that is no field')
     // as llhttp has it; any other that frames stops in field-rules.ts
     if (name.toLowerCase() === 'content-length') throw fault('Content-Length behind the content')
     this.#trailers.push(name, value)
   }
-}
-
-/** Without the spaces and tabs around it (RFC 9112 section 5.1). */
-function trimmed(text: string, start: number, end: number): string {
-  let from = start
-  let to = end
-  while (from < to && isBlank(text.charCodeAt(from))) from++
-  while (to > from && isBlank(text.charCodeAt(to - 1))) to--
-  return text.slice(from, to)
-}
-
-function isBlank(code: number): boolean {
-  return code === 0x20 || code === 0x09
 }
 
 function fault(what: string): ProxyError {

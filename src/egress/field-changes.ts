@@ -4,6 +4,7 @@
 import { ProxyError } from '../errors.ts'
 import type { FieldChange, FieldValue } from '../policy/decision.ts'
 import { methodOverrideFields } from '../policy/field-names.ts'
+import { isToken, isTrimmedFieldValue } from '../target/field-syntax.ts'
 import { quoted } from '../target/quoted.ts'
 import { editOf, proxyFields, type FieldEdit } from './field-rules.ts'
 
@@ -31,9 +32,6 @@ export interface EditContext {
 type Credential = Extract<FieldValue, { kind: 'credential' }>
 
 const overridesGone: RequestEdit = { ...editOf(methodOverrideFields, []), credentials: [] }
-const token = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/
-// RFC 9110 section 5.5, without what could be read in two ways at either end
-const fieldValue = /^[\x21-\x7e\x80-\xff](?:[\t\x20-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?$/
 const basic = /^basic +(?<credentials>[A-Za-z0-9+/]+={0,2})$/i
 
 /** Names of all fields that `changes` set, in lower case: a client may not take them away by Connection. */
@@ -76,12 +74,12 @@ class Edit {
   }
 
   set(name: string, value: string): void {
-    if (!fieldValue.test(value)) throw new ProxyError('obligation_conflict', `a rule sets ${quoted(name)} to what is no field value`)
+    if (!isTrimmedFieldValue(value)) throw new ProxyError('obligation_conflict', `a rule sets ${quoted(name)} to what is no field value`)
     this.#add(name, value)
   }
 
   setCredential(name: string, value: string, credential: string): void {
-    if (!fieldValue.test(value)) throw unavailable(credential, 'makes no field value')
+    if (!isTrimmedFieldValue(value)) throw unavailable(credential, 'makes no field value')
     this.#add(name, value)
     this.#credentials.add(credential)
   }
@@ -93,7 +91,7 @@ class Edit {
 
   #add(name: string, value: string): void {
     const lower = name.toLowerCase()
-    if (!token.test(name) || proxyFields.has(lower)) throw new ProxyError('obligation_conflict', `a rule sets ${quoted(name)}, which is the proxy's own`)
+    if (!isToken(name) || proxyFields.has(lower)) throw new ProxyError('obligation_conflict', `a rule sets ${quoted(name)}, which is the proxy's own`)
     const before = this.#values.get(lower)
     if (before !== undefined && before.value !== value) throw new ProxyError('obligation_conflict', `rules set ${quoted(name)} to different values`)
     this.#gone.add(lower)

@@ -2,6 +2,7 @@
 // ours, everything else keeps its case, order and duplicates. Framing is read and never copied: what
 // goes out is framed anew by whoever writes it. Pure; must never let a client strip identity or framing.
 import { ProxyError } from '../errors.ts'
+import { isToken } from '../target/field-syntax.ts'
 import { quoted } from '../target/quoted.ts'
 
 // RFC 9110 section 7.6.1, RFC 9112, and what RFC 7235 era software still sends; Expect is answered here
@@ -28,7 +29,6 @@ const neverTrailers: ReadonlySet<string> = new Set([
 const responseLengths = lengthsOf([...hopByHop, 'content-length', 'alt-svc'])
 const requestFieldNames = [...hopByHop, ...requestOnly, 'max-forwards']
 const requestLengths = lengthsOf(requestFieldNames)
-const token = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/
 // a client names a few; thousands are there to cost something
 const maxConnectionOptions = 64
 const digits = /^[0-9]{1,15}$/
@@ -93,7 +93,7 @@ export function checkConnectionField(rawHeaders: readonly string[], added?: Read
   if (options === undefined) return undefined
   if (options.size > maxConnectionOptions) return new ProxyError('field_syntax', `Connection has ${options.size} options`)
   for (const option of options) {
-    if (!token.test(option)) return new ProxyError('field_syntax', `the Connection option ${quoted(option)} is not a token`)
+    if (!isToken(option)) return new ProxyError('field_syntax', `the Connection option ${quoted(option)} is not a token`)
     if (option === 'content-length' || option === 'transfer-encoding') {
       return new ProxyError('framing', `Connection names \`${option}\``)
     }

@@ -3,6 +3,7 @@
 // is guessed, and nothing of a malformed list is passed on.
 import { ProxyError } from '../errors.ts'
 import { parseAuthority } from '../target/authority.ts'
+import { isToken } from '../target/field-syntax.ts'
 import { quoted } from '../target/quoted.ts'
 import { fieldOf } from './request-head.ts'
 
@@ -35,7 +36,6 @@ const httpsPort = 443
 // RFC 9113 section 8.2.1: a token without upper case
 const fieldName = /^[!#$%&'*+.^_`|~0-9a-z-]+$/
 const badValue = /[\0\r\n]|^[\t ]|[\t ]$/
-const token = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/
 
 /** Reads the flat list of a header block (RFC 9113 section 8.3.1). Never throws: codes of what is malformed
  * are `field_syntax`, `target_syntax` and `method_not_supported`. */
@@ -93,7 +93,7 @@ function takePseudoField(name: string, value: string, pseudo: PseudoFields): voi
 }
 
 function checkPseudoFields({ method, scheme, path }: PseudoFields): { method: string; path: string } {
-  if (method === undefined || !token.test(method)) throw new ProxyError('field_syntax', ':method is missing or no token')
+  if (method === undefined || !isToken(method)) throw new ProxyError('field_syntax', ':method is missing or no token')
   if (method === 'CONNECT') throw new ProxyError('method_not_supported', 'CONNECT inside a tunnel')
   if (scheme !== 'https') throw new ProxyError('field_syntax', ':scheme is not https')
   const isWhole = path !== undefined && (path.startsWith('/') || (path === '*' && method === 'OPTIONS'))

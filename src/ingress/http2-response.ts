@@ -4,6 +4,7 @@
 import { EventEmitter } from 'node:events'
 import { constants, type ServerHttp2Stream } from 'node:http2'
 import type { ClientResponse } from '../egress/client-leg.ts'
+import { isFieldValue, isToken, withoutBlanks } from '../target/field-syntax.ts'
 
 export interface ResponseHooks {
   readonly wrote: (bytes: number) => void
@@ -17,8 +18,6 @@ export interface ResponseHooks {
 
 // RFC 9113 section 8.2.2
 const connectionFields: ReadonlySet<string> = new Set(['connection', 'keep-alive', 'proxy-connection', 'transfer-encoding', 'upgrade', 'http2-settings', 'te'])
-const fieldName = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/
-const fieldValue = /^[\t\x20-\x7e\x80-\xff]*$/
 
 interface Head {
   readonly status: number
@@ -82,8 +81,9 @@ export class Http2Response extends EventEmitter implements ClientResponse {
     let hasLength = false
     for (let at = 0; at + 1 < fields.length; at += 2) {
       const name = (fields[at] ?? '').toLowerCase()
-      const value = withoutEdges(fields[at + 1] ?? '')
-      if (!fieldName.test(name) || !fieldValue.test(value)) throw new Error('a field of an answer is not valid')
+      const given = fields[at + 1] ?? ''
+      const value = withoutBlanks(given, 0, given.length)
+      if (!isToken(name) || !isFieldValue(value)) throw new Error('a field of an answer is not valid')
       if (connectionFields.has(name)) continue
       // neither has content, whatever was declared (RFC 9110 sections 8.6 and 15.3.6)
       if (name === 'content-length' && (status === 204 || status === 205)) continue
@@ -142,7 +142,7 @@ export class Http2Response extends EventEmitter implements ClientResponse {
   addTrailers(trailers: readonly [string, string][]): void {
     for (const [name, value] of trailers) {
       const lower = name.toLowerCase()
-      if (fieldName.test(name) && fieldValue.test(value) && !connectionFields.has(lower)) this.#trailers.push([lower, withoutEdges(value)])
+      if (isToken(name) && isFieldValue(value) && !connectionFields.has(lower)) this.#trailers.push([lower, withoutBlanks(value, 0, value.length)])
     }
   }
 
@@ -190,17 +190,4 @@ export class Http2Response extends EventEmitter implements ClientResponse {
     this.#hooks.isOut()
     this.left()
   }
-}
-
-/** Without the white space around it, in time linear to its length: an origin may put as much inside as it likes. */
-function withoutEdges(value: string): string {
-  let start = 0
-  let end = value.length
-  while (start < end && isBlank(value.charCodeAt(start))) start += 1
-  while (end > start && isBlank(value.charCodeAt(end - 1))) end -= 1
-  return value.slice(start, end)
-}
-
-function isBlank(code: number): boolean {
-  return code === 0x20 || code === 0x09
 }

@@ -4,6 +4,7 @@
 // nor a byte after its end.
 import type { Socket } from 'node:net'
 import type { ClientResponse } from '../egress/client-leg.ts'
+import { isFieldValue, isToken } from '../target/field-syntax.ts'
 
 /** The connection that an answer is written on. */
 export interface AnswerPlace {
@@ -18,8 +19,6 @@ export interface AnswerPlace {
   finished(answer: PlainAnswer): void
 }
 
-const token = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/
-const notInValue = /[^\t\x20-\x7e\x80-\xff]/
 // what is this small is joined to its head, as one text
 const oneWriteBytes = 16 * 1024
 
@@ -64,7 +63,7 @@ export class PlainAnswer implements ClientResponse {
   /** Throws where node would: on a field whose name is no token or whose value holds a control character. */
   writeHead(status: number, reason: string, fields: readonly string[]): void {
     if (this.headersSent) throw new Error('the head was written already')
-    if (!Number.isInteger(status) || status < 200 || status > 999 || notInValue.test(reason)) throw new Error(`no status line: ${status}`)
+    if (!Number.isInteger(status) || status < 200 || status > 999 || !isFieldValue(reason)) throw new Error(`no status line: ${status}`)
     const place = this.#place
     let head = `HTTP/1.1 ${status} ${reason}\r\n`
     let isFramed = false
@@ -73,7 +72,7 @@ export class PlainAnswer implements ClientResponse {
     for (let i = 0; i + 1 < fields.length; i += 2) {
       const name = fields[i] ?? ''
       const value = fields[i + 1] ?? ''
-      if (!token.test(name) || notInValue.test(value)) throw new Error(`the field ${JSON.stringify(name)} is not valid`)
+      if (!isToken(name) || !isFieldValue(value)) throw new Error(`the field ${JSON.stringify(name)} is not valid`)
       head += `${name}: ${value}\r\n`
       if (name.length === 14) isFramed ||= name.toLowerCase() === 'content-length'
       else if (name.length === 4) isDated ||= name.toLowerCase() === 'date'
@@ -124,7 +123,7 @@ export class PlainAnswer implements ClientResponse {
 
   addTrailers(trailers: readonly (readonly [string, string])[]): void {
     for (const [name, value] of trailers) {
-      if (!token.test(name) || notInValue.test(value)) throw new Error(`the trailer ${JSON.stringify(name)} is not valid`)
+      if (!isToken(name) || !isFieldValue(value)) throw new Error(`the trailer ${JSON.stringify(name)} is not valid`)
       this.#trailers += `${name}: ${value}\r\n`
     }
   }

@@ -1,12 +1,12 @@
 // Header fields as people write them in cases and on the command line, and what they say of the content.
 import type { Facts } from './facts.ts'
-import { isToken } from './field-names.ts'
+import { isShortToken } from './field-names.ts'
 
 /** `Name: value` as a flat pair; or what is wrong with it, lower case, no final stop. */
 export function readField(line: string): readonly [name: string, value: string] | { readonly wrong: string } {
   const colon = line.indexOf(':')
   const name = line.slice(0, Math.max(colon, 0)).trim()
-  if (!isToken(name)) return { wrong: `\`${line.trim()}\` is no field: write \`Name: value\`` }
+  if (!isShortToken(name)) return { wrong: `\`${line.trim()}\` is no field: write \`Name: value\`` }
   const value = line.slice(colon + 1).trim()
   return /\p{Cc}/u.test(value) ? { wrong: `the value of \`${name}\` holds a control character` } : [name, value]
 }

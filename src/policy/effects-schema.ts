@@ -1,7 +1,7 @@
 // The keys of a rule that change what is sent, and how its origin is trusted: read and checked for themselves. What
 // they may stand beside is checked in rule-checks. No secret ever stands in a policy: a credential is a name.
 import type { FieldValue } from './decision.ts'
-import { isToken, maxFieldValue, wrongChangeName, wrongFieldValue } from './field-names.ts'
+import { isShortToken, maxFieldValue, wrongChangeName, wrongFieldValue } from './field-names.ts'
 import type { Path } from './positions.ts'
 import type { TableReader } from './table-reader.ts'
 
@@ -96,7 +96,7 @@ function readCredential(table: TableReader): { readonly credential: DraftCredent
   if (!/^[\x20-\x7e]{0,200}$/.test(prefix) || prefix.trimStart() !== prefix) {
     table.file.error(inner.at('prefix'), 'a `prefix` is at most 200 characters of visible ASCII, such as `Bearer ` with its space')
   }
-  if (name === undefined || header === undefined || !isToken(header)) return undefined
+  if (name === undefined || header === undefined || !isShortToken(header)) return undefined
   return {
     credential: { at: inner.at('name'), name },
     set: { name: header, value: { kind: 'credential', credential: name, prefix, placeholder } },

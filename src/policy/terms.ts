@@ -2,7 +2,7 @@
 // be read in two ways is `unsure`: a deny matches it, an allow does not, and an ask holds back what others allow.
 import { matchGlob } from './glob.ts'
 import type { Facts } from './facts.ts'
-import { isToken } from './field-names.ts'
+import { isShortToken } from './field-names.ts'
 import type { FieldTerm, RequestTerms, Rule } from './policy.ts'
 import { fitQuery, fitValues, readQuery, weakest } from './query.ts'
 import type { Fit, QueryReading } from './query.ts'
@@ -84,7 +84,7 @@ export function unmetNames({ query, fields: fieldTerms }: RequestTerms, what: 'q
 export function mediaTypeOf(fields: readonly string[]): string | undefined {
   const values = valuesOf(fields, 'content-type')
   const [, type = '', subtype = ''] = /^([^/;,\s]+)\/([^/;,\s]+)[ \t]*(?:;[^,]*)?$/.exec(values[0] ?? '') ?? []
-  return values.length === 1 && isToken(type) && isToken(subtype) ? `${type}/${subtype}`.toLowerCase() : undefined
+  return values.length === 1 && isShortToken(type) && isShortToken(subtype) ? `${type}/${subtype}`.toLowerCase() : undefined
 }
 
 function missOf(fit: Fit, what: 'query' | 'header' | 'content_type', verdict: Rule['verdict']): Miss | undefined {

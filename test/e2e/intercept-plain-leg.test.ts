@@ -6,9 +6,10 @@ import { testCertificates } from '../support/certificates.ts'
 import { ControlClient } from '../support/control.ts'
 import { insideRequest, openInside } from '../support/inside.ts'
 import { startWith } from '../support/issued-sessions.ts'
-import { insideLeg } from '../support/legs.ts'
+import { insideLeg, type LegWorld } from '../support/legs.ts'
 import { tlsOrigin } from '../support/origins.ts'
 import { openTunnel } from '../support/raw-client.ts'
+import type { Scope } from '../support/scope.ts'
 import { ok } from '../support/strict-origin.ts'
 import { readAnswers, type WireClient } from '../support/wire-client.ts'
 
@@ -16,6 +17,21 @@ const ways: Readonly<Record<string, (client: WireClient) => void>> = {
   closes: (client) => client.socket.destroy(),
   resets: (client) => client.reset(),
   'ends its side': (client) => client.socket.end(),
+}
+
+/** A leg whose origin answers `/slow` with `first` at once and with `rest` when it is told to. */
+async function haltedLeg(t: Scope, first: string, rest: string): Promise<{ readonly leg: LegWorld; readonly asked: Promise<void>; readonly goOn: () => void }> {
+  const gate = Promise.withResolvers<void>()
+  const asked = Promise.withResolvers<void>()
+  const leg = await insideLeg.start(t, {
+    answer: ({ target }, socket) => {
+      if (target !== '/slow') return ok(target)
+      asked.resolve()
+      void gate.promise.then(() => socket.write(rest))
+      return first
+    },
+  })
+  return { leg, asked: asked.promise, goOn: gate.resolve }
 }
 
 t.test('a client that sends more behind its held GET and then leaves is noticed, however it does', async (t) => {
@@ -57,26 +73,17 @@ t.test('what comes behind an unanswered request waits for its answer, whatever i
     ['a CONNECT', undefined, [200, 405]],
     ['what is no request', undefined, [200, 405]],
   ] as const) {
-    const gate = Promise.withResolvers<void>()
-    const asked = Promise.withResolvers<void>()
-    const leg = await insideLeg.start(t, {
-      answer: ({ target }, socket) => {
-        if (target !== '/slow') return ok(target)
-        asked.resolve()
-        void gate.promise.then(() => socket.write(ok('/slow')))
-        return ''
-      },
-    })
+    const { leg, asked, goOn } = await haltedLeg(t, '', ok('/slow'))
     const client = await leg.open()
     client.send(leg.request('/slow'))
-    await asked.promise
+    await asked
     const [method, fields, body] = behind ?? []
     const other = what === 'a CONNECT' ? `CONNECT ${leg.host} HTTP/1.1\r\nHost: ${leg.host}\r\n\r\n` : 'nonsense\r\n\r\n'
     client.send(behind === undefined ? other : leg.request('/second', `Connection: close\r\n${fields}`, method, body))
     await new Promise((resolve) => setTimeout(resolve, 50))
     t.equal(client.received, '', `${what}: nothing overtakes`)
     t.equal(leg.origin.requests.length, 1, `${what}: nothing is forwarded before`)
-    gate.resolve()
+    goOn()
     const received = readAnswers(await client.closed())
     t.strictSame(received.map(({ status }) => status), expected, what)
     t.equal(received[0]?.body, '/slow', what)
@@ -85,26 +92,17 @@ t.test('what comes behind an unanswered request waits for its answer, whatever i
 })
 
 t.test('on a stop an idle connection goes at once, and one with an answer under way when that is out', async (t) => {
-  const gate = Promise.withResolvers<void>()
-  const asked = Promise.withResolvers<void>()
-  const leg = await insideLeg.start(t, {
-    answer: ({ target }, socket) => {
-      if (target !== '/slow') return ok(target)
-      asked.resolve()
-      void gate.promise.then(() => socket.write('lo'))
-      return 'HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhel'
-    },
-  })
+  const { leg, asked, goOn } = await haltedLeg(t, 'HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhel', 'lo')
   const [idle, busy] = await Promise.all([leg.open(), leg.open()])
   idle.send(leg.request('/first'))
   await idle.answers(1)
   busy.send(leg.request('/slow'))
-  await asked.promise
+  await asked
   await busy.until((received) => received.endsWith('hel'))
   const stopped = leg.proxy.stop(true)
   await idle.closed()
   t.notOk(busy.isClosed)
-  gate.resolve()
+  goOn()
   t.strictSame(readAnswers(await busy.closed()).map(({ body, isWhole }) => [body, isWhole]), [['hello', true]])
   await stopped
 })

@@ -4,6 +4,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { Duplex } from 'node:stream'
 import { readPlainHead, type TargetForm } from '../../src/ingress/plain-head.ts'
 import * as fc from '../support/property.ts'
+import { byte, damaged, fieldLines, lineEnd, often, version } from './head-arbitraries.ts'
 
 export const maxBytes = 4096
 
@@ -89,9 +90,6 @@ export async function plainHeadFault(parser: StrictParser, text: string, form: T
   return { isTaken: true, fault: wanted === found ? undefined : `${JSON.stringify(text)}: taken as ${wanted}, parsed as ${JSON.stringify(parsed)}` }
 }
 
-const often = <T>(usual: readonly T[], odd: readonly T[]): fc.Arbitrary<T> => fc.oneof({ weight: 12, arbitrary: fc.constantFrom(...usual) }, { weight: 1, arbitrary: fc.constantFrom(...odd) })
-const byte = fc.integer({ min: 0, max: 255 }).map((code) => String.fromCharCode(code))
-const lineEnd = often(['\r\n'], ['\n', '\r', '\r\r\n', '\n\r', '\r\n ', '\r\n\t', '\r\n\r\n', ' \r\n', '\0\r\n', ''])
 const method = often(['GET ', 'HEAD '], ['get ', 'Get ', 'GET  ', 'GET\t', ' GET ', '\r\nGET ', 'GET', 'POST ', 'PUT ', 'DELETE ', 'OPTIONS ', 'TRACE ', 'CONNECT ', 'GETX ', 'GE ', 'HEADER ', 'HEA', 'PRI ', 'SOURCE ', 'DESCRIBE ', 'QUERY '])
 const authority = often(
   ['a.test', 'a.test:80', 'xn--bcher-kva.example:8080', '127.0.0.1:1', '[::1]:80', 'A.Test', 'a-b.test'],
@@ -103,37 +101,14 @@ const path = fc.oneof(
   { weight: 3, arbitrary: fc.constantFrom('', '?', '?a=b', '/a#b', '#', '/a b', '/"', '/<>', '/\\', '/^`{|}', '/\x7f', '/\xe9', '/\t', '/\x0c', '*', `/${'a'.repeat(5000)}`, '/\0') },
   { weight: 1, arbitrary: fc.string({ unit: byte, maxLength: 8 }).map((text) => `/${text}`) },
 )
-const version = often([' HTTP/1.1'], [' HTTP/1.0', ' HTTP/0.9', ' HTTP/2.0', ' HTTP/1.2', ' http/1.1', ' HTTP/1.1 ', '  HTTP/1.1', '\tHTTP/1.1', ' HTTP/1.11', ' HTTP/11', ' HTTPS/1.1', ' ICE/1.0', ' RTSP/1.0', '', ' '])
-const anyCase = (words: readonly string[]): fc.Arbitrary<string> =>
-  fc.tuple(fc.constantFrom(...words), fc.infiniteStream(fc.boolean())).map(([word, upper]) => Array.from(word, (each) => (upper.next().value ? each.toUpperCase() : each.toLowerCase())).join(''))
-const name = fc.oneof(
-  { weight: 8, arbitrary: fc.constantFrom('Host', 'User-Agent', 'Proxy-Connection', 'Proxy-Authorization', 'X-Odd', 'Accept', 'Connection') },
-  { weight: 6, arbitrary: anyCase(['content-length', 'transfer-encoding', 'upgrade', 'connection', 'proxy-connection', 'expect', 'host', 'te', 'trailer', 'keep-alive', 'content-lengtH ', 'connectio', 'upgradee']) },
-  { weight: 1, arbitrary: fc.constantFrom('', ' ', '\t', 'Host ', ' Host', 'Ho st', 'H\0st', 'Host\t', 'H\xf6st', 'Host\x7f', '!#$%&\'*+.^_`|~', '"quoted"', '(c)', 'a/b', '{', 'Host\r', 'x'.repeat(4000), '0') },
-  { weight: 1, arbitrary: fc.string({ unit: byte, maxLength: 6 }) },
-)
-const colon = often([': ', ':', ':\t'], [' : ', ' :', '', '::', ':  \t ', ':\r\n ', ':\r\n', ':\0', ';'])
-const value = fc.oneof(
-  { weight: 8, arbitrary: fc.constantFrom('a.test', 'keep-alive', 'close', 'Keep-Alive', 'curl/8.5.0', 'Basic dTpw', '', '0') },
-  { weight: 6, arbitrary: anyCase(['chunked', 'upgrade', 'websocket', 'close', 'keep-alive', '100-continue', 'close, keep-alive', 'close,', 'keep-alive ', 'proxy-connection', 'h2c', 'gzip, chunked', 'identity']) },
-  { weight: 3, arbitrary: fc.constantFrom('5', '00', '-1', '+5', '5, 5', '0x5', '99999999999999999999', ' ', '\t', ' spaces around \t', 'tab\tinside', 'a:b:c', 'nul\0', 'del\x7f', 'esc\x1b', 'high\x80\xff', 'utf\xc3\xbc', 'cr\rx', 'lf\nx', 'fold\r\n more', 'y'.repeat(4000)) },
-  { weight: 1, arbitrary: fc.string({ unit: byte, maxLength: 12 }) },
-)
-const fieldLine = fc.tuple(name, colon, value, lineEnd).map((parts) => parts.join(''))
+const fields = fieldLines(['Host', 'User-Agent', 'Proxy-Connection', 'Proxy-Authorization', 'X-Odd', 'Accept', 'Connection'], 'a.test')
 const rest = fc.oneof({ weight: 9, arbitrary: fc.constant('') }, { weight: 1, arbitrary: fc.constantFrom('x', 'GET http://b.test/ HTTP/1.1\r\n\r\n', '\r\n', '\0', ' ', '\n', '\r\n\r\n') })
 const absoluteTarget = fc.tuple(scheme, authority, path).map((parts) => parts.join(''))
 const targets: Readonly<Record<TargetForm, fc.Arbitrary<string>>> = {
   absolute: absoluteTarget,
   origin: fc.oneof({ weight: 12, arbitrary: path }, { weight: 1, arbitrary: absoluteTarget }),
 }
-const headOf = (form: TargetForm): fc.Arbitrary<string> => fc.tuple(method, targets[form], version, lineEnd, fc.array(fieldLine, { maxLength: 5 }), lineEnd, rest)
-  .map(([verb, target, http, end, fields, last, more]) => `${verb}${target}${http}${end}${fields.join('')}${last}${more}`)
-/** one byte put in, taken out or changed, mostly one that means something */
-const damage = fc.tuple(fc.nat(400), fc.constantFrom('insert', 'remove', 'change'), fc.oneof(byte, fc.constantFrom('\r', '\n', '\0', '\t', ' ', ':', '\x7f', '\x80', '\x0b', '\x0c')))
+const headOf = (form: TargetForm): fc.Arbitrary<string> => fc.tuple(method, targets[form], version, lineEnd, fields, lineEnd, rest)
+  .map(([verb, target, http, end, lines, last, more]) => `${verb}${target}${http}${end}${lines.join('')}${last}${more}`)
 
-export const damagedHead = (form: TargetForm): fc.Arbitrary<string> => fc.tuple(headOf(form), fc.option(damage, { freq: 2 })).map(([text, how]) => {
-  if (how === null) return text
-  const [place, what, put] = how
-  const at = place % (text.length + 1)
-  return text.slice(0, at) + (what === 'remove' ? '' : put) + text.slice(what === 'insert' ? at : at + 1)
-})
+export const damagedHead = (form: TargetForm): fc.Arbitrary<string> => damaged(headOf(form))
