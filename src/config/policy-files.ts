@@ -1,8 +1,6 @@
 // The policy in force: loads the layers in a worker, watches them, and keeps the last good policy
 // when a change does not compile. A load never blocks the main loop, and a policy is either the old
 // one or the new one as a whole, never a mixture.
-import { getCompileCacheDir } from 'node:module'
-import { dirname } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import type { Clock } from '../clock.ts'
 import type { KnownCredential, Policy, Problem } from '../policy/compile.ts'
@@ -267,10 +265,8 @@ function startWorker(job: PolicyJob): Worker {
   // built, this is JavaScript, and the name of a worker's file is not rewritten by the compiler
   const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js'
   const file = new URL(`./policy-worker.${extension}`, import.meta.url)
-  // no flags and no environment of the parent: what is loaded into the proxy by either is not wanted here; but where the
-  // parent keeps compiled modules, so does a worker, which starts several times as fast with them
-  const kept = getCompileCacheDir()
-  return new Worker(file, { workerData: job, execArgv: [], env: kept === undefined ? {} : { NODE_COMPILE_CACHE: dirname(kept) } })
+  // no flags and no environment of the parent: what is loaded into the proxy by either is not wanted here
+  return new Worker(file, { workerData: job, execArgv: [], env: {} })
 }
 
 function answerOf(worker: Worker): Promise<PolicyYield | Error> {
