@@ -202,12 +202,12 @@ t.test('a client that is slow to send its request is not the origin\'s silence',
   })
   const origin = await listen(server)
   const https = httpsTo(place, origin.port)
-  const proxy = await proxyTo(origin.port, { originTimeoutMs: 100 }, () => https)
+  const proxy = await proxyTo(origin.port, { originTimeoutMs: 1_500 }, () => https)
   t.teardown(() => [proxy, origin].map(({ close }) => close()))
   const client = await connectTo(proxy.port)
   client.write(`${get('POST', 'Content-Length: 10\r\n')}12345`)
-  // several times the limit
-  await new Promise((resolve) => setTimeout(resolve, 400))
+  // well beyond the limit, which leaves a busy machine time to shake hands and to answer
+  await new Promise((resolve) => setTimeout(resolve, 3_000))
   client.write('67890')
   t.match((await readAll(client)).toString(), /^HTTP\/1\.1 200 [^]*fine/)
 })
@@ -215,7 +215,7 @@ t.test('a client that is slow to send its request is not the origin\'s silence',
 t.test('an origin that says nothing, or falls silent within its answer, is origin_timeout', async (t) => {
   const silent = await between(t, () => {}, { originTimeoutMs: 100 })
   t.match(await exchange(silent.proxy.port, get()), /^HTTP\/1\.1 502 [^]*origin_timeout$/)
-  const stalls = await between(t, say(head(ok, ['content-length', '40']), part('good')), { originTimeoutMs: 100 })
+  const stalls = await between(t, say(head(ok, ['content-length', '40']), part('good')), { originTimeoutMs: 1_500 })
   t.match(await exchange(stalls.proxy.port, get()), /good$/)
   t.match(await stalls.proxy.result(0), { outcome: 'failed', headSent: true, error: { code: 'origin_timeout' } })
 })
