@@ -33,6 +33,7 @@ export const errorTable = {
   session_ended: { status: 403, proxyStatus: 'http_request_denied', xProxyError: 'blocked-by-policy', text: 'the session has ended', retryable: false },
   grant_ended: { status: 403, proxyStatus: 'http_request_denied', xProxyError: 'blocked-by-policy', text: 'the approval for this has ended', retryable: true },
   cache_unavailable: { status: 403, proxyStatus: 'http_request_denied', xProxyError: 'blocked-by-policy', text: 'only cached content may be read from this host and there is no cache here', retryable: false },
+  web_fetch_disabled: { status: 403, proxyStatus: 'http_request_denied', xProxyError: 'blocked-by-policy', text: 'web reading is disabled', retryable: false },
   upgrade_not_allowed: { status: 403, proxyStatus: 'http_request_denied', xProxyError: 'blocked-by-method-policy', text: 'no rule of this host allows this upgrade', retryable: false },
   port_denied: { status: 403, proxyStatus: 'http_request_denied', xProxyError: 'blocked-by-policy', text: 'this port is closed unless a rule names host and port', retryable: false },
   ip_literal_denied: { status: 403, proxyStatus: 'http_request_denied', xProxyError: 'blocked-by-allowlist', text: 'addresses are closed unless an address rule names them', retryable: false },
@@ -81,6 +82,9 @@ export const errorTable = {
   credentials_required: { status: 407, proxyStatus: 'http_request_denied', text: 'this proxy is used with the credentials of a session', retryable: false },
   credentials_invalid: { status: 407, proxyStatus: 'http_request_denied', text: 'the proxy credentials are not valid here', retryable: false },
   client_not_allowed: { status: 403, proxyStatus: 'http_request_denied', xProxyError: 'blocked-by-policy', text: 'this client address may not use this proxy', retryable: false },
+  // the web cache: nothing was asked of anybody
+  cache_miss: { status: 504, proxyStatus: 'http_request_denied', xProxyError: 'blocked-by-policy', text: 'only cached content may be read from this host, and this is not in the cache', retryable: false },
+  cache_failed: { status: 503, proxyStatus: 'proxy_internal_error', text: 'the web cache cannot be read or written', retryable: true },
   // limits and our own faults
   too_many_connections: { status: 503, proxyStatus: 'connection_limit_reached', text: 'this client has too many connections open', retryable: true },
   ca_unavailable: { status: 503, proxyStatus: 'proxy_internal_error', text: 'the certificate authority that looking inside TLS needs is not usable', retryable: true },

@@ -5,7 +5,7 @@ import type { CachedHead, CachedResponse, CacheKey, CacheSource, NewCachedRespon
 /** A body on its way in; nobody sees it before `put`. */
 export interface BodyWriter {
   readonly bytes: number
-  /** Resolves when more is wanted. Rejects with ProxyError `cache_unavailable` where the disk does not take it. */
+  /** Resolves when more is wanted. Rejects with ProxyError `cache_failed` where the disk does not take it. */
   write(chunk: Uint8Array): Promise<void>
   /** All of it has come. Rejects as `write` does. */
   finish(): Promise<WrittenBody>
