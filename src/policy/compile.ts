@@ -20,6 +20,7 @@ import type { RuleBook } from './rule-book.ts'
 import { readDraft } from './schema.ts'
 import type { Draft } from './schema.ts'
 import { warnOfShadowed } from './shadow.ts'
+import { mergeWebFetch, warnOfIdleReading } from './web-fetch.ts'
 
 export { caPaths } from './ca-paths.ts'
 export type { KnownCredential } from './credential-rules.ts'
@@ -71,6 +72,7 @@ export function compilePolicy(
   const pins = mergePins(drafts)
   checkClashes(builder.placed, book.rules, drafts, pins)
   if (problems.hasErrors) return { policy: undefined, problems: problems.list() }
+  warnOfIdleReading(drafts, mergeWebFetch(drafts, (draft) => mayAllow(draft, drafts)))
   const policy = policyOf(sources, drafts, { ...book, pins: pins.pins, pinIndex: pins.pinIndex }, options)
   checkCases(policy, problems)
   warnOfShadowed(policy, builder.placed, new Map(drafts.map(({ file }) => [file.source.path, file])))

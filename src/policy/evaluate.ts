@@ -17,6 +17,7 @@ const enforcedAlways: ReadonlySet<ErrorCode> = new Set([
 export function evaluate(policy: Policy, facts: Facts, now: number): Decision {
   const answer = judgeSafely(policy, facts, now)
   const { revision } = policy
+  if (policy.mode === 'monitor' && answer.verdict === 'allow' && answer.obligations.inspect === 'cache') return readLive(answer, facts, revision)
   if (answer.verdict === 'allow' || answer.code === 'allowed' || policy.mode !== 'monitor' || enforcedAlways.has(answer.code)) {
     const { verdict, code, reason, rule, obligations, wildcard } = answer
     return { verdict, code, reason, rule, obligations, revision, monitored: undefined, wildcard }
@@ -24,6 +25,12 @@ export function evaluate(policy: Policy, facts: Facts, now: number): Decision {
   const { verdict, code, reason, rule } = answer
   const obligations = answer.verdict === 'ask' ? answer.obligations : noObligations
   return { verdict: 'allow', code: 'allowed', reason, rule, obligations, revision, monitored: { verdict, code, reason, rule }, wildcard: true }
+}
+
+/** Monitor mode changes nothing for anybody: what would be answered from the cache is read live, and noted. */
+function readLive({ rule, reason, obligations, wildcard }: Answer, { stage }: Facts, revision: string): Decision {
+  const monitored = stage === 'connect' ? undefined : { verdict: 'deny', code: 'cache_miss', reason: `${reason}; it would be refused unless it is in the cache`, rule } as const
+  return { verdict: 'allow', code: 'allowed', reason, rule, obligations: { ...obligations, inspect: 'intercept' }, revision, monitored, wildcard }
 }
 
 function judgeSafely(policy: Policy, facts: Facts, now: number): Answer {

@@ -13,6 +13,8 @@ export interface Principal {
   readonly owner: string | undefined
   /** its clients trust our certificate authority: what policy asks about https can be held inside TLS */
   readonly trustsCa?: boolean
+  /** the session reads the web, which is all that it does */
+  readonly webFetch?: boolean
 }
 
 export interface Facts {

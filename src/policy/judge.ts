@@ -21,6 +21,7 @@ import { readOnlyRefusal, readingMethods } from './read-only.ts'
 import { isReserved } from './reserved.ts'
 import { Inside } from './terms.ts'
 import type { Miss } from './terms.ts'
+import { judgeReading } from './web-reading.ts'
 
 /** The hits that cover host and port, by what they can say. */
 interface Sorted {
@@ -55,7 +56,8 @@ export function judge(policy: Policy, facts: Facts): Answer {
     return deny('port_denied', `port ${facts.port} is closed unless a rule names host and port`, rule)
   }
   const sorted = sort(hits, facts)
-  const answer = facts.stage === 'connect' ? judgeConnect(policy, facts, sorted) : judgeRequest(policy, facts, sorted)
+  const ruled = facts.stage === 'connect' ? judgeConnect(policy, facts, sorted) : judgeRequest(policy, facts, sorted)
+  const answer = judgeReading(policy, facts, ruled, hits.length > 0)
   if (answer.verdict === 'deny') return answer
   return (policy.readOnly ? readOnlyRefusal(policy, facts, answer.obligations) : undefined) ?? judgeLocal(policy, facts, answer)
 }
@@ -99,7 +101,7 @@ function judgeConnect(policy: Policy, facts: Facts, sorted: Sorted): Answer {
 function judgeRequest(policy: Policy, facts: Facts, sorted: Sorted): Answer {
   const inside = sorted.hasTerms ? new Inside(facts) : undefined
   const governed = sorted.inside.find(({ rule }) => rule.paths !== undefined)
-  if (governed === undefined && !pinsPaths(policy, facts)) return judgeReading(policy, facts, sorted, [], inside)
+  if (governed === undefined && !pinsPaths(policy, facts)) return judgeOneReading(policy, facts, sorted, [], inside)
   const rule = governed === undefined ? undefined : refOf(governed)
   const readings = readPath(facts.path ?? '')
   if ('wrong' in readings) {
@@ -109,7 +111,7 @@ function judgeRequest(policy: Policy, facts: Facts, sorted: Sorted): Answer {
   let strictest: Answer | undefined
   let isSplit = false
   for (const segments of readings) {
-    const answer = judgeReading(policy, facts, sorted, segments, inside)
+    const answer = judgeOneReading(policy, facts, sorted, segments, inside)
     isSplit ||= strictest !== undefined && !sameEffects(strictest.obligations, answer.obligations)
     if (strictest === undefined || rank(answer.verdict) > rank(strictest.verdict)) strictest = answer
   }
@@ -119,7 +121,7 @@ function judgeRequest(policy: Policy, facts: Facts, sorted: Sorted): Answer {
   return deny('path_ambiguous', `the path can be read in more than one way, and rules of ${hostText(facts)} do different things to them`, rule)
 }
 
-function judgeReading(policy: Policy, facts: Facts, sorted: Sorted, segments: readonly string[], inside: Inside | undefined): Answer {
+function judgeOneReading(policy: Policy, facts: Facts, sorted: Sorted, segments: readonly string[], inside: Inside | undefined): Answer {
   const matching = sorted.inside.filter((hit) => mismatch(hit, facts, segments, inside) === undefined)
   const denied = matching.find(({ rule }) => rule.verdict === 'deny')
   if (denied !== undefined) return deny('denied_by_rule', deniedReason(facts, denied), refOf(denied))

@@ -5,10 +5,11 @@ import type { KnownCredential } from './credential-rules.ts'
 import type { Verdict } from './decision.ts'
 import { mergeLimits } from './limit-rules.ts'
 import type { Path } from './positions.ts'
-import type { Policy, SettingRef, WebFetch, WebSearchMode } from './policy.ts'
+import type { Policy, SettingRef } from './policy.ts'
 import type { Scope } from './pattern.ts'
 import type { DraftRule } from './rule-schema.ts'
 import type { Draft } from './schema.ts'
+import { mergeSearchModes, mergeWebFetch } from './web-fetch.ts'
 
 export type Settings = Pick<
   Policy,
@@ -18,7 +19,6 @@ export type Settings = Pick<
 
 const builtIn: SettingRef = { file: 'built-in', line: 0 }
 const strictness: readonly Verdict[] = ['deny', 'ask', 'allow']
-const fetchModes = ['disabled', 'cached', 'live'] as const
 
 /** The settings of all layers together. */
 export function mergeSettings(drafts: readonly Draft[]): Settings {
@@ -26,7 +26,6 @@ export function mergeSettings(drafts: readonly Draft[]): Settings {
   const off = drafts.find((draft) => draft.enabled === false)
   const unknowns = strictestOf(drafts, (draft) => draft.unknown, strictness)
   const literals = strictestOf(drafts, (draft) => draft.ipLiterals, ['deny', 'ask'] as const)
-  const modesOf = mergeSearchModes(drafts)
   const modes = drafts.flatMap((draft) => draft.mode ?? [])
   const binding = drafts.filter((draft) => draft.allowLocalBinding !== undefined)
   const readOnly = drafts.find((draft) => draft.readOnly === true)
@@ -51,8 +50,8 @@ export function mergeSettings(drafts: readonly Draft[]): Settings {
     },
     approvals: mergeApprovals(drafts.flatMap(({ approvals }) => approvals ?? [])),
     limits: mergeLimits(drafts),
-    webSearchModes: modesOf,
-    webFetch: mergeWebFetch(drafts, modesOf),
+    webSearchModes: mergeSearchModes(drafts),
+    webFetch: mergeWebFetch(drafts, (draft) => mayAllow(draft, drafts)),
   }
 }
 
@@ -126,6 +125,7 @@ export function checkBelowManaged(drafts: readonly Draft[], credentials: readonl
       if (rule.verdict === 'deny') continue
       for (const host of rule.hosts) checkAny(draft, host.at, host.scope, why)
     }
+    for (const host of draft.webFetch?.domains ?? []) checkAny(draft, host.at, host.scope, why)
   }
   return true
 }
@@ -170,29 +170,4 @@ function strictestOf<V>(drafts: readonly Draft[], value: (draft: Draft) => V | u
 function refOf(draft: Draft | undefined, key: string): SettingRef {
   if (draft === undefined) return builtIn
   return { file: draft.file.source.path, line: draft.file.line([...draft.tablePath, key]) }
-}
-
-/** The mode itself, or the next stricter one that the ceiling has. */
-function underCeiling(wanted: WebFetch['mode'], ceiling: readonly WebSearchMode[] | undefined): WebFetch['mode'] {
-  if (ceiling === undefined || wanted === 'disabled' || ceiling.includes(wanted)) return wanted
-  return wanted === 'live' && ceiling.includes('cached') ? 'cached' : 'disabled'
-}
-
-function mergeSearchModes(drafts: readonly Draft[]): readonly WebSearchMode[] | undefined {
-  const stated = drafts.flatMap((draft) => (draft.webSearchModes === undefined ? [] : [draft.webSearchModes]))
-  if (stated.length === 0) return undefined
-  const common = (['cached', 'indexed', 'live'] as const).filter((mode) => stated.every((modes) => modes.includes(mode)))
-  return ['disabled', ...common]
-}
-
-function mergeWebFetch(drafts: readonly Draft[], ceiling: readonly WebSearchMode[] | undefined): WebFetch | undefined {
-  const stated = drafts.flatMap((draft) => draft.webFetch ?? [])
-  if (stated.length === 0) return undefined
-  const wanted = fetchModes.find((each) => stated.some((fetch) => fetch.mode === each)) ?? 'disabled'
-  const mode = underCeiling(wanted, ceiling)
-  return {
-    mode,
-    domains: [...new Set(stated.flatMap(({ domains }) => domains))],
-    onMiss: stated.every(({ onMiss }) => onMiss === 'ask') ? 'ask' : 'deny',
-  }
 }

@@ -159,10 +159,20 @@ export interface SettingRef {
   readonly line: number
 }
 
+/** Web reading, under the ceiling. */
 export interface WebFetch {
   readonly mode: 'cached' | 'live' | 'disabled'
-  readonly domains: readonly string[]
+  /** hosts that are named for it; `rule` of its patterns is an index into `files` */
+  readonly domains: PatternIndex
+  readonly files: readonly string[]
+  /** whether reviewers are asked about what is not in the cache */
   readonly onMiss: 'deny' | 'ask'
+  /** what is older is not served; undefined: any age */
+  readonly maxAgeMs: number | undefined
+  /** serves what RFC 9111 calls stale */
+  readonly staleOk: boolean
+  /** where the mode was made */
+  readonly setting: SettingRef
 }
 
 /** What an answer can be that may need a comment; `wide`: it covers more than was asked about. */

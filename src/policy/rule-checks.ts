@@ -3,8 +3,8 @@ import { changesFields } from './effects-schema.ts'
 import type { HostPattern } from './pattern.ts'
 import type { DraftRule } from './rule-schema.ts'
 import type { TableReader } from './table-reader.ts'
+import { cacheMethods } from './web-reading.ts'
 
-export const cacheMethods: readonly string[] = ['GET', 'HEAD']
 /** Keys that say how an allowed request is made, and so mean nothing where the rule denies. */
 const openingKeys = ['raw', 'local', 'via', 'max_content', 'read_only', 'set_headers', 'strip_headers', 'credential', 'insecure', 'origin_ca'] as const
 

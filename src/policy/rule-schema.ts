@@ -10,9 +10,10 @@ import { parsePathPattern } from './path-pattern.ts'
 import type { PathPattern } from './path-pattern.ts'
 import type { RequestTerms } from './policy.ts'
 import type { Path } from './positions.ts'
-import { cacheMethods, checkTogether } from './rule-checks.ts'
+import { checkTogether } from './rule-checks.ts'
 import type { TableReader } from './table-reader.ts'
 import { readOnlyMethods, readTerms, termKeys } from './terms-schema.ts'
+import { cacheMethods } from './web-reading.ts'
 
 export interface DraftPattern extends HostPattern {
   readonly at: Path
@@ -56,7 +57,7 @@ export const ruleKeys: readonly string[] = [
 /** What a decision's rule may be called that is no rule. */
 const reservedIds: readonly string[] = [
   'allowed_domains', 'denied_domains', 'review_domains', 'domains', 'denied_domains_files', 'agent_telemetry', 'unknown', 'ports',
-  'ip_literals', 'enabled', 'managed_allowed_domains_only', 'read_only', 'pins', 'header_injections',
+  'ip_literals', 'enabled', 'managed_allowed_domains_only', 'read_only', 'pins', 'header_injections', 'web_fetch', 'allowed_web_search_modes',
 ]
 
 /** Reads a rule; undefined when something that every rule needs is missing or wrong. */

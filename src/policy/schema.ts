@@ -12,7 +12,7 @@ import type { LongList } from './long-lists.ts'
 import { readPins } from './pins-schema.ts'
 import type { DraftPins } from './pins-schema.ts'
 import type { Path } from './positions.ts'
-import type { WebFetch, WebSearchMode } from './policy.ts'
+import type { WebSearchMode } from './policy.ts'
 import type { SourceReader } from './problem.ts'
 import { readHosts, readRule, verdicts } from './rule-schema.ts'
 import type { DraftPattern, DraftRule } from './rule-schema.ts'
@@ -20,6 +20,8 @@ import { nearestWord, suggestion } from './suggestion.ts'
 import { TableReader } from './table-reader.ts'
 import { isTable } from './toml.ts'
 import type { TomlTable } from './toml.ts'
+import { readWebFetch, webSearchModes } from './web-fetch.ts'
+import type { DraftWebFetch } from './web-fetch.ts'
 
 export interface DraftList {
   readonly key: string
@@ -65,8 +67,7 @@ export interface Draft {
   readonly readOnly: boolean | undefined
   readonly pins: DraftPins
   readonly webSearchModes: readonly WebSearchMode[] | undefined
-  readonly webFetch: WebFetch | undefined
-  readonly webFetchAt: Path
+  readonly webFetch: DraftWebFetch | undefined
 }
 
 const listKeys = [
@@ -79,8 +80,6 @@ const ownKeys: readonly string[] = ['unknown', 'ip_literals', 'denied_domains_fi
 export const networkKeys: readonly string[] = [...ownKeys, ...codexKeys.map(({ key }) => key)]
 /** Every top-level key that is read here. */
 export const topLevelKeys: readonly string[] = ['network', 'experimental_network', 'allowed_web_search_modes', 'web_fetch']
-const webFetchKeys: readonly string[] = ['mode', 'domains', 'on_miss']
-const searchModes = ['disabled', 'cached', 'indexed', 'live'] as const
 
 /** Reads a file's table; what is wrong with it goes to the file's problems. */
 export function readDraft(file: SourceReader, root: TomlTable): Draft {
@@ -121,9 +120,8 @@ export function readDraft(file: SourceReader, root: TomlTable): Draft {
     limits: readLimits(network),
     readOnly: network.boolean('read_only'),
     pins: readPins(network),
-    webSearchModes: top.words('allowed_web_search_modes', searchModes),
+    webSearchModes: top.words('allowed_web_search_modes', webSearchModes),
     webFetch: readWebFetch(top),
-    webFetchAt: ['web_fetch'],
   }
 }
 
@@ -218,16 +216,4 @@ function readFeeds(network: TableReader): readonly DraftFeed[] {
     }
     return [{ at: table.path, line: network.file.line(table.path), path, except }]
   })
-}
-
-function readWebFetch(top: TableReader): WebFetch | undefined {
-  const table = top.table('web_fetch')
-  if (table === undefined) return undefined
-  table.rejectUnknown(webFetchKeys, '[web_fetch]')
-  const domains = readHosts(table, 'domains') ?? []
-  return {
-    mode: table.word('mode', ['cached', 'live', 'disabled']) ?? 'disabled',
-    domains: domains.map(({ text }) => text),
-    onMiss: table.word('on_miss', ['deny', 'ask']) ?? 'deny',
-  }
 }

@@ -1,7 +1,7 @@
 // Runs the policy cases that stand as data in cases/*.toml. A group is a policy and rows about it:
 //   `REQUEST => VERDICT [CODE] [RULE]`             a decision (see parseCase for REQUEST)
 //   `REQUEST -> ADDRESS, ADDRESS => ok | CODE`     what a name resolved to
-// REQUEST may start with `agent=NAME` and `team=NAME`.
+// REQUEST may start with `agent=NAME`, `team=NAME`, `trusts-ca` and `reader`.
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parse } from 'smol-toml'
@@ -106,10 +106,11 @@ export function factsOf(request: string): Facts {
   let text = request.trim()
   let principal: Facts['principal'] = { session: 's1', agent: 'coder', team: undefined, owner: undefined }
   for (;;) {
-    const found = /^(agent|team)=(\S+)\s+/.exec(text)
+    const found = /^(?:(agent|team)=(\S+)|(trusts-ca|reader))\s+/.exec(text)
     if (found === null) break
-    const [whole, key = '', value = ''] = found
-    principal = key === 'agent' ? { ...principal, agent: value } : { ...principal, team: value }
+    const [whole, key, value = '', word] = found
+    if (word !== undefined) principal = word === 'reader' ? { ...principal, webFetch: true } : { ...principal, trustsCa: true }
+    else principal = key === 'agent' ? { ...principal, agent: value } : { ...principal, team: value }
     text = text.slice(whole.length)
   }
   const facts = parseCase(text)

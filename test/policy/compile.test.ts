@@ -75,7 +75,7 @@ t.test('web reading is kept: the ceiling, and what layers say together', async (
     source('allowed_web_search_modes = ["cached", "live"]\n[web_fetch]\nmode = "live"\ndomains = ["docs.example"]\non_miss = "ask"\n'),
   ], new Map())
   t.strictSame(policy?.webSearchModes, ['disabled', 'cached'])
-  t.strictSame(policy?.webFetch, { mode: 'cached', domains: ['docs.example'], onMiss: 'ask' })
+  t.match(policy?.webFetch, { mode: 'cached', onMiss: 'ask', staleOk: true, maxAgeMs: undefined, files: ['p.toml'], domains: { patterns: [{ text: 'docs.example', line: 4 }] }, setting: { file: 'm.toml', line: 1 } })
   t.strictSame(compile('').policy?.webSearchModes, undefined)
   t.strictSame(compile('allowed_web_search_modes = []').policy?.webSearchModes, ['disabled'])
   t.equal(compile('allowed_web_search_modes = ["dead"]').policy, undefined)

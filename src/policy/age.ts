@@ -1,0 +1,16 @@
+// Ages as policies write them. Pure.
+
+const units: Readonly<Record<string, number>> = { min: 60_000, h: 3_600_000, d: 86_400_000 }
+
+/** `30 d`, `12h`, `90 min` as `ms`; undefined when it is none of these. */
+export function parseAge(text: string): number | undefined {
+  const [, amount = '', unit = ''] = /^(\d{1,6}) ?(min|h|d)$/.exec(text) ?? []
+  const factor = units[unit]
+  return factor === undefined ? undefined : Number(amount) * factor
+}
+
+/** `30 d` where that is the whole of it, else hours or minutes. */
+export function formatAge(ms: number): string {
+  const unit = (['d', 'h'] as const).find((each) => ms > 0 && ms % (units[each] ?? 1) === 0) ?? 'min'
+  return `${ms / (units[unit] ?? 1)} ${unit}`
+}
