@@ -13,6 +13,7 @@ import { loadRedactionKey } from './audit/redaction-key.ts'
 import { journalDir } from './audit/segments.ts'
 import { policyLoadedEvent, policyRejectedEvent, processStartedEvent, processStoppedEvent } from './audit/service-events.ts'
 import { CertificateAuthority } from './ca/certificate-authority.ts'
+import { openCache, type CacheRoom } from './cache/open-cache.ts'
 import { systemClock, type Clock } from './clock.ts'
 import { ApprovedFile } from './config/approved-file.ts'
 import { Credentials } from './config/credentials.ts'
@@ -43,7 +44,7 @@ import { createMetrics, type Metrics } from './ops/metrics.ts'
 import { checksOf } from './ops/checks.ts'
 import { createOps, type Check, type Ops } from './ops/ops.ts'
 import { namesAgents } from './policy/agents.ts'
-import { anonymousSession } from './policy/facts.ts'
+import { anonymousSession, cacheSession } from './policy/facts.ts'
 import type { Policy } from './policy/policy.ts'
 import { staticNames } from './policy/static-names.ts'
 import { openSqliteStore } from './store/sqlite-store.ts'
@@ -103,6 +104,7 @@ class ProxyApp implements App {
   readonly #control: Control
   readonly #approvedFile: ApprovedFile
   readonly #ca: CertificateAuthority
+  readonly #cache: CacheRoom | undefined
   #proxyUrl = ''
   #exporter: Exporter | undefined
   #overdueTimer: NodeJS.Timeout | undefined
@@ -130,13 +132,15 @@ class ProxyApp implements App {
     const deadlines = new Deadlines(clock)
     this.#room = this.#openApprovals(ids, deadlines)
     const { sessions, approvals } = this.#room
+    const redaction = { url: settings.audit.url, key: loadRedactionKey(settings.dataDir) }
     this.#gate = new Gate({
       approvals,
-      isLive: (session) => session === anonymousSession || sessions.live(session) !== undefined,
+      isLive: (session) => session === anonymousSession || session === cacheSession || sessions.live(session) !== undefined,
       policy: () => this.#policies.current(),
       audit: journal,
-      redaction: { url: settings.audit.url, key: loadRedactionKey(settings.dataDir) },
+      redaction,
       clock,
+      hasCache: settings.cache.enabled,
       surroundings: () => this.#places.surroundings(),
       nameBudget: new NameBudget(clock, settings.limits.newNamesPerMinute),
       usesParent: settings.upstreamProxy !== undefined,
@@ -153,6 +157,7 @@ class ProxyApp implements App {
       ...settings, buffers, gate: this.#gate, credentials, pseudonym, clock, deadlines,
       onInsecure: (host) => deps.log.warn({ host }, 'the certificate of this origin is not judged, because a rule says `insecure`'),
     })
+    this.#cache = settings.cache.enabled ? openCache({ ...settings.cache, ...this.#wayOut, dataDir: settings.dataDir, gate: this.#gate, audit: journal, redaction, clock, nextId: () => ids.next(), version: deps.version, onFault }) : undefined
     const rules = { ...limits, clients: settings.clients, requireSession: settings.requireSession, ownUid: process.getuid?.() }
     this.#connections = new ClientConnections(rules, new PeerUids(clock), { buffers, clock, deadlines })
     this.#front = createFront({
@@ -166,6 +171,7 @@ class ProxyApp implements App {
       ids,
       sessions,
       questions: approvals,
+      webCache: this.#cache?.pages,
       leafContexts: new LeafContexts(this.#ca),
       limits,
       pseudonym,
@@ -176,7 +182,7 @@ class ProxyApp implements App {
     this.#metrics = createMetrics({ version: deps.version, snapshot: () => this.#snapshot() })
     this.#ops = settings.ops === 'off' ? undefined : createOps({ listen: settings.ops, checks: () => this.#checks(), metrics: this.#metrics })
     this.#control = openControl({
-      settings, clock, onFault, answers: new KeptAnswers(store, clock), instanceId: base.instanceId, room: this.#room, policies: this.#policies, audit: journal,
+      settings, clock, onFault, answers: new KeptAnswers(store, clock), cache: this.#cache, instanceId: base.instanceId, room: this.#room, policies: this.#policies, audit: journal,
       socketPath: this.#socketPath(), journalDir: journalDir(settings.dataDir), localUser: userInfo().username,
       nextId: () => ids.next(), proxyUrl: () => this.#proxyUrl, refused: (session) => this.#gate.recent.count(session),
       sockets: this.#sockets, keepOut: () => [...new Set([...ownFiles(settings), ...this.#policies.besides()])], trustedPem: () => this.#ca.readyPem(),
@@ -249,6 +255,7 @@ class ProxyApp implements App {
     this.#wayOut.forwarder.close()
     this.#wayOut.resolver.close()
     await this.#room.close()
+    this.#cache?.close()
     clearInterval(this.#overdueTimer)
     const uptimeMs = clock.monotonic() - this.#startedMs
     await this.#append(processStoppedEvent({ version: this.#deps.version, pid: process.pid, reason: graceful ? 'asked to stop' : 'asked to stop at once', uptimeMs }))
@@ -325,6 +332,7 @@ class ProxyApp implements App {
       onNarrowed: () => {
         this.#gate.live.judgeAgain().catch(onFault)
       },
+      fetchPage: this.#settings.cache.enabled ? async (approval, by) => this.#cache?.fetchPage(approval, by) : undefined,
       notifications: this.#settings.notifications,
     })
   }

@@ -12,7 +12,7 @@ const rooms: Record<string, readonly string[]> = {
   store: [],
   ca: ['target'],
   approvals: ['target', 'policy', 'audit', 'store'],
-  cache: ['target', 'policy', 'store'],
+  cache: ['target', 'policy', 'audit', 'store', 'approvals', 'gate', 'egress'],
   gate: ['target', 'policy', 'audit', 'approvals'],
   egress: ['target', 'policy', 'gate'],
   ingress: ['target', 'policy', 'approvals', 'ca', 'cache', 'gate', 'egress'],

@@ -11,8 +11,9 @@ export interface Approval {
   /** grows with every change that a reviewer should see; attempts aside */
   readonly version: number
   readonly state: ApprovalState
-  /** `host`: every exchange with host and port; `request`: one request, by its digest */
-  readonly kind: 'host' | 'request'
+  /** `host`: every exchange with host and port; `request`: one request, by its digest; `fetch`: a page that is not in the
+   * web cache */
+  readonly kind: 'host' | 'request' | 'fetch'
   readonly session: string
   readonly agent: string
   readonly owner: string | undefined
@@ -66,8 +67,10 @@ export interface ApprovalDecision {
   readonly secondBy: string | undefined
   readonly atMs: number
   readonly comment: string | undefined
-  /** undefined for a deny once */
+  /** undefined for a deny once, and where it was fetched */
   readonly grantId: string | undefined
+  /** the page was fetched into the cache, and nothing else is opened */
+  readonly isFetched?: boolean
 }
 
 /** What a reviewer answers. Wider than asked only where it says so. */
@@ -82,4 +85,8 @@ export interface Answer {
   readonly comment: string | undefined
   /** the version that was looked at */
   readonly version: number
+  /** of a question about a page: have it fetched into the cache, and open nothing */
+  readonly isFetch?: boolean
+  /** whoever answers looked at the whole URL again, which is long or looks like it carries something */
+  readonly isConfirmed?: boolean
 }

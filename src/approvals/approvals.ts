@@ -7,7 +7,7 @@ import { approvalExpiredEvent, approvalRequestedEvent, approvalWithdrawnEvent, g
 import type { Clock } from '../clock.ts'
 import type { Deadlines } from '../deadlines.ts'
 import { evaluate } from '../policy/evaluate.ts'
-import { anonymousSession } from '../policy/facts.ts'
+import { anonymousSession, type Facts } from '../policy/facts.ts'
 import type { Grant, GrantFacts } from '../policy/grant.ts'
 import { limitsFor } from '../policy/limit-rules.ts'
 import type { Policy } from '../policy/policy.ts'
@@ -220,8 +220,15 @@ export class Approvals implements OwnQuestions {
   /** Whether policy still asks the same: it has not meanwhile allowed or denied it, nor asks about each request instead. */
   stillAsked(approval: Approval, policy: Policy): boolean {
     const facts = factsOf(approval)
-    const decision = evaluate(policy, facts, this.#options.clock.now())
+    const decision = evaluate(policy, this.#asAsked(facts), this.#options.clock.now())
+    if (approval.kind === 'fetch') return decision.verdict === 'allow' && decision.obligations.inspect === 'cache' && policy.webFetch?.onMiss === 'ask'
     return decision.verdict === 'ask' && isAboutRequest(facts, decision) === (approval.kind === 'request')
+  }
+
+  /** With what only the live session says of its principal. */
+  #asAsked(facts: Facts): Facts {
+    const principal = this.#options.sessions.live(facts.principal.session)?.principal
+    return principal === undefined ? facts : { ...facts, principal }
   }
 
   /** Whether whoever asked is there still. */

@@ -5,6 +5,7 @@ import type { Clock } from '../clock.ts'
 import type { Deadlines } from '../deadlines.ts'
 import type { Policy } from '../policy/policy.ts'
 import type { Store } from '../store/store.ts'
+import type { Approval } from './approval.ts'
 import { Approvals } from './approvals.ts'
 import { Cards } from './cards.ts'
 import type { Proposal } from './desk.ts'
@@ -35,6 +36,8 @@ export interface OpenApprovalsOptions {
   /** open exchanges are to be judged again */
   readonly onNarrowed: () => void
   readonly notifications: NotifierSettings
+  /** A reviewer has a page fetched into the web cache. Rejects with ReviewFault. Absent: there is no cache */
+  readonly fetchPage?: ((approval: Approval, by: string) => Promise<void>) | undefined
   readonly onFault: (error: unknown) => void
 }
 
@@ -61,7 +64,7 @@ export function openApprovals(options: OpenApprovalsOptions): ApprovalsRoom {
     onEnded: (approval) => notifier.approvalDecided(approval),
   })
   const proposals = new Proposals({ registry: new ProposalRegistry({ store, clock, nextId }), policy, write: options.writeApproved, onFault })
-  const desk = new ReviewDesk({ approvals, store, clock, audit, policy, proposals, maxTtlMs: options.grantMaxTtlMs, nextId, onNarrowed, onDecided: (approval) => notifier.approvalDecided(approval) })
+  const desk = new ReviewDesk({ fetchPage: options.fetchPage, approvals, store, clock, audit, policy, proposals, maxTtlMs: options.grantMaxTtlMs, nextId, onNarrowed, onDecided: (approval) => notifier.approvalDecided(approval) })
   sessions.onEnded(({ id }) => approvals.sessionEnded(id))
   return {
     sessions,

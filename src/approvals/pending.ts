@@ -241,10 +241,10 @@ function keyOfApproval({ session, scheme, host, port, requestDigest }: Approval)
 }
 
 function approvalOf(question: Question, id: string, nowMs: number, expiresMs: number): Approval {
-  const { facts, requestDigest, reason, rule, userAgent, clientAddress, advisory } = question
+  const { facts, requestDigest, reason, rule, userAgent, clientAddress, advisory, isFetch = false } = question
   const { principal, scheme, host, port, method, upgrade } = facts
   return {
-    id, version: 1, state: 'pending', kind: requestDigest === undefined ? 'host' : 'request',
+    id, version: 1, state: 'pending', kind: isFetch ? 'fetch' : requestDigest === undefined ? 'host' : 'request',
     session: principal.session, agent: principal.agent, owner: principal.owner, team: principal.team,
     scheme, host: host.text, port, method, url: urlOf(facts), requestDigest, upgrade,
     reason, rule, isReview: isReview(rule), statedReason: undefined, userAgent, clientAddress, advisory,

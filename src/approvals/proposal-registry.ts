@@ -25,7 +25,7 @@ export interface ProposalRegistryOptions {
  * for everybody, but for the agent without credentials, which a rule by agent would shut out.
  */
 export function proposalOf(approval: Approval, answer: Answer, by: string, policy: Pick<Policy, 'managedOnly'>): NewProposal | undefined {
-  if (answer.term !== 'always' || approval.kind === 'request') return undefined
+  if (answer.term !== 'always' || approval.kind === 'request' || answer.isFetch === true) return undefined
   const { verdict } = answer
   if (verdict === 'allow' && policy.managedOnly) return undefined
   const { agent, team, session } = approval

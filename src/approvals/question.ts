@@ -17,6 +17,8 @@ export interface Question {
   readonly userAgent: string | undefined
   readonly clientAddress: string
   readonly advisory: boolean
+  /** about one page that is not in the web cache */
+  readonly isFetch?: boolean
 }
 
 /** Whether policy asks about this very request, and not about its host. */
@@ -28,6 +30,11 @@ export function isAboutRequest({ stage }: Pick<Facts, 'stage'>, { verdict, oblig
 export function keyOf({ facts, requestDigest }: Pick<Question, 'facts' | 'requestDigest'>): string {
   const { principal: { session }, scheme, host, port } = facts
   return [session, scheme, host.text, String(port), requestDigest ?? ''].join(' ')
+}
+
+/** What a question about one page that is not cached is bound to: its URL, whoever asks for it and how. */
+export function fetchDigestOf(facts: Facts): string {
+  return `fetch:${hash('sha256', urlOf(facts) ?? '', 'hex')}`
 }
 
 /** Where the request goes, whole; undefined in a tunnel, which hides it. */

@@ -15,6 +15,7 @@ import type { ApprovalFilter, Desk, Proposal } from './desk.ts'
 import { onceRetryMs, onceWindowMs } from './grant-book.ts'
 import type { Proposals } from './proposals.ts'
 import { ReviewFault } from './review-fault.ts'
+import { doubtsAbout } from './url-look.ts'
 import { boundsOf, judgeAnswer, judgeOnlooker, maySee, needsSecond, type ReviewRules } from './review-rules.ts'
 
 export interface ReviewDeskOptions {
@@ -29,6 +30,9 @@ export interface ReviewDeskOptions {
   /** open exchanges are to be judged again */
   readonly onNarrowed: () => void
   readonly onDecided: (approval: Approval) => void
+  /** Fetches the page of a question into the web cache; its own exchange is on record before a byte leaves. Rejects with
+   * ReviewFault. Absent: there is no cache. */
+  readonly fetchPage?: ((approval: Approval, by: string) => Promise<void>) | undefined
 }
 
 const maxSnoozeMs = 7 * 86_400_000
@@ -76,6 +80,7 @@ export class ReviewDesk implements Desk {
     const nowMs = clock.now()
     const rules: ReviewRules = { policy: this.#policyInForce(approval).approvals, nowMs, maxUntilMs: nowMs + maxTtlMs, first: approval.firstYes }
     judgeAnswer(approval, answer, actor, rules)
+    checkFetch(approval, answer)
     if (answer.who !== 'session' && (answer.term === 'once' || answer.term === 'session')) {
       throw new ReviewFault('invalid', `\`${answer.term}\` is about one session: an answer for all of the ${answer.who} is \`until\` a time or \`always\``)
     }
@@ -156,7 +161,25 @@ export class ReviewDesk implements Desk {
     return changed
   }
 
+  /** The page is in the cache before anybody hears of the answer; where it cannot be fetched nothing was decided. */
+  async #fetch(approval: Approval, answer: Answer, actor: Actor): Promise<Approval> {
+    const { approvals, audit, clock, fetchPage } = this.#options
+    if (fetchPage === undefined) throw new ReviewFault('invalid', 'there is no web cache here')
+    await fetchPage(approval, actor.name)
+    const { verdict, term, comment } = answer
+    await journaled(audit.append(approvalDecidedEvent(approval, this.#told(approval, answer, actor, { grantId: undefined, isComplete: true }))))
+    const first = approval.firstYes?.by
+    const decided = approvals.pending.conclude(approval.id, 'allowed', {
+      verdict, term, comment, by: first ?? actor.name, secondBy: first === undefined ? undefined : actor.name, atMs: clock.now(), grantId: undefined, isFetched: true,
+    })
+    if (decided === undefined) throw new ReviewFault('already_decided', 'the approval is no longer pending')
+    approvals.release(approval.id)
+    this.#options.onDecided(decided)
+    return decided
+  }
+
   async #conclude(approval: Approval, answer: Answer, actor: Actor): Promise<Approval> {
+    if (answer.isFetch === true) return this.#fetch(approval, answer, actor)
     const { approvals, audit, store, proposals, clock } = this.#options
     const grant = this.#grantOf(approval, answer, actor)
     await journaled(audit.append(approvalDecidedEvent(approval, this.#told(approval, answer, actor, { grantId: grant.id, isComplete: true }))))
@@ -189,13 +212,14 @@ export class ReviewDesk implements Desk {
   #grantOf(approval: Approval, answer: Answer, actor: Actor): Grant {
     const { clock, maxTtlMs, nextId } = this.#options
     const nowMs = clock.now()
-    const { id, session, agent, team, scheme, host, port, requestDigest } = approval
+    const { id, session, agent, team, scheme, host, port } = approval
     const { verdict, term, who, subdomains, allPorts, untilMs, comment } = answer
     return {
       id: nextId(), approvalId: id, verdict, term, who, scheme, host, subdomains,
       holder: who === 'session' ? session : who === 'agent' ? agent : (team ?? ''),
       port: allPorts ? undefined : port,
-      requestDigest,
+      // a yes that is not fetching lets the host be read live; a no is to this page
+      requestDigest: approval.kind === 'fetch' && verdict === 'allow' ? undefined : approval.requestDigest,
       by: actor.name, createdMs: nowMs,
       expiresMs: expiryOf({ verdict, term, untilMs, waiting: approval.waiting, nowMs, maxTtlMs }),
       comment: verdict === 'deny' ? comment : undefined,
@@ -232,6 +256,13 @@ function expiryOf({ verdict, term, untilMs, waiting, nowMs, maxTtlMs }: Expiry):
   // a no holds off the retries of the same question for a moment; a yes serves who waits, or the first retry
   if (term === 'once') return nowMs + (verdict === 'deny' || waiting > 0 ? onceWindowMs : onceRetryMs)
   return Math.min(untilMs ?? Number.POSITIVE_INFINITY, nowMs + maxTtlMs)
+}
+
+/** A URL that may carry something out is looked at twice by whoever has it fetched. */
+function checkFetch({ url }: Approval, { isFetch, isConfirmed }: Answer): void {
+  if (isFetch !== true || isConfirmed === true) return
+  const doubts = doubtsAbout(url ?? '')
+  if (doubts.length > 0) throw new ReviewFault('confirmation_required', `look at the whole URL again and confirm it: ${doubts.join('; ')}`)
 }
 
 /** Nothing is decided that is not on record. */

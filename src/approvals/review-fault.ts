@@ -12,6 +12,10 @@ export const reviewFaults = {
   /** the approval changed since it was looked at */
   version_conflict: 412,
   comment_required: 422,
+  /** the URL stands out, and whoever answers has not said that they looked at it again */
+  confirmation_required: 422,
+  /** the page could not be fetched, or not be kept; the question stays open */
+  fetch_failed: 502,
   audit_unavailable: 503,
 } as const
 

@@ -143,6 +143,8 @@ function isWithin(second: Answer, first: Answer): boolean {
   if (second.subdomains && !first.subdomains) return false
   if (second.allPorts && !first.allPorts) return false
   if (second.who !== 'session' && second.who !== first.who) return false
+  // fetching one page is less than anything else
+  if (second.isFetch !== first.isFetch) return second.isFetch === true
   if (termOrder.indexOf(second.term) > termOrder.indexOf(first.term)) return false
   // a session may outlast any time that was set
   if (second.term === 'session' && first.term === 'until') return false
@@ -158,6 +160,10 @@ function checkShape(approval: Approval, answer: Answer, { nowMs, maxUntilMs }: R
     if (untilMs > maxUntilMs) throw new ReviewFault('scope_not_allowed', `the latest time here is ${new Date(maxUntilMs).toISOString()}`)
   }
   if (answer.who === 'team' && approval.team === undefined) throw new ReviewFault('invalid', 'this session has no team')
+  if (answer.isFetch === true) {
+    if (approval.kind !== 'fetch') throw new ReviewFault('invalid', 'only a page that is not in the web cache can be fetched into it')
+    if (answer.verdict !== 'allow' || term !== 'once' || isWide(answer)) throw new ReviewFault('invalid', 'fetching a page is a yes to this one page, once')
+  }
   if (approval.kind === 'request' && (answer.subdomains || answer.allPorts)) {
     throw new ReviewFault('invalid', 'this is about one request, which has one host and one port')
   }

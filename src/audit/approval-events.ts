@@ -9,7 +9,7 @@ import { hostLabel, isoTime, labelText, optionalLabel, reasonWithoutPath, ruleAt
 export interface ApprovalSubject {
   readonly id: string
   /** `host`: every exchange with host and port; `request`: one request */
-  readonly kind: 'host' | 'request'
+  readonly kind: 'host' | 'request' | 'fetch'
   readonly session: string
   readonly agent: string
   readonly owner: string | undefined
@@ -199,7 +199,7 @@ function grantAttributes(grant: Grant): Attributes {
 }
 
 function place({ kind, host, port, method }: ApprovalSubject): string {
-  const what = kind === 'host' || method === undefined ? '' : `one ${method.slice(0, maxMethod)} of `
+  const what = kind === 'fetch' ? 'one page of ' : kind === 'host' || method === undefined ? '' : `one ${method.slice(0, maxMethod)} of `
   return `${what}${hostLabel(host)}:${port}`
 }
 

@@ -1,4 +1,5 @@
 // What the cache keeps of an answer, and who may read it. Types only.
+import type { CacheSource } from '../audit/cache-source.ts'
 
 /** What an entry is for. `web`: what people chose for cached-only reading; agents read it and never fill it.
  * `live`: copies of live traffic by RFC 9111. Neither is ever answered from the other. */
@@ -12,9 +13,7 @@ export interface CacheKey {
   readonly url: string
 }
 
-/** How it came here. */
-export type CacheSource = 'fetched' | 'added' | 'warmed' | 'imported' | 'recorded' | 'live'
-export const cacheSources: readonly CacheSource[] = ['fetched', 'added', 'warmed', 'imported', 'recorded', 'live']
+export { cacheSources, type CacheSource } from '../audit/cache-source.ts'
 
 export interface CachedHead {
   readonly status: number

@@ -223,6 +223,7 @@ function build(values: Values, configFile: string | undefined, credentials: read
       resolvConf: values.get('resolvConf'),
       hosts: values.get('hosts'),
     },
+    cache: { enabled: values.get('cacheEnabled'), maxBytes: values.get('cacheMaxBytes'), maxBodyBytes: values.get('cacheMaxBody'), fetchTimeoutMs: values.get('cacheFetchTimeout') },
     audit: {
       url: values.get('auditUrl'),
       maxAgeMs: values.get('auditMaxAge'),

@@ -110,6 +110,11 @@ export const schema = {
   drain: setting('limits.drain', duration({ min: '0 s', max: '1 h' }), '30 s', 'what is in flight may take this long to finish when the process is told to stop'),
   newNamesPerMinute: setting('limits.new_names_per_minute', count({ min: 1, max: 100_000 }), '30', 'new names that a session may reach below one wildcard-allowed domain in a minute'),
 
+  cacheEnabled: setting('cache.enabled', bool, 'true', 'keep a web cache in the data folder; without it what may only be read from the cache is refused'),
+  cacheMaxBytes: setting('cache.max_bytes', bytes({ min: '1 MiB', max: '100 TiB' }), '2 GiB', 'how large the bodies of the cache may be together; what was read longest ago goes first, pinned entries never'),
+  cacheMaxBody: setting('cache.max_body', bytes({ min: '1 KiB', max: '4 GiB' }), '50 MiB', 'the largest body that is kept'),
+  cacheFetchTimeout: setting('cache.fetch_timeout', timeout, '60 s', 'time for a page to be fetched into the cache, its redirects included'),
+
   dnsServers: setting('dns.servers', nameServers, '', 'name servers to ask; empty: those of `dns.resolv_conf`', { alias: 'dns_servers' }),
   dnsTimeout: setting('dns.timeout', duration({ min: '100 ms', max: '60 s' }), '5 s', 'time for a name to be resolved, all servers together'),
   resolvConf: setting('dns.resolv_conf', path, '/etc/resolv.conf', 'where the name servers stand; read again when it changes'),

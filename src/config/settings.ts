@@ -40,6 +40,15 @@ export interface DnsSettings {
   readonly hosts: string
 }
 
+export interface CacheSettings {
+  readonly enabled: boolean
+  /** of all bodies together */
+  readonly maxBytes: number
+  readonly maxBodyBytes: number
+  /** for a page and its redirects */
+  readonly fetchTimeoutMs: number
+}
+
 export interface AuditSettings {
   readonly url: 'host' | 'path' | 'full'
   readonly maxAgeMs: number
@@ -161,6 +170,7 @@ export interface Settings {
   readonly credentials: readonly CredentialSettings[]
   readonly limits: Limits
   readonly dns: DnsSettings
+  readonly cache: CacheSettings
   readonly audit: AuditSettings
   readonly otel: OtelSettings
   readonly upstreamProxy: UpstreamProxySettings | undefined

@@ -8,6 +8,7 @@ import type { KeptAnswers } from '../approvals/kept-answers.ts'
 import type { Session, Sessions } from '../approvals/session.ts'
 import type { AuditSink } from '../audit/event.ts'
 import type { JournalEvents } from '../audit/journal-events.ts'
+import type { CacheRoom } from '../cache/open-cache.ts'
 import type { Clock } from '../clock.ts'
 import type { HostPort } from '../config/settings.ts'
 import type { Decision } from '../policy/decision.ts'
@@ -99,6 +100,8 @@ export interface ControlDeps {
   /** the operating system's name of the user that this process runs as */
   readonly localUser: string
   readonly desk: Desk
+  /** undefined: process settings say that there is none */
+  readonly cache?: Pick<CacheRoom, 'store' | 'filler'> | undefined
   readonly card: (approval: Approval, actor: Actor) => Card
   readonly sessions: Sessions
   readonly tokens: ControlTokens

@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto'
 import type { ApprovalsRoom } from '../approvals/open-approvals.ts'
 import type { KeptAnswers } from '../approvals/kept-answers.ts'
 import type { AuditSink } from '../audit/event.ts'
+import type { CacheRoom } from '../cache/open-cache.ts'
 import { journalEvents } from '../audit/journal-events.ts'
 import type { Clock } from '../clock.ts'
 import type { PolicySource } from '../config/policy-files.ts'
@@ -25,6 +26,8 @@ export interface OpenControlOptions {
   /** the operating system's name of the user that this process runs as */
   readonly localUser: string
   readonly room: ApprovalsRoom
+  /** undefined: process settings say that there is none */
+  readonly cache: CacheRoom | undefined
   readonly answers: KeptAnswers
   readonly policies: PolicySource
   readonly audit: AuditSink
@@ -52,6 +55,7 @@ export function openControl(options: OpenControlOptions): Control {
     instanceId,
     localUser: options.localUser,
     desk,
+    cache: options.cache,
     card,
     sessions,
     tokens,

@@ -28,6 +28,8 @@ interface DecisionBody {
   readonly all_ports?: boolean
   readonly who?: GrantWho
   readonly comment?: string
+  readonly fetch?: boolean
+  readonly confirmed?: boolean
 }
 
 interface SnoozeBody {
@@ -68,7 +70,7 @@ export function approvalRoutes(context: ControlContext): readonly Route[] {
     headers: ['If-Match', 'Idempotency-Key'],
     body: decisionBody,
     answers: { 200: 'Approval' },
-    faults: ['not_found', 'not_permitted', 'self_approval', 'scope_not_allowed', 'already_decided', 'version_conflict', 'comment_required', 'version_required', 'audit_unavailable'],
+    faults: ['not_found', 'not_permitted', 'self_approval', 'scope_not_allowed', 'already_decided', 'version_conflict', 'comment_required', 'confirmation_required', 'fetch_failed', 'version_required', 'audit_unavailable'],
     handle: (call) => decide(call, context),
   }
   const snoozeRoute: Route<SnoozeBody> = {
@@ -160,11 +162,11 @@ async function getApproval(call: Call, context: ControlContext): Promise<Answer>
 function decide(call: Call<DecisionBody>, context: ControlContext): Promise<Answer> {
   const { desk, clock } = context.deps
   const version = requiredVersion(call.request.headers['if-match'])
-  const { verdict, term = 'once', subdomains = false, all_ports: allPorts = false, who = 'session', comment } = call.body
+  const { verdict, term = 'once', subdomains = false, all_ports: allPorts = false, who = 'session', comment, fetch: isFetch = false, confirmed: isConfirmed = false } = call.body
   const untilMs = timeFrom(call.body, clock.now())
   if (term === 'until' && untilMs === undefined) throw invalidTime('term `until` needs `until` or `duration`')
   if (term !== 'until' && untilMs !== undefined) throw invalidTime(`goes with term \`until\`, not \`${term}\``)
-  const answer: Decided = { verdict, term, untilMs, subdomains, allPorts, who, comment, version }
+  const answer: Decided = { verdict, term, untilMs, subdomains, allPorts, who, comment, version, isFetch, isConfirmed }
   return changed(call, context, () => desk.decide(call.id, answer, call.actor))
 }
 

@@ -38,7 +38,7 @@ const approvalMembers: Members = {
   id: string,
   version: describe(integer, 'Grows with every change that a reviewer should see; the ETag'),
   state: oneOf(approvalStates),
-  kind: describe(oneOf(['host', 'request']), '`host`: every exchange with host and port; `request`: one request'),
+  kind: describe(oneOf(['host', 'request', 'fetch']), '`host`: every exchange with host and port; `request`: one request; `fetch`: a page that is not in the web cache'),
   session: string,
   agent: string,
   owner: orNull(string),
@@ -150,6 +150,8 @@ export const decisionBody = object({ verdict }, {
   all_ports: boolean,
   who: describe(oneOf(grantWhos), 'Default: `session`'),
   comment,
+  fetch: describe(boolean, 'Of a question about a page that is not in the web cache: have it fetched into the cache, and open nothing'),
+  confirmed: describe(boolean, 'With `fetch`: the whole URL was looked at again, where that is asked for'),
 })
 export const snoozeBody = object({}, until)
 export const emptyBody = object({})

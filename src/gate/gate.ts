@@ -21,8 +21,11 @@ import type { OpenedApproval } from '../approvals/pending.ts'
 import { isAboutRequest, type Question } from '../approvals/question.ts'
 import type { IpAddress } from '../target/address.ts'
 import { Admitted, ParentTarget, Vetted } from './admitted.ts'
+import { denial, refusal } from './denial.ts'
 import type { Exchange, Malformed } from './exchange.ts'
+import { filledBy } from './filling.ts'
 import { LiveExchanges, type LiveEnd } from './live-exchanges.ts'
+import { answerMiss, type AfterMiss, type MissPort } from './missing.ts'
 import type { NameBudget } from './name-budget.ts'
 import type { Presence } from './presence.ts'
 import { digestFor, putQuestion, questionOf, withoutGrant, type Answered } from './questioning.ts'
@@ -43,6 +46,8 @@ export interface GateOptions {
   readonly usesParent: boolean
   /** process settings say that the parent proxy resolves names */
   readonly parentResolves: boolean
+  /** there is a web cache; absent: what may only be read from it is refused */
+  readonly hasCache?: boolean
   /** where policy's questions are answered; absent: what is asked about is refused */
   readonly approvals?: Approvals
   /** whether a session is in force still; absent: all are */
@@ -51,7 +56,6 @@ export interface GateOptions {
   readonly onFault: (error: unknown) => void
   readonly onVerdict: (verdict: Decision['verdict'], code: Decision['code']) => void
 }
-
 
 /** A question on its way to an answer. */
 interface Asked {
@@ -64,6 +68,7 @@ export class Gate {
   readonly #options: GateOptions
   /** what was refused because its decision could not be recorded: its end is not recorded either */
   readonly #unrecorded = new WeakSet<Exchange | Malformed>()
+  readonly #missPort: MissPort
   readonly live: LiveExchanges
   /** for `GET /` on the proxy listener */
   readonly recent = new RecentRefusals()
@@ -75,6 +80,18 @@ export class Gate {
       isCurrent: (admitted) => admitted.policy === options.policy() && this.#isSessionLive(admitted) && this.#grantStands(admitted),
       endOf: (admitted) => this.#endOf(admitted),
     })
+    this.#missPort = {
+      approvals: options.approvals,
+      evaluate: (exchange) => {
+        const policy = options.policy()
+        return { policy, decision: this.#evaluate(policy, exchange) }
+      },
+      isLive: (session) => options.isLive?.(session) !== false,
+      record: (exchange, policy, decision, approvalId) => this.#record(exchange, policy, { ...decision, approvalId }, 'approval'),
+      refuse: (exchange, policy, decision, approvalId) => this.#refuse(policy, exchange, decision, approvalId),
+      admit: (exchange, policy, decision, use) => Admitted.make(seal, exchange, decision, policy, use),
+      pending: (exchange, reason, { rule }, approvalId, retryAfterS) => ({ ...refusal(exchange, 'approval_pending', reason, rule, approvalId), retryAfterS }),
+    }
   }
 
   /** Decides an exchange, and holds it while a reviewer is asked if `presence` can wait. Resolves after the
@@ -133,7 +150,7 @@ export class Gate {
       return refused
     }
     if (approvals === undefined || opened === undefined) return refusal(exchange, 'approval_unavailable', answered.reason, answered.rule)
-    if (opened.kind === 'refused') return this.#refuse(policy, exchange, { ...answered, verdict: 'deny', code: opened.code, reason: opened.reason }, undefined)
+    if (opened.kind === 'refused') return this.#refuse(policy, exchange, { ...answered, verdict: 'deny', code: opened.code, reason: opened.reason })
     return this.#ask(approvals, exchange, { question, opened, presence })
   }
 
@@ -156,7 +173,7 @@ export class Gate {
       const isUnrecorded = error instanceof ProxyError && error.code === 'audit_unavailable'
       if (isUnrecorded) return refusal(exchange, 'audit_unavailable', errorEntry('audit_unavailable').text, undefined)
       const { reason: text, rule, revision } = question
-      return this.#refuse(this.#options.policy(), exchange, { ...denial('internal_error', `${text}; the question could not be kept`, revision), rule }, undefined)
+      return this.#refuse(this.#options.policy(), exchange, { ...denial('internal_error', `${text}; the question could not be kept`, revision), rule })
     }
     const policy = this.#options.policy()
     const { approval } = answered
@@ -183,7 +200,7 @@ export class Gate {
     return { code: 'approval_withdrawn', reason: `${facts.host.text}:${facts.port}: the policy changed and asks about each request now; sending this again asks again` }
   }
 
-  async #refuse(policy: Policy | undefined, exchange: Exchange, decision: Decision, approvalId: string | undefined): Promise<Refusal> {
+  async #refuse(policy: Policy | undefined, exchange: Exchange, decision: Decision, approvalId?: string): Promise<Refusal> {
     const refused = await this.#record(exchange, policy, { ...decision, approvalId }, 'approval')
     return refused ?? refusal(exchange, decision.code === 'allowed' ? 'internal_error' : decision.code, decision.reason, decision.rule, approvalId)
   }
@@ -219,6 +236,29 @@ export class Gate {
     const answer: Answer = { verdict: 'deny', code, reason, rule: rule ?? decision.rule, revision: decision.revision, monitored: undefined }
     const refused = await this.#record(exchange, policy, answer, stage)
     return this.#noted(exchange, refused ?? refusal(exchange, code, reason, stage === 'policy' ? answer.rule : rule))
+  }
+
+  /** The cache alone may answer, and does not hold it: `why` is the end of a sentence. Resolves after every verdict of
+   * it is in the journal. */
+  async missed(admitted: Admitted, why: string, presence: Presence | undefined): Promise<AfterMiss> {
+    const { exchange, policy, decision } = admitted
+    try {
+      const answer = await answerMiss(admitted, why, presence, this.#missPort)
+      return typeof answer === 'string' || answer instanceof Admitted ? answer : this.#noted(exchange, answer)
+    } catch (error) {
+      this.#unwritten(error)
+      return this.#noted(exchange, await this.#refuse(policy, exchange, { ...decision, verdict: 'deny', code: 'internal_error', reason: 'the question could not be put to a reviewer' }))
+    }
+  }
+
+  /** A fetch of our own into the web cache; `exchange` names who had it fetched as its owner. */
+  async admitFill(exchange: Exchange, approvalId: string | undefined): Promise<Admitted | Refusal> {
+    const policy = this.#options.policy()
+    const decision = this.#withinMeans(policy, exchange, filledBy(this.#evaluate(policy, exchange), exchange.facts.principal.owner ?? 'nobody'))
+    const refused = await this.#record(exchange, policy, { ...decision, approvalId }, 'policy')
+    if (refused !== undefined) return refused
+    if (decision.verdict === 'allow' && policy !== undefined) return Admitted.make(seal, exchange, decision, policy)
+    return refusal(exchange, decision.code === 'allowed' ? 'internal_error' : decision.code, decision.reason, decision.rule)
   }
 
   /** What came first in a tunnel is not what it may carry. In monitor mode the finding is journaled and
@@ -276,7 +316,7 @@ export class Gate {
     }
     let code: ErrorCode | undefined
     let reason = ''
-    if (facts.stage === 'request' && decision.obligations.inspect === 'cache') {
+    if (facts.stage === 'request' && decision.obligations.inspect === 'cache' && this.#options.hasCache !== true) {
       code = 'cache_unavailable'
       reason = `only cached content may be read from ${facts.host.text} and there is no cache here`
     }
@@ -358,16 +398,5 @@ export class Gate {
   /** The journal tells the operator itself when it cannot write; anything else is a fault of ours. */
   #unwritten(error: unknown): void {
     if (!(error instanceof ProxyError && error.code === 'audit_unavailable')) this.#options.onFault(error)
-  }
-}
-
-function refusal(exchange: Exchange, code: ErrorCode, reason: string, rule: RuleRef | undefined, approvalId?: string): Refusal {
-  return { kind: 'refusal', code, reason, host: exchange.facts.host.text, rule, requestId: exchange.id, approvalId }
-}
-
-function denial(code: ErrorCode, reason: string, revision: string): Decision {
-  return {
-    verdict: 'deny', code, reason, rule: undefined, revision, monitored: undefined, wildcard: false,
-    obligations: { inspect: 'none', raw: undefined, local: [] },
   }
 }

@@ -17,6 +17,8 @@ export interface Refusal {
   readonly requestId: string
   /** the approval that this waits for, or that said no */
   readonly approvalId?: string | undefined
+  /** value of Cache-Status (RFC 9211), where the cache was asked */
+  readonly cacheStatus?: string
   /** seconds after which trying again makes sense */
   readonly retryAfterS?: number
 }
@@ -47,6 +49,7 @@ export function renderRefusal(refusal: Refusal): RenderedRefusal {
   ]
   if (entry.xProxyError !== undefined) fields.push('X-Proxy-Error', entry.xProxyError)
   if (entry.status === 407) fields.push('Proxy-Authenticate', 'Basic realm="sallyport"')
+  if (refusal.cacheStatus !== undefined) fields.push('Cache-Status', refusal.cacheStatus)
   const retryAfterS = refusal.retryAfterS ?? (entry.status === 503 ? 1 : entry.status === 429 ? 60 : undefined)
   if (retryAfterS !== undefined) fields.push('Retry-After', String(retryAfterS))
   if (entry.status === 405) fields.push('Allow', 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, CONNECT')
@@ -87,6 +90,7 @@ function reasonPhrase(refusal: Refusal): string {
 function lead(code: ErrorCode): string {
   const { status, proxyStatus } = errorEntry(code)
   if (code === 'approval_pending') return 'Waiting for approval'
+  if (code === 'cache_miss') return 'Not in the cache'
   if (status === 403 || status === 429) return 'Denied by policy'
   if (status === 502 || status === 504) return 'Destination failed'
   if (status === 407) return 'Proxy credentials needed'
@@ -101,6 +105,7 @@ function hint(code: ErrorCode): string {
   const { status, retryable } = errorEntry(code)
   if (code === 'approval_pending') return 'This is the intended network policy, not a fault. A reviewer has been asked. Try again after the time in Retry-After, or follow and explain the question on this proxy: GET /approvals/ID?wait=20, POST /approvals/ID/reason. Meanwhile use a host that is allowed. Do not try to work around it.'
   if (code === 'approval_denied') return 'A reviewer looked at this and said no. It is the intended network policy, not a fault. Use a host that is allowed, or ask your user. Do not try to work around it.'
+  if (code === 'cache_miss') return 'This is the intended network policy, not a fault: only cached content may be read from this host, and nothing was fetched. Use what is in the cache, or ask your user or administrator to have this page put there. Do not try to work around it.'
   if (code === 'approval_limit' || code === 'approval_rate') return 'Too many questions to reviewers are open or were asked. Wait for answers, and ask for fewer hosts. Do not try to work around it.'
   if (requestCodes.has(code)) return 'This is the intended network policy, not a fault. The host is allowed, and this request to it is not. Send one that its rules allow, or ask your user or administrator. Do not try to work around it. `sallyport why` tells more.'
   if (code.startsWith('tls_certificate_')) return 'The policy allows this host; the certificate that it shows was refused, for the reason above. Its owner can mend it; where its root is one to be trusted, an administrator names it with `origin_ca` in the rule of the host.'

@@ -1,6 +1,7 @@
 // What every door of the ingress works with; put together once by the listener.
 import type { OwnQuestions } from '../approvals/desk.ts'
 import type { SessionDirectory } from '../approvals/session.ts'
+import type { WebCache } from '../cache/web-cache.ts'
 import type { Clock } from '../clock.ts'
 import type { Deadlines } from '../deadlines.ts'
 import type { Credentials } from '../egress/field-changes.ts'
@@ -42,6 +43,8 @@ export interface IngressContext {
   readonly sessions: SessionDirectory
   /** for TLS that ends here */
   readonly leafContexts: LeafContexts
+  /** what cached-only reading is answered from; absent: the gate refuses it */
+  readonly webCache?: WebCache | undefined
   /** what an agent may ask about its own questions */
   readonly questions: OwnQuestions
   readonly limits: IngressLimits

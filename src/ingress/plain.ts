@@ -4,13 +4,13 @@ import { errorEntry, ProxyError } from '../errors.ts'
 import type { ClientRequest, ClientResponse } from '../egress/client-leg.ts'
 import { maxForwards } from '../egress/field-rules.ts'
 import type { ForwardResult } from '../egress/forward.ts'
+import { planOf } from '../egress/forward-plan.ts'
 import { isRefusal, type Destination } from '../egress/reach.ts'
-import { Admitted, Vetted } from '../gate/admitted.ts'
+import { Admitted } from '../gate/admitted.ts'
 import type { Exchange, Malformed } from '../gate/exchange.ts'
 import type { LiveEnd } from '../gate/live-exchanges.ts'
 import type { Refusal } from '../gate/refusal.ts'
-import { defaultPortOf, formatAuthority } from '../target/authority.ts'
-import { formatTarget } from '../target/target-uri.ts'
+import { serveCached } from './cached.ts'
 import type { ClientConnection } from './client-connections.ts'
 import type { IngressContext } from './context.ts'
 import { RequestPresence } from './presence.ts'
@@ -57,7 +57,8 @@ export async function servePlain(arrival: PlainArrival, context: IngressContext)
       context.gate.ended(exchange, { outcome: 'completed', status: 204, bytesFromClient: 0, bytesFromOrigin: 0 })
       return
     }
-    await forward(arrival, context, read, { admitted, presence })
+    const passed = admitted.decision.obligations.inspect === 'cache' ? await serveCached(arrival, context, read, { admitted, presence }) : admitted
+    if (passed !== undefined) await forward(arrival, context, read, { admitted: passed, presence })
   } catch (error) {
     if (!(error instanceof ProxyError)) throw error
     fail(arrival, context, exchange, error)
@@ -107,21 +108,9 @@ const nothingForwarded: ForwardResult = {
   outcome: 'client_closed', status: undefined, headSent: false, error: undefined, bytesFromClient: 0, bytesFromOrigin: 0, peerAddress: undefined,
 }
 
-function forwardTo({ request, response }: PlainArrival, context: IngressContext, { exchange, target }: ReadExchange, way: Passed & { readonly destination: Destination }): Promise<ForwardResult> {
-  const { principal, host, port, method } = exchange.facts
-  const { admitted, presence, destination } = way
-  const { originTrust, fieldChanges, maxContent } = admitted.decision.obligations
+function forwardTo({ request, response }: PlainArrival, context: IngressContext, { target }: ReadExchange, { admitted, presence, destination }: Passed & { readonly destination: Destination }): Promise<ForwardResult> {
   presence.continue()
-  return context.forwarder.forward(request, response, {
-    method: method ?? '',
-    path: formatTarget(target),
-    authority: formatAuthority(target.authority, defaultPortOf(target.scheme)),
-    pool: { session: principal.session, host: host.text, port, addresses: addressTexts(destination), revision: admitted.decision.revision },
-    connect: (options) => context.reach.connect(destination, options),
-    tls: target.scheme === 'https' ? { trust: originTrust } : undefined,
-    fieldChanges,
-    maxContent,
-  })
+  return context.forwarder.forward(request, response, planOf(admitted, target, destination, context.reach))
 }
 
 function end(arrival: PlainArrival, context: IngressContext, exchange: Exchange, result: ForwardResult, closedBy: LiveEnd | undefined): void {
@@ -145,10 +134,6 @@ async function refuseContent(arrival: PlainArrival, context: IngressContext, adm
   const refusal = await context.gate.refuseLater(admitted, 'policy', 'content_not_allowed', `${errorEntry('content_not_allowed').text}: ${error?.detail ?? ''}`, undefined)
   answerRefusal(arrival, refusal, false)
   context.gate.ended(admitted.exchange, { outcome: 'refused', code: refusal.code, status: errorEntry(refusal.code).status, bytesFromClient, bytesFromOrigin, peerAddress })
-}
-
-function addressTexts(destination: Destination): readonly string[] {
-  return destination instanceof Vetted ? destination.addresses.map((ip) => ip.text) : ['parent']
 }
 
 export function refuse(arrival: PlainArrival, context: IngressContext, about: Exchange | Malformed, refusal: Refusal, close: boolean): void {

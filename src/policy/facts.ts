@@ -4,6 +4,9 @@ import type { Host } from '../target/host.ts'
 /** Id of the local agent's session, which needs no credentials and lives as long as the process. */
 export const anonymousSession = 'anonymous'
 
+/** What fetches into the web cache run under: no agent has it. */
+export const cacheSession = 'cache'
+
 export interface Principal {
   /** id of the session, or `anonymousSession` */
   readonly session: string

@@ -21,6 +21,9 @@ export function isReading({ method, upgrade, content }: Facts): boolean {
 export function judgeReading(policy: Policy, facts: Facts, answer: Answer, isNamed: boolean): Answer {
   const { webFetch } = policy
   const isReader = facts.principal.webFetch === true
+  if (facts.stage === 'request' && answer.verdict !== 'deny' && answer.obligations.inspect === 'cache' && !isReading(facts)) {
+    return deny('content_not_allowed', `reading from ${hostText(facts)} is answered from the cache, and takes no content`, answer.rule)
+  }
   if (webFetch === undefined && !isReader) return answer
   if (isReader && facts.stage === 'request' && !isReading(facts) && answer.verdict !== 'deny') {
     return deny('request_not_allowed', `this session reads the web and does nothing else, and this is ${facts.upgrade ?? facts.method ?? 'no method'}`, undefined)

@@ -1,0 +1,245 @@
+// Puts pages into the cache by fetching them: an exchange of our own for each hop, which the gate decides and journals
+// like any other, made without anything of an agent's and without credentials. INVARIANT: a page is found only when all
+// of it came, was decoded within bounds and may be kept; what a redirect names is decided anew.
+import { cacheFilledEvent } from '../audit/cache-events.ts'
+import type { AuditSink } from '../audit/event.ts'
+import type { Redaction } from '../audit/redaction.ts'
+import type { Clock } from '../clock.ts'
+import { errorEntry, ProxyError, type ErrorCode } from '../errors.ts'
+import type { Forwarder, ForwardResult } from '../egress/forward.ts'
+import { planOf } from '../egress/forward-plan.ts'
+import { isRefusal, type Destination, type Reach } from '../egress/reach.ts'
+import { Admitted } from '../gate/admitted.ts'
+import type { Exchange } from '../gate/exchange.ts'
+import type { Gate } from '../gate/gate.ts'
+import { cacheSession } from '../policy/facts.ts'
+import { parseUrl, type TargetUri } from '../target/target-uri.ts'
+import { admit, type KeptAnswer } from './admission.ts'
+import type { CacheStore } from './cache-store.ts'
+import { cacheUrl } from './cache-url.ts'
+import type { CachedResponse, CacheSource } from './cached-response.ts'
+import { decoded, DecodingFault } from './decoding.ts'
+import { FillRequest, FillResponse, type FilledHead } from './fill-client.ts'
+
+export interface FillerOptions {
+  readonly gate: Gate
+  readonly reach: Reach
+  readonly forwarder: Forwarder
+  readonly store: CacheStore
+  readonly audit: AuditSink
+  readonly redaction: Redaction
+  readonly clock: Clock
+  readonly nextId: () => string
+  /** of a body, decoded */
+  readonly maxBodyBytes: number
+  /** of a page and its redirects */
+  readonly fetchTimeoutMs: number
+  /** of this program */
+  readonly version: string
+}
+
+export interface FillOrder {
+  readonly url: string
+  readonly partition: string
+  readonly source: CacheSource
+  /** reviewer or admin: the principal of the exchange */
+  readonly by: string
+  readonly team: string | undefined
+  readonly pinned: boolean
+  readonly approvalId: string | undefined
+}
+
+export interface FillFault {
+  readonly url: string
+  readonly code: ErrorCode
+  /** one sentence */
+  readonly reason: string
+}
+
+/** What became of an order: the pages that are kept, its own first, then those that redirects led to. */
+export interface Fill {
+  readonly kept: readonly CachedResponse[]
+  /** why it went no further; undefined: all of it is there */
+  readonly fault: FillFault | undefined
+}
+
+const maxRedirects = 5
+const redirects: ReadonlySet<number> = new Set([301, 302, 303, 307, 308])
+
+export class Filler {
+  readonly #options: FillerOptions
+
+  constructor(options: FillerOptions) {
+    this.#options = options
+  }
+
+  /** Fetches a page and what its redirects lead to. Never rejects for a page's sake. */
+  async fetch(order: FillOrder): Promise<Fill> {
+    const kept: CachedResponse[] = []
+    const untilMs = this.#options.clock.monotonic() + this.#options.fetchTimeoutMs
+    let url = order.url
+    for (let hop = 0; ; hop++) {
+      try {
+        const target = parseUrl(url)
+        url = cacheUrl(target)
+        const entry = await this.#fetchOne(target, order, untilMs)
+        kept.push(entry)
+        const next = locationOf(entry, url)
+        if (next === undefined) return { kept, fault: undefined }
+        if (hop === maxRedirects) return { kept, fault: { url: next, code: 'cache_failed', reason: `more than ${maxRedirects} redirects` } }
+        url = next
+      } catch (error) {
+        return { kept, fault: { url, ...faultOf(error) } }
+      }
+    }
+  }
+
+  async #fetchOne(target: TargetUri, order: FillOrder, untilMs: number): Promise<CachedResponse> {
+    const { gate, reach } = this.#options
+    const exchange = this.#exchangeOf(target, order)
+    const admitted = await gate.admitFill(exchange, order.approvalId)
+    if (!(admitted instanceof Admitted)) {
+      gate.ended(exchange, { outcome: 'refused', code: admitted.code, status: errorEntry(admitted.code).status, bytesFromClient: 0, bytesFromOrigin: 0 })
+      throw new Refused(admitted.code, admitted.reason)
+    }
+    const response = new FillResponse()
+    const live = gate.live.open(admitted, () => response.destroy())
+    const timer = setTimeout(() => response.destroy(), Math.max(0, untilMs - this.#options.clock.monotonic()))
+    try {
+      const destination = await this.#destinationOf(admitted)
+      live.reached(reach.judgedAddresses(destination))
+      return await this.#receive(admitted, target, order, { response, forwarded: this.#forward(admitted, target, destination, response) })
+    } finally {
+      clearTimeout(timer)
+      live.done()
+    }
+  }
+
+  async #destinationOf(admitted: Admitted): Promise<Destination> {
+    const { gate, reach } = this.#options
+    const none = { bytesFromClient: 0, bytesFromOrigin: 0 }
+    try {
+      const destination = await reach.destination(admitted)
+      if (!isRefusal(destination)) return destination
+      gate.ended(admitted.exchange, { outcome: 'refused', code: destination.code, status: errorEntry(destination.code).status, ...none })
+      throw new Refused(destination.code, destination.reason)
+    } catch (error) {
+      if (error instanceof ProxyError) gate.ended(admitted.exchange, { outcome: 'failed', code: error.code, status: errorEntry(error.code).status, ...none })
+      throw error
+    }
+  }
+
+  #forward(admitted: Admitted, target: TargetUri, destination: Destination, response: FillResponse): Promise<ForwardResult> {
+    const { forwarder, reach } = this.#options
+    const request = new FillRequest(cacheUrl(target), admitted.exchange.facts.fields ?? [])
+    return forwarder.forward(request, response, planOf(admitted, target, destination, reach))
+  }
+
+  /** Keeps the answer while it comes, and makes it visible when all of it did. */
+  async #receive({ exchange }: Admitted, target: TargetUri, order: FillOrder, { response, forwarded }: { readonly response: FillResponse; readonly forwarded: Promise<ForwardResult> }): Promise<CachedResponse> {
+    const { gate, clock, store, audit, redaction } = this.#options
+    const askedMs = clock.now()
+    const keeping = this.#keep(exchange, response, askedMs)
+    // what is not wanted is not read on
+    keeping.catch(() => response.destroy())
+    const result = await forwarded
+    const { bytesFromClient, bytesFromOrigin, peerAddress, status } = result
+    const ending = { status, bytesFromClient, bytesFromOrigin, peerAddress }
+    try {
+      const { kept, body } = await keeping
+      gate.ended(exchange, { outcome: 'completed', ...ending })
+      const { source, by, pinned, partition, approvalId } = order
+      const key = { shelf: 'web', partition, url: cacheUrl(target) } as const
+      const { scheme, authority: { host, port }, path, query } = target
+      // on record before anybody can read it
+      await audit.append(cacheFilledEvent({
+        place: { scheme, host: host.text, port, path, query }, source, by, partition, status: kept.head.status,
+        bytes: body?.bytes ?? 0, digest: body?.digest, requestId: exchange.id, approvalId,
+      }, redaction))
+      return store.put({ ...kept.head, key, source, by, pinned, capturedMs: undefined }, body)
+    } catch (error) {
+      if (result.error !== undefined) {
+        gate.ended(exchange, { outcome: 'failed', code: result.error.code, ...ending })
+        throw new Refused(result.error.code, errorEntry(result.error.code).text)
+      }
+      if (result.outcome !== 'completed') gate.ended(exchange, { outcome: 'failed', code: error instanceof NotKept ? undefined : 'origin_timeout', ...ending })
+      throw error instanceof NotKept || result.outcome === 'completed' ? error : new Refused('origin_timeout', 'the answer did not come in time, or broke off')
+    }
+  }
+
+  async #keep(exchange: Exchange, response: FillResponse, askedMs: number) {
+    const { clock, store, maxBodyBytes } = this.#options
+    const head = await response.head
+    if (head === undefined) throw new NotKept('there was no answer')
+    const kept = keepable(exchange, head, askedMs, clock.now())
+    const writer = store.writeBody()
+    try {
+      let received = 0
+      for await (const chunk of decoded(counted(response.body, (bytes) => (received += bytes)), kept.codings, { maxBytes: maxBodyBytes })) await writer.write(chunk)
+      if (!response.isWhole) throw new NotKept('its answer broke off')
+      if (kept.contentLength !== undefined && received !== kept.contentLength && kept.head.status !== 204) throw new NotKept(`${received} bytes came where its head promised ${kept.contentLength}`)
+      return { kept, body: writer.bytes === 0 ? abandoned(writer) : await writer.finish() }
+    } catch (error) {
+      writer.abort()
+      if (error instanceof DecodingFault) throw new NotKept(error.message)
+      throw error
+    }
+  }
+
+  #exchangeOf({ scheme, authority: { host, port }, path, query }: TargetUri, { by, team }: FillOrder): Exchange {
+    const { nextId, clock, version } = this.#options
+    const userAgent = `sallyport/${version}`
+    const principal = { session: cacheSession, agent: 'sallyport', team, owner: by, trustsCa: true }
+    const fields = ['User-Agent', userAgent, 'Accept', '*/*']
+    return {
+      id: nextId(), client: { address: 'local', port: 0, advisory: false }, protocol: 'http', userAgent, startedMs: clock.monotonic(),
+      facts: { stage: 'request', scheme, host, port, method: 'GET', path, query, upgrade: undefined, fields, content: 0, principal },
+    }
+  }
+}
+
+/** The gate or the origin said no. */
+class Refused extends Error {
+  readonly code: ErrorCode
+
+  constructor(code: ErrorCode, reason: string) {
+    super(reason)
+    this.code = code
+  }
+}
+
+/** It came, and may not be kept; the message is a clause. */
+class NotKept extends Error {}
+
+function keepable({ facts: { fields = [] } }: Exchange, head: FilledHead, askedMs: number, answeredMs: number): KeptAnswer {
+  const admission = admit({ method: 'GET', fields, isCredentialed: false }, { ...head, askedMs, answeredMs })
+  if ('refused' in admission) throw new NotKept(admission.refused)
+  return admission.kept
+}
+
+function abandoned(writer: { abort(): void }): undefined {
+  writer.abort()
+}
+
+async function* counted(source: AsyncIterable<Uint8Array>, count: (bytes: number) => void): AsyncGenerator<Uint8Array> {
+  for await (const chunk of source) {
+    count(chunk.length)
+    yield chunk
+  }
+}
+
+function faultOf(error: unknown): { readonly code: ErrorCode; readonly reason: string } {
+  if (error instanceof Refused) return { code: error.code, reason: error.message }
+  if (error instanceof NotKept) return { code: 'cache_failed', reason: `it cannot be kept: ${error.message}` }
+  if (error instanceof ProxyError) return { code: error.code, reason: error.message }
+  throw error
+}
+
+/** Where a redirect leads, absolute; undefined: it is none, or leads nowhere that http can go. */
+function locationOf({ status, fields }: CachedResponse, from: string): string | undefined {
+  if (!redirects.has(status)) return undefined
+  const at = fields.findIndex((name, index) => index % 2 === 0 && name.toLowerCase() === 'location')
+  const location = at === -1 ? undefined : fields[at + 1]
+  const url = location === undefined ? null : URL.parse(location, from)
+  return url === null || (url.protocol !== 'http:' && url.protocol !== 'https:') ? undefined : url.href
+}

@@ -1,0 +1,92 @@
+// What the cache alone may answer, and does not hold: refused, or put to the reviewers where the policy says
+// `on_miss = "ask"`. They say yes in two ways: have it fetched into the cache once, or let the host be read live.
+// INVARIANT: nothing is resolved or dialled for the agent meanwhile.
+import type { Approval } from '../approvals/approval.ts'
+import type { Approvals } from '../approvals/approvals.ts'
+import type { GrantUse } from '../approvals/grant-book.ts'
+import { fetchDigestOf, type Question } from '../approvals/question.ts'
+import type { Policy } from '../policy/compile.ts'
+import type { Decision } from '../policy/decision.ts'
+import { answeredBy } from '../policy/grant.ts'
+import type { Admitted } from './admitted.ts'
+import type { Exchange } from './exchange.ts'
+import type { Presence } from './presence.ts'
+import { putQuestion, questionOf, withoutGrant } from './questioning.ts'
+import type { Refusal } from './refusal.ts'
+
+/** `fetched`: a reviewer had it fetched, look again. Admitted: the host may be read live. */
+export type AfterMiss = Refusal | Admitted | 'fetched'
+
+/** What the gate does for it. */
+export interface MissPort {
+  /** absent: nobody is asked */
+  readonly approvals: Approvals | undefined
+  evaluate(exchange: Exchange): { readonly policy: Policy | undefined; readonly decision: Decision }
+  isLive(session: string): boolean
+  /** Journals a verdict of this stage; the refusal to give where it cannot be. */
+  record(exchange: Exchange, policy: Policy | undefined, decision: Decision, approvalId: string | undefined): Promise<Refusal | undefined>
+  /** Journals a denial and makes its refusal. */
+  refuse(exchange: Exchange, policy: Policy | undefined, decision: Decision, approvalId: string | undefined): Promise<Refusal>
+  admit(exchange: Exchange, policy: Policy, decision: Decision, use: GrantUse): Admitted
+  pending(exchange: Exchange, reason: string, decision: Decision, approvalId: string, retryAfterS: number): Refusal
+}
+
+/** `why`: what the cache says of it, as the end of a sentence. */
+export async function answerMiss(admitted: Admitted, why: string, presence: Presence | undefined, port: MissPort): Promise<AfterMiss> {
+  const { exchange, decision, policy } = admitted
+  const { approvals } = port
+  const { host } = exchange.facts
+  const reason = `only cached content may be read from ${host.text}, and this ${why}`
+  const missed: Decision = { ...decision, verdict: 'deny', code: 'cache_miss', reason }
+  if (policy.webFetch?.onMiss !== 'ask' || approvals === undefined) return port.refuse(exchange, policy, missed, undefined)
+  const asking: Decision = { ...decision, verdict: 'ask', code: 'approval_required', reason: `${reason}, so it needs an approval` }
+  const question: Question = { ...questionOf(exchange, asking, fetchDigestOf(exchange.facts)), isFetch: true }
+  const granted = await byGrant(exchange, policy, asking, { question, approvals, port })
+  if (granted !== undefined) return granted
+  const opened = approvals.open(question)
+  if (opened.kind === 'refused') return port.refuse(exchange, policy, { ...asking, verdict: 'deny', code: opened.code, reason: opened.reason }, undefined)
+  const refused = await port.record(exchange, policy, asking, opened.approval.id)
+  if (refused !== undefined) {
+    approvals.retract(opened)
+    return refused
+  }
+  const answered = await putQuestion(approvals, opened, question, presence)
+  const { approval } = answered
+  if (answered.kind === 'pending') return port.pending(exchange, answered.reason, asking, approval.id, answered.retryAfterS)
+  return afterAnswer(exchange, approval, asking, { question, approvals, port })
+}
+
+interface Asking {
+  readonly question: Question
+  readonly approvals: Approvals
+  readonly port: MissPort
+}
+
+/** Judged again, by the policy and the grants of that moment. */
+async function afterAnswer(exchange: Exchange, approval: Approval, asking: Decision, way: Asking): Promise<AfterMiss> {
+  const { port } = way
+  const { policy, decision } = port.evaluate(exchange)
+  if (decision.verdict === 'deny' || policy === undefined) return port.refuse(exchange, policy, { ...decision, verdict: 'deny' }, approval.id)
+  if (!port.isLive(exchange.facts.principal.session)) {
+    return port.refuse(exchange, policy, { ...asking, verdict: 'deny', code: 'session_ended', reason: 'the session has ended' }, approval.id)
+  }
+  const isStillCached = decision.verdict === 'allow' && decision.obligations.inspect === 'cache'
+  if (isStillCached && approval.decision?.isFetched === true) return 'fetched'
+  if (isStillCached) {
+    const granted = await byGrant(exchange, policy, asking, way)
+    if (granted !== undefined) return granted
+  }
+  return port.refuse(exchange, policy, { ...asking, verdict: 'deny', ...withoutGrant(approval) }, approval.id)
+}
+
+/** A no to this page, or to its host; a yes to read the host live. */
+async function byGrant(exchange: Exchange, policy: Policy, asking: Decision, { question, approvals, port }: Asking): Promise<Refusal | Admitted | undefined> {
+  const { facts } = exchange
+  const grant = approvals.grantFor(facts, question.requestDigest) ?? approvals.grantFor(facts, undefined)
+  if (grant === undefined) return undefined
+  const answered = answeredBy(asking, grant)
+  if (answered.verdict !== 'allow') return port.refuse(exchange, policy, { ...answered, verdict: 'deny' }, grant.approvalId)
+  const live: Decision = { ...answered, obligations: { ...answered.obligations, inspect: 'intercept' } }
+  const use = approvals.use(grant, exchange.id, facts.principal.session)
+  return (await port.record(exchange, policy, live, undefined)) ?? port.admit(exchange, policy, live, use)
+}
