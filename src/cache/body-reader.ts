@@ -1,0 +1,153 @@
+// Bodies on their way out of the cache. None is handed out before its digest was checked: a small one whenever it is
+// read from the disk, a large one once for each file that this process sees under its name.
+import { createHash, hash } from 'node:crypto'
+import type { FileHandle } from 'node:fs/promises'
+import { LRUCache } from 'lru-cache'
+import type { Clock } from '../clock.ts'
+import { Deadlines } from '../deadlines.ts'
+import type { BodyFiles } from './body-files.ts'
+import { BodyStream, readExactly } from './body-stream.ts'
+import { DamagedBody } from './cache-fault.ts'
+import type { ByteRange } from './cache-store.ts'
+
+export interface BodyReaderOptions {
+  readonly files: BodyFiles
+  readonly clock: Clock
+  /** how much of small bodies is kept in memory; 0: none */
+  readonly hotBytes: number
+  readonly onFault: (error: unknown) => void
+}
+
+/** the largest body that is read whole and kept in memory */
+export const smallBodyBytes = 1_048_576
+const hashedAtOnceBytes = 262_144
+const maxRemembered = 65_536
+/** an entry of a map, beside the bytes themselves */
+const entryBytes = 256
+const unbegunMs = 60_000
+
+export class BodyReader {
+  readonly #options: BodyReaderOptions
+  readonly #deadlines: Deadlines
+  readonly #hot: LRUCache<string, Buffer> | undefined
+  readonly #loading = new Map<string, Promise<Buffer>>()
+  /** what the file was like that had the right digest */
+  readonly #checked = new LRUCache<string, string>({ max: maxRemembered })
+  readonly #checking = new Map<string, Promise<boolean>>()
+  /** nobody has asked for their first piece yet */
+  readonly #unbegun = new Set<BodyStream>()
+
+  constructor(options: BodyReaderOptions) {
+    this.#options = options
+    this.#deadlines = new Deadlines(options.clock)
+    const { hotBytes } = options
+    if (hotBytes > 0) this.#hot = new LRUCache({ maxSize: hotBytes, sizeCalculation: (body) => body.byteLength + entryBytes })
+  }
+
+  /** A small body at once, a large one as a stream that is to be read within a minute. Throws DamagedBody, RangeError
+   * for a range that the body does not have, and what the file system throws. */
+  async read(digest: string, bytes: number, range: ByteRange | undefined): Promise<Uint8Array | BodyStream> {
+    const part = range ?? { first: 0, last: bytes - 1 }
+    if (!Number.isSafeInteger(part.first) || !Number.isSafeInteger(part.last) || part.first < 0 || part.first > part.last || part.last >= bytes) {
+      throw new RangeError(`bytes ${part.first} to ${part.last} are not in a body of ${bytes}`)
+    }
+    if (bytes > smallBodyBytes) return await this.#stream(digest, bytes, part)
+    const body = this.#hot?.get(digest) ?? (await this.#load(digest, bytes))
+    return range === undefined ? body : body.subarray(part.first, part.last + 1)
+  }
+
+  /** The file under this name is another one, or gone. */
+  forget(digest: string): void {
+    this.#hot?.delete(digest)
+    this.#loading.delete(digest)
+    this.#checked.delete(digest)
+  }
+
+  close(): void {
+    this.#hot?.clear()
+    for (const stream of this.#unbegun) stream.return().catch(this.#options.onFault)
+  }
+
+  /** Whoever asks while it is read gets the same. */
+  #load(digest: string, bytes: number): Promise<Buffer> {
+    const known = this.#loading.get(digest)
+    if (known !== undefined) return known
+    const isCurrent = () => this.#loading.get(digest) === loading
+    const loading = this.#readSmall(digest, bytes)
+      .then((body) => {
+        if (isCurrent()) this.#hot?.set(digest, body)
+        return body
+      })
+      .finally(() => {
+        if (isCurrent()) this.#loading.delete(digest)
+      })
+    this.#loading.set(digest, loading)
+    return loading
+  }
+
+  async #readSmall(digest: string, bytes: number): Promise<Buffer> {
+    const handle = await this.#options.files.open(digest)
+    try {
+      await printOf(handle, digest, bytes)
+      const body = await readExactly(handle, 0, bytes)
+      if (hash('sha256', body, 'hex') !== digest) throw new DamagedBody(digest, 'has another digest')
+      return body
+    } finally {
+      await handle.close()
+    }
+  }
+
+  async #stream(digest: string, bytes: number, range: ByteRange): Promise<BodyStream> {
+    const handle = await this.#options.files.open(digest)
+    try {
+      const print = await printOf(handle, digest, bytes)
+      if (this.#checked.get(digest) !== print) {
+        if (!(await this.#check(handle, digest, print))) throw new DamagedBody(digest, 'has another digest')
+        this.#checked.set(digest, print)
+      }
+      return this.#opened(handle, range)
+    } catch (error) {
+      await handle.close()
+      throw error
+    }
+  }
+
+  /** Whoever asks while it is hashed gets the same answer. */
+  #check(handle: FileHandle, digest: string, print: string): Promise<boolean> {
+    const name = `${digest} ${print}`
+    const known = this.#checking.get(name)
+    if (known !== undefined) return known
+    const checking = digestOf(handle).then((found) => found === digest).finally(() => this.#checking.delete(name))
+    this.#checking.set(name, checking)
+    return checking
+  }
+
+  #opened(handle: FileHandle, range: ByteRange): BodyStream {
+    const stream: BodyStream = new BodyStream(handle, range, () => {
+      if (this.#unbegun.delete(stream)) this.#deadlines.cancel(deadline)
+    })
+    const deadline = this.#deadlines.in(unbegunMs, () => {
+      stream.return().catch(this.#options.onFault)
+    })
+    this.#unbegun.add(stream)
+    return stream
+  }
+}
+
+/** What tells this file from any other that could stand in its place. Throws DamagedBody for what is no such file. */
+async function printOf(handle: FileHandle, digest: string, bytes: number): Promise<string> {
+  const stat = await handle.stat({ bigint: true })
+  if (!stat.isFile() || stat.size !== BigInt(bytes)) throw new DamagedBody(digest, `has ${stat.size} bytes and not ${bytes}`)
+  return [stat.dev, stat.ino, stat.mtimeNs, stat.ctimeNs, stat.size].join(' ')
+}
+
+async function digestOf(handle: FileHandle): Promise<string> {
+  const digest = createHash('sha256')
+  const piece = Buffer.allocUnsafeSlow(hashedAtOnceBytes)
+  for (let position = 0; ; ) {
+    const { bytesRead } = await handle.read(piece, 0, piece.byteLength, position)
+    if (bytesRead === 0) return digest.digest('hex')
+    digest.update(piece.subarray(0, bytesRead))
+    position += bytesRead
+  }
+}

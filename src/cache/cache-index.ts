@@ -1,0 +1,164 @@
+// The index of the cache: one row for each answer, one for each body, in the embedded database. It knows no files;
+// a body's row goes when nobody refers to it, and whoever asked is told, so that the file can follow.
+import { numberOf, optionalText, textOf, type Row, type Store } from '../store/store.ts'
+import { entryColumns, keyOf, responseOf, varyText } from './cache-rows.ts'
+import type { CacheFilter, WrittenBody } from './cache-store.ts'
+import type { CachedHead, CachedResponse, CacheKey, NewCachedResponse } from './cached-response.ts'
+
+export interface Totals {
+  readonly entries: number
+  readonly pinned: number
+  readonly bodyBytes: number
+  /** of the bodies that a pinned entry has */
+  readonly pinnedBytes: number
+}
+
+/** What of an entry is needed to let it go. */
+export interface EntryPlace {
+  readonly id: number
+  readonly key: CacheKey
+  /** undefined: it has no content */
+  readonly digest: string | undefined
+}
+
+// SQLite's own is 2 MiB, of which a lookup among a million entries would get little
+const pageCacheKib = 16_384
+const scanBatch = 512
+const placeColumns = 'id, url, shelf, partition, digest'
+
+/** Every method throws what the database throws. */
+export class CacheIndex {
+  readonly #store: Store
+
+  constructor(store: Store) {
+    this.#store = store
+    store.get(`PRAGMA cache_size = -${pageCacheKib}`)
+  }
+
+  transaction<T>(work: () => T): T {
+    return this.#store.transaction(work)
+  }
+
+  close(): void {
+    this.#store.close()
+  }
+
+  /** The newest first; of two that came in the same millisecond, the one put later. */
+  find(key: CacheKey): readonly CachedResponse[] {
+    const rows = this.#store.all(`SELECT ${entryColumns} FROM entries WHERE url = ? AND shelf = ? AND partition = ?`, key.url, key.shelf, key.partition)
+    return rows.map(responseOf).toSorted((a, b) => b.storedMs - a.storedMs || b.id - a.id)
+  }
+
+  get(id: number): CachedResponse | undefined {
+    const row = this.#store.get(`SELECT ${entryColumns} FROM entries WHERE id = ?`, id)
+    return row === undefined ? undefined : responseOf(row)
+  }
+
+  place(id: number): EntryPlace | undefined {
+    return placeOf(this.#store.get(`SELECT ${placeColumns} FROM entries WHERE id = ?`, id))
+  }
+
+  /** The entry that has this key and these request fields. */
+  same(key: CacheKey, vary: CachedHead['vary']): EntryPlace | undefined {
+    return placeOf(this.#store.get(`SELECT ${placeColumns} FROM entries WHERE url = ? AND shelf = ? AND partition = ? AND vary = ?`, key.url, key.shelf, key.partition, varyText(vary)))
+  }
+
+  /** Adds the row and, where it is new, that of the body. Returns the id, which is never used again. */
+  insert(entry: NewCachedResponse, body: WrittenBody | undefined, used: number): number {
+    const { key, source, by, pinned, capturedMs, storedMs, initialAgeMs, status, reason, fields, vary } = entry
+    if (body !== undefined) this.#store.run('INSERT INTO bodies (digest, bytes, entries, pins) VALUES (?, ?, 0, 0) ON CONFLICT DO NOTHING', body.digest, body.bytes)
+    const row = this.#store.get(
+      `INSERT INTO entries (url, shelf, partition, vary, digest, bytes, pinned, used, source, made_by, captured_ms, stored_ms, initial_age_ms, status, reason, fields)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id`,
+      key.url, key.shelf, key.partition, varyText(vary), body?.digest ?? null, body?.bytes ?? 0, pinned ? 1 : 0, used, source, by,
+      capturedMs ?? null, storedMs, initialAgeMs, status, reason, JSON.stringify(fields),
+    )
+    if (row === undefined) throw new Error('the index gave no id to an entry')
+    return numberOf(row, 'id')
+  }
+
+  refresh(id: number, head: CachedHead): boolean {
+    const { status, reason, fields, vary, storedMs, initialAgeMs } = head
+    return this.#store.run('UPDATE entries SET status = ?, reason = ?, fields = ?, vary = ?, stored_ms = ?, initial_age_ms = ? WHERE id = ?',
+      status, reason, JSON.stringify(fields), varyText(vary), storedMs, initialAgeMs, id) === 1
+  }
+
+  remove(id: number): boolean {
+    return this.#store.run('DELETE FROM entries WHERE id = ?', id) === 1
+  }
+
+  setPinned(id: number, pinned: boolean): boolean {
+    return this.#store.run('UPDATE entries SET pinned = ? WHERE id = ?', pinned ? 1 : 0, id) === 1
+  }
+
+  setUsed(id: number, used: number): void {
+    this.#store.run('UPDATE entries SET used = ? WHERE id = ?', used, id)
+  }
+
+  /** The highest `used` there is; 0 where there is none. */
+  lastUsed(): number {
+    const last = [0, 1].map((pinned) => this.#store.get('SELECT used FROM entries WHERE pinned = ? ORDER BY used DESC LIMIT 1', pinned))
+    return Math.max(0, ...last.map((row) => (row === undefined ? 0 : numberOf(row, 'used'))))
+  }
+
+  /** Of those that are not pinned the one used longest ago. */
+  leastUsed(): EntryPlace | undefined {
+    return placeOf(this.#store.get(`SELECT ${placeColumns} FROM entries WHERE pinned = 0 ORDER BY used LIMIT 1`))
+  }
+
+  /** Of one key's that are not pinned, those beyond the `kept` that came last. */
+  surplus(key: CacheKey, kept: number): readonly EntryPlace[] {
+    const rows = this.#store.all(`SELECT ${placeColumns} FROM entries WHERE url = ? AND shelf = ? AND partition = ? AND pinned = 0 ORDER BY id DESC LIMIT -1 OFFSET ?`, key.url, key.shelf, key.partition, kept)
+    return rows.flatMap((row) => placeOf(row) ?? [])
+  }
+
+  hasBody(digest: string): boolean {
+    return this.#store.get('SELECT 1 AS one FROM bodies WHERE digest = ?', digest) !== undefined
+  }
+
+  isBodyPinned(digest: string): boolean {
+    const row = this.#store.get('SELECT pins FROM bodies WHERE digest = ?', digest)
+    return row !== undefined && numberOf(row, 'pins') > 0
+  }
+
+  /** Its size when nobody referred to it any more and its row is gone. */
+  dropBody(digest: string): number | undefined {
+    const row = this.#store.get('DELETE FROM bodies WHERE digest = ? AND entries = 0 RETURNING bytes', digest)
+    return row === undefined ? undefined : numberOf(row, 'bytes')
+  }
+
+  totals(): Totals {
+    const row = this.#store.get('SELECT entries, pinned, body_bytes, pinned_bytes FROM totals')
+    if (row === undefined) throw new Error('the index of the cache has lost its totals')
+    return { entries: numberOf(row, 'entries'), pinned: numberOf(row, 'pinned'), bodyBytes: numberOf(row, 'body_bytes'), pinnedBytes: numberOf(row, 'pinned_bytes') }
+  }
+
+  /** Newest first, at most `limit`, with ids below `before`. */
+  list(filter: CacheFilter, limit: number, before: number): readonly CachedResponse[] {
+    const { matches } = filter
+    if (matches === undefined) return this.#page(filter, entryColumns, limit, before).map(responseOf)
+    const found: CachedResponse[] = []
+    for (let below = before; found.length < limit; ) {
+      // only what is meant is read in full
+      const rows = this.#page(filter, 'id, url', scanBatch, below)
+      for (const row of rows) {
+        below = numberOf(row, 'id')
+        const response = matches(textOf(row, 'url')) ? this.get(below) : undefined
+        if (response !== undefined && found.push(response) === limit) break
+      }
+      if (rows.length < scanBatch) break
+    }
+    return found
+  }
+
+  #page(filter: CacheFilter, columns: string, limit: number, below: number): readonly Row[] {
+    const wanted = [['shelf', filter.shelf], ['partition', filter.partition], ['source', filter.source]] as const
+    const named = wanted.flatMap(([column, value]) => (value === undefined ? [] : [{ column, value }]))
+    const where = ['id < ?', ...named.map(({ column }) => `${column} = ?`)].join(' AND ')
+    return this.#store.all(`SELECT ${columns} FROM entries WHERE ${where} ORDER BY id DESC LIMIT ?`, below, ...named.map(({ value }) => value), limit)
+  }
+}
+
+function placeOf(row: Row | undefined): EntryPlace | undefined {
+  return row === undefined ? undefined : { id: numberOf(row, 'id'), key: keyOf(row), digest: optionalText(row, 'digest') }
+}
