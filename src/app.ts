@@ -18,7 +18,7 @@ import { systemClock, type Clock } from './clock.ts'
 import { ApprovedFile } from './config/approved-file.ts'
 import { Credentials } from './config/credentials.ts'
 import { processEnvironment } from './config/environment.ts'
-import type { App, AppDeps, Listening, ReloadOutcome } from './config/listening.ts'
+import { listeningOf, type App, type AppDeps, type Listening, type ReloadOutcome } from './config/listening.ts'
 import { isLoopback } from './config/load-rules.ts'
 import { portOf, urlOf } from './config/listener-url.ts'
 import { knownCredentials } from './config/load-credentials.ts'
@@ -212,7 +212,7 @@ class ProxyApp implements App {
     this.#overdueTimer = setInterval(() => {
       if (this.#room.approvals.book.size > 0) this.#gate.live.closeOverdue(this.#base.clock.now())
     }, overdueEveryMs).unref()
-    const listening = this.#listening({ proxy: this.#proxyUrl, control, ops }, first.policy)
+    const listening = listeningOf(this.#settings, { proxy: this.#proxyUrl, control, controlSocket: this.#socketPath(), ops }, first.policy, this.#policies)
     await this.#base.journal.append(processStartedEvent({
       version: this.#deps.version,
       pid: process.pid,
@@ -357,27 +357,6 @@ class ProxyApp implements App {
       await this.#base.journal.append(event)
     } catch (error) {
       this.#deps.log.warn({ event: event.name, error: error instanceof Error ? error.message : String(error) }, 'an event could not be journaled')
-    }
-  }
-
-  #listening({ proxy, control, ops }: { readonly proxy: string; readonly control: string; readonly ops: string }, policy: { revision: string; mode: 'enforce' | 'monitor'; ruleCount: number; feedNames: number }): Listening {
-    const settings = this.#settings
-    const problems = this.#policies.problems().filter((problem) => problem.severity !== 'error')
-    return {
-      proxy,
-      control,
-      controlSocket: this.#socketPath(),
-      ops,
-      policy: policy.revision,
-      pid: process.pid,
-      mode: policy.mode,
-      policyFiles: this.#policies.files(),
-      ruleCount: policy.ruleCount,
-      feedNames: policy.feedNames,
-      journal: join(settings.dataDir, 'journal'),
-      otlp: settings.otel.exporter?.endpoint,
-      advisory: settings.clients.length === 0,
-      warnings: problems.map((problem) => `${problem.file}:${problem.line}: ${problem.message}`),
     }
   }
 

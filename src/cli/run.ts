@@ -106,6 +106,11 @@ export const commands: readonly CommandEntry[] = [
     load: async (deps) => (await import('./tokens.ts')).tokensCommand(deps),
   },
   {
+    name: 'cache',
+    summary: 'see and fill the web cache that agents read from',
+    load: async (deps) => (await import('./cache.ts')).cacheCommand(deps),
+  },
+  {
     name: 'ca',
     summary: 'show, hand out and replace the root that clients are to trust',
     load: async (deps) => (await import('./ca.ts')).caCommand(deps),

@@ -1,7 +1,9 @@
-// What the composition root promises its starter: the running instance and where it listens. Types
-// only, so that commands and tests can stand in for the real one.
+// What the composition root promises its starter: the running instance and where it listens, so that commands and
+// tests can stand in for the real one.
+import { join } from 'node:path'
+import type { Policy } from '../policy/policy.ts'
 import type { Environment } from './environment.ts'
-import type { RunPolicyJob } from './policy-files.ts'
+import type { PolicySource, RunPolicyJob } from './policy-files.ts'
 import type { Settings } from './settings.ts'
 
 /** What is true once the listeners are open. */
@@ -63,3 +65,26 @@ export interface AppDeps {
 }
 
 export type CreateApp = (settings: Settings, deps: AppDeps) => Promise<App>
+
+/** What is said when the listeners are open. */
+export function listeningOf(
+  settings: Settings,
+  doors: Pick<Listening, 'proxy' | 'control' | 'controlSocket' | 'ops'>,
+  { revision, mode, ruleCount, feedNames }: Policy,
+  source: Pick<PolicySource, 'files' | 'problems'>,
+): Listening {
+  const problems = source.problems().filter((problem) => problem.severity !== 'error')
+  return {
+    ...doors,
+    policy: revision,
+    pid: process.pid,
+    mode,
+    policyFiles: source.files(),
+    ruleCount,
+    feedNames,
+    journal: join(settings.dataDir, 'journal'),
+    otlp: settings.otel.exporter?.endpoint,
+    advisory: settings.clients.length === 0,
+    warnings: problems.map((problem) => `${problem.file}:${problem.line}: ${problem.message}`),
+  }
+}

@@ -28,6 +28,7 @@ export const controlFaults = {
   internal_error: 500,
   policy_unavailable: 503,
   ca_unavailable: 503,
+  cache_unavailable: 503,
   closing: 503,
 } as const
 

@@ -1,5 +1,6 @@
 // JSON schemas of what the API takes and gives: the routes validate with those of requests, the OpenAPI
 // document shows all, and tests hold the answers to those of answers.
+import { cacheSources } from '../cache/cached-response.ts'
 import { approvalStates, grantTerms, grantWhos, roles } from './words.ts'
 
 /** A JSON schema of draft 2020-12 that says no more than AJV's strict mode knows. */
@@ -25,7 +26,7 @@ export const orNull = (schema: Schema): Schema => ({ anyOf: [schema, { type: 'nu
 export const describe = (schema: Schema, description: string): Schema => ({ ...schema, description })
 
 /** One line of what people type as a name: nothing that is invisible, no space at either end. */
-const label: Schema = { type: 'string', minLength: 1, maxLength: 100, pattern: '^(?! )[^\\p{C}\\p{Zl}\\p{Zp}]*(?<! )$' }
+export const label: Schema = { type: 'string', minLength: 1, maxLength: 100, pattern: '^(?! )[^\\p{C}\\p{Zl}\\p{Zp}]*(?<! )$' }
 /** Comments may have line breaks. */
 const comment: Schema = { type: 'string', minLength: 1, maxLength: 2000, pattern: '^(?:[^\\p{C}]|[\\n\\t])*$' }
 const duration: Schema = describe({ type: 'string', pattern: '^[1-9][0-9]{0,6}[smhd]$' }, 'A whole number and `s`, `m`, `h` or `d`: `15m`')
@@ -115,6 +116,14 @@ export const explained = object({
   asked: describe(string, 'First line of what the proxy is sent'), ...answer, monitored: orNull(object(answer)), notes: list(string), revision: string, ...speaks,
   inner: describe(orNull(object({ ...answer, ...speaks })), 'The request inside a tunnel, where rules look at it'),
 })
+export const cacheEntry = object({
+  id: integer, url: string,
+  partition: describe(string, '`common`, `team:NAME`, or `teamless`: who reads it'),
+  status: integer, content_type: orNull(string), bytes: integer,
+  digest: describe(string, 'SHA-256 of the content, hexadecimal'),
+  source: oneOf(cacheSources), by: string, pinned: boolean, stored_at: instant, captured_at: describe(orNull(instant), 'When an archive captured it'),
+  vary: describe(list(object({ name: string, value: orNull(string) })), 'The request fields that choose it'),
+})
 export const record: Schema = {
   type: 'object',
   description: 'A record of the journal, as docs/events.md has it',
@@ -136,7 +145,7 @@ export const problem: Schema = {
 }
 
 /** Answers by the name that the OpenAPI document gives them. */
-export const named = { Approval: approval, Card: card, Grant: grant, Session: session, Token: token, Proposal: proposal, Policy: policy, Explained: explained, Record: record, Problem: problem } as const
+export const named = { Approval: approval, Card: card, Grant: grant, Session: session, Token: token, Proposal: proposal, Policy: policy, Explained: explained, Record: record, CacheEntry: cacheEntry, Problem: problem } as const
 export type SchemaName = keyof typeof named
 
 // what requests say
@@ -169,7 +178,8 @@ export const tokenBody = object({ kind: oneOf(['person', 'program']), name: labe
   teams: { type: 'array', items: label, maxItems: 100, uniqueItems: true },
   ttl: describe(duration, 'Default: `30d`; at most `366d`'),
 })
-export const explainBody = object({ url: { type: 'string', minLength: 1, maxLength: 8192 } }, {
+export const urlText: Schema = { type: 'string', minLength: 1, maxLength: 8192 }
+export const explainBody = object({ url: urlText }, {
   method: describe({ type: 'string', pattern: '^[A-Za-z][A-Za-z0-9_-]{0,31}$' }, 'Default: `GET`'),
   agent: label,
   team: label,

@@ -5,6 +5,7 @@ import type { ControlToken } from '../approvals/actor.ts'
 import type { Card } from '../approvals/card.ts'
 import type { Proposal } from '../approvals/desk.ts'
 import type { Session } from '../approvals/session.ts'
+import type { CachedResponse } from '../cache/cached-response.ts'
 import type { Explanation } from '../policy/explain.ts'
 import type { Grant } from '../policy/grant.ts'
 import type { ExplainAnswer, PolicyState } from './deps.ts'
@@ -88,6 +89,15 @@ export function grantJson(grant: Grant) {
     by: grant.by,
     created_at: time(grant.createdMs),
     expires_at: time(grant.expiresMs),
+  }
+}
+
+export function cacheEntryJson(entry: CachedResponse) {
+  const { id, key, status, fields, bodyBytes, bodyDigest, source, by, pinned, storedMs, capturedMs, vary } = entry
+  const type = fields.findIndex((name, index) => index % 2 === 0 && name.toLowerCase() === 'content-type')
+  return {
+    id, url: key.url, partition: key.partition, status, content_type: type === -1 ? null : (fields[type + 1] ?? null), bytes: bodyBytes, digest: bodyDigest,
+    source, by, pinned, stored_at: time(storedMs), captured_at: time(capturedMs), vary: vary.map(([name, value]) => ({ name, value })),
   }
 }
 

@@ -14,3 +14,8 @@ export function denial(code: ErrorCode, reason: string, revision: string): Decis
     obligations: { inspect: 'none', raw: undefined, local: [] },
   }
 }
+
+/** Of what is refused. */
+export function codeOf({ code }: Pick<Decision, 'code'>): ErrorCode {
+  return code === 'allowed' ? 'internal_error' : code
+}

@@ -21,7 +21,7 @@ import type { OpenedApproval } from '../approvals/pending.ts'
 import { isAboutRequest, type Question } from '../approvals/question.ts'
 import type { IpAddress } from '../target/address.ts'
 import { Admitted, ParentTarget, Vetted } from './admitted.ts'
-import { denial, refusal } from './denial.ts'
+import { codeOf, denial, refusal } from './denial.ts'
 import type { Exchange, Malformed } from './exchange.ts'
 import { filledBy } from './filling.ts'
 import { LiveExchanges, type LiveEnd } from './live-exchanges.ts'
@@ -115,7 +115,7 @@ export class Gate {
     const refused = await this.#record(exchange, policy, decision, 'policy')
     if (refused !== undefined) return refused
     if (decision.verdict === 'allow' && policy !== undefined) return Admitted.make(seal, exchange, decision, policy, use)
-    return refusal(exchange, decision.code === 'allowed' ? 'internal_error' : decision.code, decision.reason, decision.rule, decision.grant?.approvalId)
+    return refusal(exchange, codeOf(decision), decision.reason, decision.rule, decision.grant?.approvalId)
   }
 
   /** A question that cannot be kept, or a grant that cannot be used up, is a denial on record. */
@@ -201,8 +201,7 @@ export class Gate {
   }
 
   async #refuse(policy: Policy | undefined, exchange: Exchange, decision: Decision, approvalId?: string): Promise<Refusal> {
-    const refused = await this.#record(exchange, policy, { ...decision, approvalId }, 'approval')
-    return refused ?? refusal(exchange, decision.code === 'allowed' ? 'internal_error' : decision.code, decision.reason, decision.rule, approvalId)
+    return (await this.#record(exchange, policy, { ...decision, approvalId }, 'approval')) ?? refusal(exchange, codeOf(decision), decision.reason, decision.rule, approvalId)
   }
 
   /** Judges what the name resolved to; the answer is the only thing that dials. Synchronous on the
@@ -238,8 +237,7 @@ export class Gate {
     return this.#noted(exchange, refused ?? refusal(exchange, code, reason, stage === 'policy' ? answer.rule : rule))
   }
 
-  /** The cache alone may answer, and does not hold it: `why` is the end of a sentence. Resolves after every verdict of
-   * it is in the journal. */
+  /** The cache alone may answer, and does not hold it: `why` is the end of a sentence. */
   async missed(admitted: Admitted, why: string, presence: Presence | undefined): Promise<AfterMiss> {
     const { exchange, policy, decision } = admitted
     try {
@@ -251,14 +249,14 @@ export class Gate {
     }
   }
 
-  /** A fetch of our own into the web cache; `exchange` names who had it fetched as its owner. */
+  /** A fetch of our own into the web cache. */
   async admitFill(exchange: Exchange, approvalId: string | undefined): Promise<Admitted | Refusal> {
     const policy = this.#options.policy()
     const decision = this.#withinMeans(policy, exchange, filledBy(this.#evaluate(policy, exchange), exchange.facts.principal.owner ?? 'nobody'))
     const refused = await this.#record(exchange, policy, { ...decision, approvalId }, 'policy')
     if (refused !== undefined) return refused
     if (decision.verdict === 'allow' && policy !== undefined) return Admitted.make(seal, exchange, decision, policy)
-    return refusal(exchange, decision.code === 'allowed' ? 'internal_error' : decision.code, decision.reason, decision.rule)
+    return refusal(exchange, codeOf(decision), decision.reason, decision.rule)
   }
 
   /** What came first in a tunnel is not what it may carry. In monitor mode the finding is journaled and

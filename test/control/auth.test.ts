@@ -29,6 +29,7 @@ const table: Readonly<Record<string, readonly Role[]>> = {
   'GET /v1/policy/proposals': readers,
   'POST /v1/policy/proposals/{id}/decision': ['admin'],
   'GET /v1/events': ['auditor', 'admin'],
+  'POST /v1/cache/fetch': ['admin'],
 }
 
 function routesOf(world: World): readonly { readonly method: 'GET' | 'POST'; readonly path: string; readonly isStream?: true }[] {

@@ -6,6 +6,7 @@ import {
   approvalDecidedEvent, approvalExpiredEvent, approvalRequestedEvent, approvalWithdrawnEvent,
   grantCreatedEvent, grantExpiredEvent, grantRevokedEvent, grantUsedEvent,
 } from '../../src/audit/approval-events.ts'
+import { cacheFilledEvent, cacheHitEvent, cacheMissedEvent } from '../../src/audit/cache-events.ts'
 import { controlCalledEvent } from '../../src/audit/control-events.ts'
 import { decisionEvent } from '../../src/audit/decision-event.ts'
 import { endedEvent } from '../../src/audit/ended-event.ts'
@@ -29,6 +30,7 @@ const sections = new Map(
 const namesIn = (section: string): string[] => [...(sections.get(section) ?? '').matchAll(/^\| `([^`]+)` \|/gm)].map(([, name = '']) => name)
 
 const http = { ...subject, principal: { ...subject.principal, team: 'web' }, host: 'pastebin.com', port: 80, protocol: 'http', scheme: 'http', method: 'POST', path: '/api/create', query: 'lang=en' } as const
+const reader = { requestId: '01JD0000000000000000000000', session: 's1a2b3c4d5e6f', agent: 'codex', place: { scheme: 'https', host: 'docs.example.net', port: 443, path: '/guide/start', query: 'lang=en' } } as const
 const examples: Record<EventName, AuditEvent> = {
   'sallyport.decision': decisionEvent(http, denied, 'policy', redaction),
   'sallyport.exchange.ended': endedEvent(subject, { outcome: 'completed', status: 200, bytesFromClient: 1482, bytesFromOrigin: 90_210, peerAddress: '192.0.2.7' }, 812.4),
@@ -40,6 +42,9 @@ const examples: Record<EventName, AuditEvent> = {
   'sallyport.grant.used': grantUsedEvent(grant, '01JD0000000000000000000000', 's1a2b3c4d5e6f'),
   'sallyport.grant.revoked': grantRevokedEvent(grant, 'carol'),
   'sallyport.grant.expired': grantExpiredEvent(grant),
+  'sallyport.cache.hit': cacheHitEvent(reader, { ageS: 86_400, source: 'added', status: 200, bytes: 18_204 }, redaction),
+  'sallyport.cache.missed': cacheMissedEvent(reader, 'not-in-cache', redaction),
+  'sallyport.cache.filled': cacheFilledEvent({ place: reader.place, source: 'fetched', by: 'bob', partition: 'team:web', status: 200, bytes: 18_204, digest: 'cd'.repeat(32), requestId: '01JD0000000000000000000000', approvalId: '01JD00000000000000000000AP' }, redaction),
   'sallyport.session.started': sessionStartedEvent(session, 'alice'),
   'sallyport.session.shared': sessionSharedEvent(session, { address: '127.0.0.1', uid: 1000 }, { address: '127.0.0.1', uid: 1001 }),
   'sallyport.session.ended': sessionEndedEvent(session, 'ended', 'alice'),
