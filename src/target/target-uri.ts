@@ -1,7 +1,7 @@
 // The request-target of RFC 9112 section 3.2, read from its raw bytes. It never goes through a URL parser,
 // which decodes, strips and repairs: path and query leave exactly as they came.
 import { ProxyError } from '../errors.ts'
-import { parseAuthority } from './authority.ts'
+import { defaultPortOf, parseAuthority } from './authority.ts'
 import type { Authority } from './authority.ts'
 import { quoted } from './quoted.ts'
 
@@ -25,16 +25,19 @@ const backslash = 0x5c
  */
 export function parseAbsoluteForm(target: string): TargetUri {
   checkCharacters(target)
-  const start = endOfScheme(target)
-  let end = start
-  while (end < target.length) {
-    const code = target.charCodeAt(end)
-    if (code === slash || code === questionMark) break
-    if (code === 0x40) throw fault('userinfo in the target', target)
-    end++
-  }
-  const authority = parseAuthority(target.slice(start, end), 80)
-  return split(target, end, 'http', authority)
+  return afterScheme(target, endOfScheme(target), 'http')
+}
+
+/**
+ * Reads a URL of a list, a page or an archive: `http://` or `https://`, otherwise as parseAbsoluteForm. A fragment is
+ * dropped, since no request carries it (RFC 9110 4.2.5), whatever it is made of. Throws as parseAbsoluteForm does.
+ */
+export function parseUrl(url: string): TargetUri {
+  const mark = url.indexOf('#')
+  const target = mark === -1 ? url : url.slice(0, mark)
+  checkCharacters(target)
+  if (target.slice(0, 8).toLowerCase() === 'https://') return afterScheme(target, 8, 'https')
+  return afterScheme(target, endOfScheme(target), 'http')
 }
 
 /**
@@ -45,6 +48,18 @@ export function parseOriginForm(target: string, scheme: 'http' | 'https', author
   checkCharacters(target)
   if (target.charCodeAt(0) !== slash) throw fault('path that does not start with a slash', target)
   return split(target, 0, scheme, authority)
+}
+
+/** The authority from `start` on, then path and query. */
+function afterScheme(target: string, start: number, scheme: 'http' | 'https'): TargetUri {
+  let end = start
+  while (end < target.length) {
+    const code = target.charCodeAt(end)
+    if (code === slash || code === questionMark) break
+    if (code === 0x40) throw fault('userinfo in the target', target)
+    end++
+  }
+  return split(target, end, scheme, parseAuthority(target.slice(start, end), defaultPortOf(scheme)))
 }
 
 /** The origin-form that goes to the origin: path and query exactly as received. */
