@@ -1,9 +1,8 @@
 // What the proxy as a whole answers, from what policy says: the address of a literal, and what the gate
 // refuses because it cannot be looked into. Mirrors the gate for `explain`; it enforces nothing.
-import type { ErrorCode } from '../errors.ts'
 import { judgeAddresses } from './addresses.ts'
 import { asksInside, openedInside } from './asks-inside.ts'
-import type { Decision, Verdict } from './decision.ts'
+import type { Decision, Obligations, Verdict } from './decision.ts'
 import { effectLines } from './effects.ts'
 import { explain } from './explain.ts'
 import type { Explanation } from './explain.ts'
@@ -44,13 +43,13 @@ export function verdictOf(policy: Policy, target: ExplainTarget, onlyLoopback: b
   const looksInside = explanation.decision.obligations.inspect !== 'none' && tunnel.verdict !== 'deny'
   if (target.inner === undefined || !looksInside) {
     const trusting = trustingOf(policy, target, explanation.decision, onlyLoopback)
-    const notes = [...notesOf(target, explanation.decision, tunnel.verdict), ...(trusting === undefined ? [] : trustingNotes(trusting))]
+    const notes = [...notesOf(policy, target, explanation.decision, tunnel.verdict), ...(trusting === undefined ? [] : trustingNotes(trusting))]
     return { ...tunnel, outer, inner: undefined, notes, trusting }
   }
   const inner = { explanation: explain(policy, target.inner, 0) }
   const { decision } = inner.explanation
   const answer = refine(policy, target.inner, decision, onlyLoopback)
-  const notes = [...notesOf(target, explanation.decision, tunnel.verdict), ...innerNotes(decision, answer.verdict)]
+  const notes = [...notesOf(policy, target, explanation.decision, tunnel.verdict), ...innerNotes(policy, decision, answer.verdict)]
   return { ...answer, outer, inner, notes, trusting: undefined }
 }
 
@@ -86,24 +85,22 @@ function judged(policy: Policy, facts: Facts, decision: Decision, onlyLoopback: 
     const found = judgeAddresses(policy, facts, decision, [facts.host.ip], surroundings)
     if (!found.ok) return { ...decision, verdict: 'deny', code: found.code, reason: found.reason, rule: found.rule ?? decision.rule, monitored: undefined }
   }
-  const unseen = unseenBy(facts, decision)
-  if (unseen === undefined || decision.monitored !== undefined) return decision
-  const answer = { verdict: 'deny', ...unseen, rule: decision.rule } as const
-  return policy.mode === 'monitor' ? { ...decision, monitored: answer } : { ...answer, monitored: undefined }
-}
-
-/** What rules oblige to, and this version cannot do. */
-function unseenBy(facts: Facts, { obligations }: Decision): { readonly code: ErrorCode; readonly reason: string } | undefined {
-  if (facts.stage === 'connect' || obligations.inspect !== 'cache') return undefined
-  return { code: 'cache_unavailable', reason: `only cached content may be read from ${facts.host.text} and there is no cache here` }
+  return decision
 }
 
 /** What is done to the request, and how its origin is judged. */
-function innerNotes({ obligations }: Decision, verdict: Verdict): readonly string[] {
-  return verdict === 'deny' ? [] : effectLines(obligations)
+function innerNotes(policy: Policy, { obligations }: Decision, verdict: Verdict): readonly string[] {
+  return verdict === 'deny' ? [] : [...cacheNotes(policy, obligations), ...effectLines(obligations)]
 }
 
-function notesOf({ kind, facts, inner }: ExplainTarget, { obligations }: Decision, verdict: Verdict): string[] {
+/** Whether it is in the cache is not looked up here. */
+function cacheNotes({ webFetch }: Policy, { inspect }: Obligations): readonly string[] {
+  if (inspect !== 'cache') return []
+  const miss = webFetch?.onMiss === 'ask' ? 'reviewers are asked to have it fetched, or to let the host be read live' : 'it is refused with 504 (cache_miss)'
+  return [`nothing is resolved or dialled: it is answered from the cache, and where it is not there ${miss}`]
+}
+
+function notesOf(policy: Policy, { kind, facts, inner }: ExplainTarget, { obligations }: Decision, verdict: Verdict): string[] {
   const notes: string[] = []
   if (kind === 'tunnel' && verdict !== 'deny' && obligations.inspect !== 'none') {
     notes.push(facts.port === 80 ? 'what is plain HTTP in the tunnel is decided request by request' : 'TLS ends at the proxy: the client has to trust its certificate authority')
@@ -115,10 +112,10 @@ function notesOf({ kind, facts, inner }: ExplainTarget, { obligations }: Decisio
   if (verdict === 'allow' && obligations.raw !== undefined) {
     notes.push(obligations.raw === 'ssh' ? 'the tunnel has to start with SSH-' : 'the tunnel may hold anything')
   }
-  if (verdict === 'allow' && facts.host.kind === 'name') {
+  if (verdict === 'allow' && facts.host.kind === 'name' && obligations.inspect !== 'cache') {
     const ranges = [...new Set(obligations.local.map(({ text }) => text))].join(', ')
     notes.push(ranges === '' ? 'the name is resolved then, and its addresses are judged' : `the name may resolve to ${ranges}, and to public addresses`)
   }
-  if (kind === 'request' && verdict !== 'deny') notes.push(...effectLines(obligations))
+  if (kind === 'request' && verdict !== 'deny') notes.push(...cacheNotes(policy, obligations), ...effectLines(obligations))
   return notes
 }
