@@ -43,7 +43,7 @@ export function verdictOf(policy: Policy, target: ExplainTarget, onlyLoopback: b
   const looksInside = explanation.decision.obligations.inspect !== 'none' && tunnel.verdict !== 'deny'
   if (target.inner === undefined || !looksInside) {
     const trusting = trustingOf(policy, target, explanation.decision, onlyLoopback)
-    const notes = [...notesOf(policy, target, explanation.decision, tunnel.verdict), ...(trusting === undefined ? [] : trustingNotes(trusting))]
+    const notes = [...notesOf(policy, target, explanation.decision, tunnel.verdict), ...(trusting === undefined ? [] : trustingNotes(trusting, explanation.decision.verdict))]
     return { ...tunnel, outer, inner: undefined, notes, trusting }
   }
   const inner = { explanation: explain(policy, target.inner, 0) }
@@ -56,7 +56,8 @@ export function verdictOf(policy: Policy, target: ExplainTarget, onlyLoopback: b
 /** The answer to the same of a session that trusts the CA, where the gate asks it elsewhere. */
 function trustingOf(policy: Policy, target: ExplainTarget, decision: Decision, onlyLoopback: boolean): TrustingAnswer | undefined {
   const facts = trusted(target.facts)
-  if (target.facts.principal.trustsCa === true || !asksInside(policy, facts, decision)) return undefined
+  if (target.facts.principal.trustsCa === true || decision.verdict === 'allow') return undefined
+  if (!asksInside(policy, facts, decision) && explain(policy, facts, 0).decision.verdict !== 'allow') return undefined
   const inner = target.inner === undefined ? undefined : trusted(target.inner)
   const { verdict, code, reason, rule, inner: part } = verdictOf(policy, { ...target, facts, inner }, onlyLoopback)
   return { verdict, code, reason, rule, inner: part }
@@ -66,9 +67,10 @@ function trusted(facts: Facts): Facts {
   return { ...facts, principal: { ...facts.principal, trustsCa: true } }
 }
 
-function trustingNotes({ verdict, code, reason, inner }: TrustingAnswer): readonly string[] {
+function trustingNotes({ verdict, code, reason, inner }: TrustingAnswer, outer: Verdict): readonly string[] {
   const what = inner === undefined ? 'each request in the tunnel is decided by itself' : `the request inside gets its own answer: ${verdict}: ${reason}${code === 'allowed' ? '' : ` (${code})`}`
-  return ['this waits at the CONNECT, as for every session that does not trust the CA', `of a session that trusts it (\`--trusts-ca\`) TLS ends at the proxy, and ${what}`]
+  const here = outer === 'ask' ? ['this waits at the CONNECT, as for every session that does not trust the CA'] : []
+  return [...here, `of a session that trusts it (\`--trusts-ca\`) TLS ends at the proxy, and ${what}`]
 }
 
 type Answer = Pick<Decision, 'verdict' | 'code' | 'reason' | 'rule' | 'monitored'>
