@@ -126,6 +126,7 @@ export function budgets(results: Results): readonly Budget[] {
     refusals(results),
     { workload: 'W6 idle tunnel', floor: [verdict('resident', 25, ' KiB', idle)], goal: [verdict('resident', 12, ' KiB', idle)] },
     parked(results),
+    ...(['w8-1k', 'w8-100k', 'w8-10m'] as const).map((name) => ({ workload: `W8 ${name.slice(3)}`, floor: [against(results, name, 'squid', 1)], goal: [against(results, name, 'trafficserver', 1)] })),
     journal(results),
   ]
 }

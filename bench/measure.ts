@@ -13,6 +13,10 @@ export interface Bench {
   readonly helloFile: string
   readonly log: string
   readonly originPorts: Readonly<Record<OriginKind, number>>
+  /** of the origin whose pages are cached, for W8 */
+  readonly pagesPort: number
+  /** how often it was asked so far */
+  readonly pagesAsked: () => number
   /** names that are refused, for W5 */
   readonly refused: readonly string[]
 }
@@ -23,7 +27,8 @@ const smallestBulkBytes = 64 * 2 ** 20
 const settleMs = 30
 
 function loadFor(bench: Bench, workload: PlainWorkload, running: Running, seconds: number, bytes: number): Load {
-  const origin = `${running.host}:${bench.originPorts[workload.origin]}`
+  const port = workload.path === undefined ? bench.originPorts[workload.origin] : bench.pagesPort
+  const origin = `${running.host}:${port}${workload.path ?? ''}`
   return {
     mode: workload.mode,
     port: running.port(workload.origin),

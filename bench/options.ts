@@ -30,7 +30,7 @@ export interface Options {
 export const usage = `usage: npm run bench -- [options]
 
   --quick            2 short rounds instead of 5: a first look, not a figure to quote
-  --only w1,w3       workloads: w1 w2 w3 w4 w5 w6 w7
+  --only w1,w3       workloads: w1 w2 w3 w4 w5 w6 w7 w8
   --peers a,b        only these peers (sallyport, squid, trafficserver, tinyproxy, haproxy,
                      'haproxy spliced', proxy-chain, http-mitm-proxy, 'squid ssl-bump',
                      mockttp, mitmproxy, direct)
@@ -42,7 +42,7 @@ export const usage = `usage: npm run bench -- [options]
   --keep             keep the run's folder: configurations and logs of every peer
 `
 
-const groups: readonly WorkloadGroup[] = ['w1', 'w2', 'w3', 'w4', 'w5', 'w6', 'w7']
+const groups: readonly WorkloadGroup[] = ['w1', 'w2', 'w3', 'w4', 'w5', 'w6', 'w7', 'w8']
 
 /** Undefined when only the usage is asked for; throws on what it does not know. */
 export function parseOptions(argv: readonly string[]): Options | undefined {

@@ -4,6 +4,7 @@ import { mkdirSync, mkdtempSync, chmodSync, rmSync, writeFileSync } from 'node:f
 import { freemem, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { fillCache, pagePaths, startPages } from './cached/pages.ts'
 import { deniedNames } from './denied-names.ts'
 import { compileInterceptPrograms, startTlsOrigin } from './intercept/ground.ts'
 import type { TlsOrigin } from './intercept/ground.ts'
@@ -79,11 +80,13 @@ function writeDenied(dir: string, count: number): DeniedNames {
 async function startPeer(session: Session, peer: Peer, denied: DeniedNames, purpose = String(denied.count), intercept?: InterceptGround): Promise<Standing | undefined> {
   const dir = join(session.dir, `${peer.name.replaceAll(/\W+/g, '-')}-${purpose}`)
   mkdirSync(dir)
-  const ground: Ground = { dir, origin: session.bench.originPorts, host, hostsFile: join(session.dir, 'hosts'), denied, ...(intercept === undefined ? {} : { intercept }) }
+  const cached = purpose === 'cached' ? { cached: { port: session.bench.pagesPort, paths: pagePaths } } : {}
+  const ground: Ground = { dir, origin: session.bench.originPorts, host, hostsFile: join(session.dir, 'hosts'), denied, ...(intercept === undefined ? {} : { intercept }), ...cached }
   const start = performance.now()
   try {
     const running = await peer.start(ground)
     const startSeconds = (performance.now() - (running.launchedMs ?? start)) / 1000
+    if (ground.cached !== undefined) await fillCache(running, peer.name, ground.cached)
     await sleep(denied.count === manyNames ? 1500 : 0)
     return { peer, running, startSeconds, resident: running.pid === 0 ? 0 : residentBytes(running.pid) }
   } catch (error) {
@@ -213,6 +216,18 @@ async function startInterceptors(session: Session, { name, needs }: Workload, pe
   return standing
 }
 
+/** Those that answer from their cache, with the pages in it. */
+async function startCached(session: Session, peers: readonly Peer[], denied: DeniedNames): Promise<readonly Standing[]> {
+  const standing: Standing[] = []
+  for (const peer of peers.filter((entry) => entry.does.includes('cached'))) {
+    const started = await startPeer(session, peer, denied, 'cached')
+    if (started === undefined) continue
+    standing.push(started)
+    if (!session.ran.some((entry) => entry.name === peer.name)) session.ran.push(peer)
+  }
+  return standing
+}
+
 /** Memory of W4: one peer after the other, for each takes the whole core while it makes certificates. */
 async function runHosts(session: Session, peers: readonly Peer[], denied: DeniedNames): Promise<void> {
   const { options } = session
@@ -238,8 +253,9 @@ async function runAll(session: Session, peers: readonly Peer[]): Promise<void> {
   const few = writeDenied(session.dir, fewNames)
   const standing: Standing[] = []
   const fresh: Standing[] = []
+  const caching: Standing[] = []
   const wanted = wantedWorkloads(session.options).filter((entry) => entry.group !== 'w4' || session.intercept !== undefined)
-  const needed = new Set<string>(wanted.filter((entry) => entry.group !== 'w4').map((entry) => (entry.needs === 'refuseMany' ? 'refuse' : entry.needs)))
+  const needed = new Set<string>(wanted.filter((entry) => entry.group !== 'w4' && entry.group !== 'w8').map((entry) => (entry.needs === 'refuseMany' ? 'refuse' : entry.needs)))
   try {
     for (const peer of peers) {
       if (!peer.does.some((work) => needed.has(work))) continue
@@ -253,12 +269,15 @@ async function runAll(session: Session, peers: readonly Peer[]): Promise<void> {
       if (entry.needs === 'refuseMany') fresh.push(...(await startMany(session, standing, peers)))
       if (entry.needs === 'idle') fresh.push(...(await startFresh(session, peers, few)))
       if (entry.group === 'w4') fresh.push(...(await startInterceptors(session, entry, peers, few)))
-      await runWorkload(session, entry, entry.group === 'w4' || fresh.length > 0 ? fresh : standing)
+      if (entry.group === 'w8' && caching.length === 0) caching.push(...(await startCached(session, peers, few)))
+      const asked = session.bench.pagesAsked()
+      await runWorkload(session, entry, entry.group === 'w8' ? caching : entry.group === 'w4' || fresh.length > 0 ? fresh : standing)
+      if (session.bench.pagesAsked() > asked) throw new Error(`${session.bench.pagesAsked() - asked} of the hits were asked of the origin`)
       for (const { running } of fresh.splice(0)) await running.stop()
     }
     if (wanted.some((entry) => entry.group === 'w4')) await runHosts(session, peers, few)
   } finally {
-    for (const { running } of [...standing, ...fresh]) await running.stop()
+    for (const { running } of [...standing, ...fresh, ...caching]) await running.stop()
   }
 }
 
@@ -277,13 +296,14 @@ async function runPeers(options: Options, dir: string, findings: Findings): Prom
   writeFileSync(helloFile, await captureClientHello(host))
   writeFileSync(join(dir, 'hosts'), `127.0.0.1 localhost\n127.0.0.1 ${host}\n`)
   const origin = await startOrigin(programs, join(dir, 'origin.log'))
+  const pages = await startPages()
   const tlsOrigin = options.only.has('w4') ? await tlsOriginOf(dir, findings) : undefined
   const session: Session = {
     ...findings,
     options,
     dir,
     intercept: tlsOrigin?.bench,
-    bench: { programs, helloFile, log: join(dir, 'load.log'), originPorts: origin.ports, refused: deniedNames(fewNames) },
+    bench: { programs, helloFile, log: join(dir, 'load.log'), originPorts: origin.ports, pagesPort: pages.port, pagesAsked: pages.asked, refused: deniedNames(fewNames) },
   }
   const peers = wantedPeers(options).filter((peer) => {
     if (peer.version() !== undefined) return true
@@ -294,6 +314,7 @@ async function runPeers(options: Options, dir: string, findings: Findings): Prom
   await runAll(session, peers)
   await tlsOrigin?.origin.stop()
   await origin.stop()
+  await pages.stop()
 }
 
 /** What W4 stands on; without it W4 is left out by name. */

@@ -5,7 +5,7 @@ import type { OriginKind, Peer } from './peers/peer.ts'
 
 export type WorkloadName =
   | 'w1' | 'w2-download-1' | 'w2-download-32' | 'w2-upload-1' | 'w2-upload-32' | 'w3'
-  | 'w4a' | 'w4a-h2' | 'w4b' | 'w4b-resumed' | 'w4c' | 'w5-10' | 'w5-1000000' | 'w6'
+  | 'w4a' | 'w4a-h2' | 'w4b' | 'w4b-resumed' | 'w4c' | 'w5-10' | 'w5-1000000' | 'w6' | 'w8-1k' | 'w8-100k' | 'w8-10m'
 
 /** As asked for on the command line; W7 is sallyport's alone and has figures of its own (journal/). */
 export type WorkloadGroup = Workload['group'] | 'w7'
@@ -24,9 +24,11 @@ interface Common {
 
 export interface PlainWorkload extends Common {
   /** as asked for on the command line */
-  readonly group: 'w1' | 'w2' | 'w3' | 'w5' | 'w6'
+  readonly group: 'w1' | 'w2' | 'w3' | 'w5' | 'w6' | 'w8'
   readonly mode: Mode
   readonly origin: OriginKind
+  /** of what is asked for; absent: any */
+  readonly path?: string
 }
 
 /** Interception: the TLS origin, its own load generator, and processes that do nothing else. */
@@ -41,6 +43,7 @@ export type Workload = PlainWorkload | InterceptWorkload
 const perOperation = { costUnit: 'µs', rateOf: 'rate /s' } as const
 const bulk = { group: 'w2', needs: 'bulk', costUnit: 's/GB', costOf: 'CPU seconds per GB', rateOf: 'rate GB/s' } as const
 const inside = { group: 'w4', needs: 'intercept', concurrency: 32, costOf: 'CPU µs per request', ...perOperation } as const
+const hit = { group: 'w8', needs: 'cached', mode: 'get', origin: 'http', concurrency: 32, costOf: 'CPU µs per hit', ...perOperation } as const
 const refusal = { group: 'w5', needs: 'refuse', mode: 'refuse', origin: 'hello', concurrency: 32, costOf: 'CPU µs per refusal', ...perOperation } as const
 
 export const workloads: readonly Workload[] = [
@@ -58,6 +61,9 @@ export const workloads: readonly Workload[] = [
   { name: 'w5-10', title: 'W5: CONNECT refused by policy, 10 denied names', ...refusal },
   { name: 'w5-1000000', title: 'W5: CONNECT refused by policy, 1,000,000 denied names', ...refusal, needs: 'refuseMany' },
   { name: 'w6', group: 'w6', title: 'W6: idle tunnels', needs: 'idle', mode: 'idle', origin: 'hello', concurrency: 64, costUnit: 'KiB', costOf: 'resident KiB per idle tunnel', rateOf: 'opened/s' },
+  { name: 'w8-1k', title: 'W8: cache hits of 1 KiB, keep-alive, 32 connections', path: '/1k', ...hit },
+  { name: 'w8-100k', title: 'W8: cache hits of 100 KiB, keep-alive, 32 connections', path: '/100k', ...hit },
+  { name: 'w8-10m', title: 'W8: cache hits of 10 MiB, keep-alive, 4 connections', path: '/10m', ...hit, concurrency: 4 },
 ]
 
 export function workload(name: WorkloadName): Workload {

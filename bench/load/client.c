@@ -254,8 +254,15 @@ static void on_readable(struct conn *c) {
     return;
   }
   if (c->state == HEAD || c->state == ANSWER) c->len += (int)n;
-  if (c->state == HEAD) on_head(c, n == 0);
-  else if (c->state == BODY) on_body(c, n, n == 0);
+  if (c->state == HEAD) {
+    on_head(c, n == 0);
+    if (c->state == BODY && n == room) on_readable(c);
+  }
+  else if (c->state == BODY) {
+    on_body(c, n, n == 0);
+    /* edge-triggered: what is there is read, for nothing says again that it is */
+    if (c->state == BODY && n == room) on_readable(c);
+  }
   else if (n == 0) broken(c, "the connection ended early");
   else if (c->state == ANSWER) on_answer(c);
 }
@@ -287,11 +294,18 @@ static void read_hello(const char *path) {
 
 static void make_heads(char *targets) {
   for (char *name = strtok(targets, ","); name != NULL && run.targets < MAX_TARGETS; name = strtok(NULL, ",")) {
-    const char *form = run.mode == GET
-      ? run.connect ? "GET http://%s/bench HTTP/1.1\r\nHost: %s\r\nUser-Agent: bench\r\nAccept: */*\r\n\r\n"
-                    : "GET /bench HTTP/1.1\r\nHost: %s\r\nUser-Agent: bench\r\nAccept: */*\r\n\r\n"
-      : "CONNECT %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: bench\r\n\r\n";
-    run.head_lens[run.targets] = asprintf(&run.heads[run.targets], form, name, name);
+    /* a target may name a path; /bench is meant without one */
+    const char *slash = strchr(name, '/');
+    const char *path = slash == NULL ? "/bench" : slash;
+    int host = slash == NULL ? (int)strlen(name) : (int)(slash - name);
+    const char *more = "User-Agent: bench\r\nAccept: */*\r\n\r\n";
+    char **head = &run.heads[run.targets];
+    if (run.mode != GET)
+      run.head_lens[run.targets] = asprintf(head, "CONNECT %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: bench\r\n\r\n", name, name);
+    else if (run.connect)
+      run.head_lens[run.targets] = asprintf(head, "GET http://%.*s%s HTTP/1.1\r\nHost: %.*s\r\n%s", host, name, path, host, name, more);
+    else
+      run.head_lens[run.targets] = asprintf(head, "GET %s HTTP/1.1\r\nHost: %.*s\r\n%s", path, host, name, more);
     run.targets++;
   }
   if (run.targets == 0) run.targets = 1;

@@ -27,6 +27,13 @@ export interface InterceptGround {
   readonly hostsFile: string
 }
 
+/** What answering from a cache needs. */
+export interface CachedGround {
+  /** port of the origin whose pages are put into it */
+  readonly port: number
+  readonly paths: readonly string[]
+}
+
 export interface Ground {
   /** this peer's own folder: configuration, logs, whatever it writes */
   readonly dir: string
@@ -38,6 +45,8 @@ export interface Ground {
   readonly denied: DeniedNames
   /** present for those that are to look inside TLS, and do nothing else */
   readonly intercept?: InterceptGround
+  /** present for those that are to answer from their cache, and do nothing else */
+  readonly cached?: CachedGround
 }
 
 export interface Running {
@@ -50,6 +59,8 @@ export interface Running {
   readonly host: string
   /** whether the port is a forward proxy (CONNECT, absolute-form) or the origin's, one to one */
   readonly forward: boolean
+  /** where its own commands reach it; undefined: it has none */
+  readonly dataDir?: string
   stop(): Promise<void>
 }
 
@@ -59,7 +70,7 @@ export interface Peer {
   readonly note: string
   /** what it can do here; `refuse` with ten denied names, `refuseMany` with a million; `interceptH2` when its
    * clients may speak HTTP/2 inside TLS */
-  readonly does: readonly ('tunnel' | 'bulk' | 'get' | 'refuse' | 'refuseMany' | 'idle' | 'intercept' | 'interceptH2')[]
+  readonly does: readonly ('tunnel' | 'bulk' | 'get' | 'refuse' | 'refuseMany' | 'idle' | 'intercept' | 'interceptH2' | 'cached')[]
   /** compiles as it runs, so it is warmed for longer */
   readonly warmsSlowly?: boolean
   /** undefined when this machine does not have it */

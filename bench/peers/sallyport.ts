@@ -22,7 +22,8 @@ ${intercept === undefined ? '' : '\n[limits]\nnew_names_per_minute = 100000\n'}`
 export type DeniedForm = 'feed' | 'array'
 
 /** The rule that a workload runs under: one that obliges to look at each request inside TLS, or one that does not. */
-function rule({ host, origin, intercept }: Ground): string {
+function rule({ host, origin, intercept, cached }: Ground): string {
+  if (cached !== undefined) return `[[network.rules]]\nid = "bench"\nhosts = ["${host}:${cached.port}"]\nvia = "cache"\nlocal = ["127.0.0.1/32"]\nverdict = "allow"\n`
   const ports = intercept === undefined ? Object.values(origin) : [intercept.port]
   const hosts = ports.flatMap((port) => (intercept === undefined ? [`${host}:${port}`] : [`${host}:${port}`, `*.${host}:${port}`]))
   return `[[network.rules]]
@@ -96,7 +97,7 @@ async function start(ground: Ground, options: SallyportOptions): Promise<Running
   output.resume()
   const port = portOf(line)
   await ready(child, port, probe(ground))
-  return { pid: child.pid ?? 0, launchedMs, port: () => port, host: ground.host, forward: true, stop: () => stop(child, 6000) }
+  return { pid: child.pid ?? 0, launchedMs, port: () => port, host: ground.host, forward: true, dataDir: data, stop: () => stop(child, 6000) }
 }
 
 function ownVersion(): string | undefined {
@@ -108,7 +109,7 @@ export function sallyport(options: SallyportOptions): Peer {
   return {
     name: options.name,
     note: options.form === 'feed' ? 'policy, journal, address vetting, SNI check and limits on' : 'the denied names as an array in the policy',
-    does: options.form === 'feed' ? ['tunnel', 'bulk', 'get', 'refuse', 'refuseMany', 'idle', 'intercept', 'interceptH2'] : ['refuseMany'],
+    does: options.form === 'feed' ? ['tunnel', 'bulk', 'get', 'refuse', 'refuseMany', 'idle', 'intercept', 'interceptH2', 'cached'] : ['refuseMany'],
     version: ownVersion,
     warmsSlowly: true,
     start: (ground) => start(ground, options),

@@ -1,10 +1,10 @@
-// squid: one worker, no cache, no access log, names from our hosts file, denied names as a dstdomain file.
+// squid: one worker, no access log, no cache but for the workload that is about it, names from our hosts file, denied names as a dstdomain file.
 import { launch, freePort, proxyCore, ready } from '../launch.ts'
 import { onePort, ownFolder, probe, versionOf, writeConfig } from './peer.ts'
 import type { Ground, Peer, Running } from './peer.ts'
 
 function config(ground: Ground, port: number): string {
-  const ports = Object.values(ground.origin).join(' ')
+  const ports = [...Object.values(ground.origin), ...(ground.cached === undefined ? [] : [ground.cached.port])].join(' ')
   return `http_port 127.0.0.1:${port}
 workers 1
 acl bench_ports port ${ports}
@@ -12,7 +12,7 @@ acl denied dstdomain "${ground.denied.file}"
 http_access deny denied
 http_access allow bench_ports
 http_access deny all
-cache deny all
+${ground.cached === undefined ? 'cache deny all' : 'cache_mem 256 MB\nmaximum_object_size_in_memory 16 MB\nmaximum_object_size 64 MB'}
 access_log none
 cache_log ${ground.dir}/cache.log
 cache_store_log none
@@ -28,8 +28,8 @@ shutdown_lifetime 0 seconds
 
 export const squid: Peer = {
   name: 'squid',
-  note: 'one worker, no cache, no access log',
-  does: ['tunnel', 'bulk', 'get', 'refuse', 'refuseMany', 'idle'],
+  note: 'one worker, no access log; a cache in memory for W8 alone',
+  does: ['tunnel', 'bulk', 'get', 'refuse', 'refuseMany', 'idle', 'cached'],
   version: () => versionOf('squid', ['-v'], /Version ([\d.]+)/),
   async start(ground: Ground): Promise<Running> {
     ownFolder(ground.dir)
