@@ -119,7 +119,7 @@ class ListBuilder {
     } catch (error) {
       if (!(error instanceof ProxyError)) throw error
       this.#faultCount++
-      if (this.#faults.length < maxMessages) this.#faults.push(where + error.message)
+      if (this.#faults.length < maxMessages) this.#faults.push(where + error.detail)
     }
   }
 }
