@@ -40,9 +40,8 @@ t.test('pages are kept with when they were captured, decoded and without what ou
 })
 
 t.test('what is refused, broken, older or not meant is counted and told, and no body of it stays', async (t) => {
-  const store = new MemoryCacheStore()
   const one = (block: string, fields: Readonly<Record<string, string>> = {}): Buffer => record({ block, fields })
-  const report = await importWarc(store, inPieces(Buffer.concat([
+  const archive = Buffer.concat([
     one(answer('new', ['X: 1'])),
     one(answer('old'), { 'WARC-Date': '2019-01-01T00:00:00Z' }),
     one(answer('x', ['Vary: Cookie'])),
@@ -54,11 +53,16 @@ t.test('what is refused, broken, older or not meant is counted and told, and no 
     one(answer('x', [], 'HTTP/1.1 204 No Content')),
     one(answer('x'), { 'WARC-Target-URI': 'http://b.test/' }),
     one(answer('newer'), { 'WARC-Date': '2021-01-01T00:00:00Z' }),
-  ])), { ...options, matches: (url) => url.startsWith('http://a.test/') })
-  t.match({ ...report, messages: report.messages.length }, { kept: 2, refused: 2, broken: 5, older: 1, revisits: 0, other: 1, messages: 7, stopped: undefined })
-  t.equal(store.entries.length, 1, 'the newer one took its place')
-  t.equal(store.bodies.get(store.entries[0]?.bodyDigest ?? '')?.toString(), 'newer')
-  t.equal(store.open, 0, 'every body was finished or given up')
+  ])
+  // a body that is given up midway leaves the records behind it where they are, whatever the pieces
+  for (const lengths of [[archive.length], [1], [7, 100], [1000]]) {
+    const store = new MemoryCacheStore()
+    const report = await importWarc(store, inPieces(archive, lengths), { ...options, matches: (url) => url.startsWith('http://a.test/') })
+    t.match({ ...report, messages: report.messages.length }, { kept: 2, refused: 2, broken: 5, older: 1, revisits: 0, other: 1, messages: 7, stopped: undefined })
+    t.equal(store.entries.length, 1, 'the newer one took its place')
+    t.equal(store.bodies.get(store.entries[0]?.bodyDigest ?? '')?.toString(), 'newer')
+    t.equal(store.open, 0, 'every body was finished or given up')
+  }
 })
 
 t.test('a reading that ends early says where, and keeps what came before; strictly, at the first fault', async (t) => {
