@@ -156,12 +156,12 @@ export class SqliteCacheStore implements CacheStore {
 
   refresh(id: number, head: CachedHead): CachedResponse | undefined {
     return this.#change('an answer could not be refreshed', (leavings) => {
-      const place = this.#index.place(id)
-      if (place === undefined) return undefined
-      const other = this.#index.same(place.key, head.vary)
+      const entry = this.#index.get(id)
+      if (entry === undefined) return undefined
+      const other = this.#index.same(entry.key, head.vary)
       if (other !== undefined && other.id !== id) this.#remove(other, leavings)
-      leavings.keys.push(place.key)
-      this.#index.refresh(id, head)
+      leavings.keys.push(entry.key)
+      this.#index.refresh(entry, head)
       return this.#index.get(id)
     })
   }
