@@ -13,6 +13,11 @@ export interface Totals {
   readonly pinnedBytes: number
 }
 
+export interface ListedPart {
+  readonly found: readonly CachedResponse[]
+  readonly next: number | undefined
+}
+
 /** What of an entry is needed to let it go. */
 export interface EntryPlace {
   readonly id: number
@@ -135,22 +140,19 @@ export class CacheIndex {
     return { entries: numberOf(row, 'entries'), pinned: numberOf(row, 'pinned'), bodyBytes: numberOf(row, 'body_bytes'), pinnedBytes: numberOf(row, 'pinned_bytes') }
   }
 
-  /** Newest first, at most `limit`, with ids below `before`. */
-  list(filter: CacheFilter, limit: number, before: number): readonly CachedResponse[] {
+  /** Newest first, at most `limit`, with ids below `before`: those among the next rows, and the id to go on before,
+   * undefined when there are no more or enough. */
+  list(filter: CacheFilter, limit: number, before: number): ListedPart {
     const { matches } = filter
-    if (matches === undefined) return this.#page(filter, fullColumns, limit, before).map((row) => responseOf(row, keyOf(row)))
-    const found: CachedResponse[] = []
-    for (let below = before; found.length < limit; ) {
-      // only what is meant is read in full
-      const rows = this.#page(filter, 'id, url', scanBatch, below)
-      for (const row of rows) {
-        below = numberOf(row, 'id')
-        const response = matches(textOf(row, 'url')) ? this.get(below) : undefined
-        if (response !== undefined && found.push(response) === limit) break
-      }
-      if (rows.length < scanBatch) break
+    if (matches === undefined) return { found: this.#page(filter, fullColumns, limit, before).map((row) => responseOf(row, keyOf(row))), next: undefined }
+    // only what is meant is read in full
+    const rows = this.#page(filter, 'id, url', scanBatch, before)
+    const meant = rows.filter((row) => matches(textOf(row, 'url'))).slice(0, limit)
+    const last = rows.at(-1)
+    return {
+      found: meant.flatMap((row) => this.get(numberOf(row, 'id')) ?? []),
+      next: last === undefined || rows.length < scanBatch || meant.length === limit ? undefined : numberOf(last, 'id'),
     }
-    return found
   }
 
   #page(filter: CacheFilter, columns: string, limit: number, below: number): readonly Row[] {

@@ -8,7 +8,7 @@ import { bodiesIn, cacheDir, keep, keyOf, opened, temporaryIn, textOf } from './
 
 const maxBytes = 40
 const maxEntries = 6
-const contents = ['', 'a', 'b'.repeat(7), 'c'.repeat(15), 'd'.repeat(16), 'e'.repeat(30), 'f'.repeat(40), 'g'.repeat(41)]
+const contents = ['', 'a', 'b'.repeat(6), 'c'.repeat(8), 'd'.repeat(9), 'e'.repeat(11), 'f'.repeat(12), 'g'.repeat(13), 'h'.repeat(40), 'i'.repeat(41)]
 
 interface Kept {
   readonly id: number
@@ -60,7 +60,7 @@ function bytesOf(kept: readonly Kept[]): number {
   return [...new Set(kept.map(({ content }) => content))].reduce((sum, { length }) => sum + length, 0)
 }
 
-const url = fc.constantFrom('https://a.test/1', 'https://a.test/2', 'https://b.test/1')
+const url = fc.constantFrom('https://a.test/1', 'https://a.test/2', 'https://b.test/1', 'http://a.test/1')
 const pick = fc.nat({ max: 20 })
 const step = fc.oneof(
   { weight: 6, arbitrary: fc.record({ do: fc.constant('put' as const), url, accept: fc.constantFrom(null, 'x', 'y'), content: fc.constantFrom(...contents), pinned: fc.nat({ max: 9 }).map((n) => n === 0), storedMs: fc.nat({ max: 5 }) }) },
