@@ -4,14 +4,16 @@ import { once } from 'node:events'
 import { join } from 'node:path'
 import t from 'tap'
 import { emptyDigest } from '../../src/cache/cache-rows.ts'
+import type { Scope } from '../support/scope.ts'
 import { bodiesIn, bytesOf, cacheDir, mib, opened, temporaryIn } from './fixture.ts'
 
 const child = join(import.meta.dirname, '../support/cache-writer.ts')
 
 /** What the process said until it was killed, `afterLines` after it had opened the cache. */
-async function killed(dir: string, maxBytes: number, seed: number, afterLines: number): Promise<readonly string[]> {
+async function killed(t: Scope, dir: string, maxBytes: number, seed: number, afterLines: number): Promise<readonly string[]> {
   const writer = spawn(process.execPath, [child, dir, String(maxBytes), String(seed)], { stdio: ['ignore', 'pipe', 'inherit'] })
   const ended = once(writer, 'close')
+  t.teardown(() => writer.kill('SIGKILL'))
   let said = ''
   for await (const text of writer.stdout.setEncoding('utf8')) {
     said += String(text)
@@ -28,7 +30,7 @@ for (const [name, maxBytes] of [['with room for all', 512 * mib], ['while it evi
     const known = new Map<string, string | undefined>()
     let done = 0
     for (let round = 0; round < 10; round++) {
-      const lines = await killed(dir, maxBytes, round, 2 + ((round * 37) % 90))
+      const lines = await killed(t, dir, maxBytes, round, 2 + ((round * 37) % 90))
       for (const [what, url = '', digest] of lines.map((line) => line.split(' '))) {
         if (what === 'fault') t.fail(`it told of a fault: ${url}`)
         if (what === 'try') known.delete(url)
