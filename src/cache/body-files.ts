@@ -88,7 +88,7 @@ export class BodyFiles {
       if (isStopped()) return
       if (!prefixSyntax.test(prefix)) continue
       for await (const { name } of await opendir(join(this.#bodies, prefix))) {
-        if (++seen % sweepStep === 0) await delay(sweepPauseMs, undefined, { ref: false })
+        if (++seen % sweepStep === 0) await delay(sweepPauseMs)
         if (isStopped()) return
         // no turn of the loop between the question and the act
         if (digestSyntax.test(name) && name.startsWith(prefix) && !isKnown(name)) this.remove(name, 0)

@@ -1,7 +1,7 @@
 // The index of the cache: one row for each answer, one for each body, in the embedded database. It knows no files;
 // a body's row goes when nobody refers to it, and whoever asked is told, so that the file can follow.
 import { numberOf, optionalText, textOf, type Row, type Store } from '../store/store.ts'
-import { entryColumns, keyOf, responseOf, varyText } from './cache-rows.ts'
+import { entryColumns, headText, keyOf, responseOf, varyText } from './cache-rows.ts'
 import type { CacheFilter, WrittenBody } from './cache-store.ts'
 import type { CachedHead, CachedResponse, CacheKey, NewCachedResponse } from './cached-response.ts'
 
@@ -11,6 +11,11 @@ export interface Totals {
   readonly bodyBytes: number
   /** of the bodies that a pinned entry has */
   readonly pinnedBytes: number
+}
+
+export interface ListedPart {
+  readonly found: readonly CachedResponse[]
+  readonly next: number | undefined
 }
 
 /** What of an entry is needed to let it go. */
@@ -24,7 +29,10 @@ export interface EntryPlace {
 // SQLite's own is 2 MiB, of which a lookup among a million entries would get little
 const pageCacheKib = 16_384
 const scanBatch = 512
+// without it the planner, which has no statistics, takes an order by id for a reason to read a whole partition
+const byKey = 'INDEXED BY entries_by_key WHERE'
 const placeColumns = 'id, url, shelf, partition, digest'
+const fullColumns = `${entryColumns}, url, shelf, partition`
 
 /** Every method throws what the database throws. */
 export class CacheIndex {
@@ -33,6 +41,7 @@ export class CacheIndex {
   constructor(store: Store) {
     this.#store = store
     store.get(`PRAGMA cache_size = -${pageCacheKib}`)
+    store.get('PRAGMA locking_mode = EXCLUSIVE')
   }
 
   transaction<T>(work: () => T): T {
@@ -45,13 +54,13 @@ export class CacheIndex {
 
   /** The newest first; of two that came in the same millisecond, the one put later. */
   find(key: CacheKey): readonly CachedResponse[] {
-    const rows = this.#store.all(`SELECT ${entryColumns} FROM entries WHERE url = ? AND shelf = ? AND partition = ?`, key.url, key.shelf, key.partition)
-    return rows.map(responseOf).toSorted((a, b) => b.storedMs - a.storedMs || b.id - a.id)
+    const rows = this.#store.all(`SELECT ${entryColumns} FROM entries ${byKey} url = ? AND shelf = ? AND partition = ?`, key.url, key.shelf, key.partition)
+    return rows.map((row) => responseOf(row, key)).toSorted((a, b) => b.storedMs - a.storedMs || b.id - a.id)
   }
 
   get(id: number): CachedResponse | undefined {
-    const row = this.#store.get(`SELECT ${entryColumns} FROM entries WHERE id = ?`, id)
-    return row === undefined ? undefined : responseOf(row)
+    const row = this.#store.get(`SELECT ${fullColumns} FROM entries WHERE id = ?`, id)
+    return row === undefined ? undefined : responseOf(row, keyOf(row))
   }
 
   place(id: number): EntryPlace | undefined {
@@ -60,27 +69,25 @@ export class CacheIndex {
 
   /** The entry that has this key and these request fields. */
   same(key: CacheKey, vary: CachedHead['vary']): EntryPlace | undefined {
-    return placeOf(this.#store.get(`SELECT ${placeColumns} FROM entries WHERE url = ? AND shelf = ? AND partition = ? AND vary = ?`, key.url, key.shelf, key.partition, varyText(vary)))
+    return placeOf(this.#store.get(`SELECT ${placeColumns} FROM entries ${byKey} url = ? AND shelf = ? AND partition = ? AND vary = ?`, key.url, key.shelf, key.partition, varyText(vary)))
   }
 
   /** Adds the row and, where it is new, that of the body. Returns the id, which is never used again. */
   insert(entry: NewCachedResponse, body: WrittenBody | undefined, used: number): number {
-    const { key, source, by, pinned, capturedMs, storedMs, initialAgeMs, status, reason, fields, vary } = entry
+    const { key, vary, pinned, source } = entry
     if (body !== undefined) this.#store.run('INSERT INTO bodies (digest, bytes, entries, pins) VALUES (?, ?, 0, 0) ON CONFLICT DO NOTHING', body.digest, body.bytes)
     const row = this.#store.get(
-      `INSERT INTO entries (url, shelf, partition, vary, digest, bytes, pinned, used, source, made_by, captured_ms, stored_ms, initial_age_ms, status, reason, fields)
-       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id`,
-      key.url, key.shelf, key.partition, varyText(vary), body?.digest ?? null, body?.bytes ?? 0, pinned ? 1 : 0, used, source, by,
-      capturedMs ?? null, storedMs, initialAgeMs, status, reason, JSON.stringify(fields),
+      'INSERT INTO entries (url, shelf, partition, vary, digest, bytes, pinned, used, source, head) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id',
+      key.url, key.shelf, key.partition, varyText(vary), body?.digest ?? null, body?.bytes ?? 0, pinned ? 1 : 0, used, source, headText(entry),
     )
     if (row === undefined) throw new Error('the index gave no id to an entry')
     return numberOf(row, 'id')
   }
 
-  refresh(id: number, head: CachedHead): boolean {
+  refresh(entry: CachedResponse, head: CachedHead): void {
     const { status, reason, fields, vary, storedMs, initialAgeMs } = head
-    return this.#store.run('UPDATE entries SET status = ?, reason = ?, fields = ?, vary = ?, stored_ms = ?, initial_age_ms = ? WHERE id = ?',
-      status, reason, JSON.stringify(fields), varyText(vary), storedMs, initialAgeMs, id) === 1
+    const { source, by, capturedMs } = entry
+    this.#store.run('UPDATE entries SET vary = ?, head = ? WHERE id = ?', varyText(vary), headText({ status, reason, fields, vary, storedMs, initialAgeMs, source, by, capturedMs }), entry.id)
   }
 
   remove(id: number): boolean {
@@ -108,7 +115,7 @@ export class CacheIndex {
 
   /** Of one key's that are not pinned, those beyond the `kept` that came last. */
   surplus(key: CacheKey, kept: number): readonly EntryPlace[] {
-    const rows = this.#store.all(`SELECT ${placeColumns} FROM entries WHERE url = ? AND shelf = ? AND partition = ? AND pinned = 0 ORDER BY id DESC LIMIT -1 OFFSET ?`, key.url, key.shelf, key.partition, kept)
+    const rows = this.#store.all(`SELECT ${placeColumns} FROM entries ${byKey} url = ? AND shelf = ? AND partition = ? AND pinned = 0 ORDER BY id DESC LIMIT -1 OFFSET ?`, key.url, key.shelf, key.partition, kept)
     return rows.flatMap((row) => placeOf(row) ?? [])
   }
 
@@ -133,22 +140,19 @@ export class CacheIndex {
     return { entries: numberOf(row, 'entries'), pinned: numberOf(row, 'pinned'), bodyBytes: numberOf(row, 'body_bytes'), pinnedBytes: numberOf(row, 'pinned_bytes') }
   }
 
-  /** Newest first, at most `limit`, with ids below `before`. */
-  list(filter: CacheFilter, limit: number, before: number): readonly CachedResponse[] {
+  /** Newest first, at most `limit`, with ids below `before`: those among the next rows, and the id to go on before,
+   * undefined when there are no more or enough. */
+  list(filter: CacheFilter, limit: number, before: number): ListedPart {
     const { matches } = filter
-    if (matches === undefined) return this.#page(filter, entryColumns, limit, before).map(responseOf)
-    const found: CachedResponse[] = []
-    for (let below = before; found.length < limit; ) {
-      // only what is meant is read in full
-      const rows = this.#page(filter, 'id, url', scanBatch, below)
-      for (const row of rows) {
-        below = numberOf(row, 'id')
-        const response = matches(textOf(row, 'url')) ? this.get(below) : undefined
-        if (response !== undefined && found.push(response) === limit) break
-      }
-      if (rows.length < scanBatch) break
+    if (matches === undefined) return { found: this.#page(filter, fullColumns, limit, before).map((row) => responseOf(row, keyOf(row))), next: undefined }
+    // only what is meant is read in full
+    const rows = this.#page(filter, 'id, url', scanBatch, before)
+    const meant = rows.filter((row) => matches(textOf(row, 'url'))).slice(0, limit)
+    const last = rows.at(-1)
+    return {
+      found: meant.flatMap((row) => this.get(numberOf(row, 'id')) ?? []),
+      next: last === undefined || rows.length < scanBatch || meant.length === limit ? undefined : numberOf(last, 'id'),
     }
-    return found
   }
 
   #page(filter: CacheFilter, columns: string, limit: number, below: number): readonly Row[] {

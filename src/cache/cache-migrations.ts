@@ -11,9 +11,7 @@ CREATE TABLE bodies (
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE entries (
   id INTEGER PRIMARY KEY AUTOINCREMENT, url TEXT NOT NULL, shelf TEXT NOT NULL, partition TEXT NOT NULL, vary TEXT NOT NULL,
-  digest TEXT, bytes INTEGER NOT NULL, pinned INTEGER NOT NULL, used INTEGER NOT NULL, source TEXT NOT NULL,
-  made_by TEXT NOT NULL, captured_ms REAL, stored_ms REAL NOT NULL, initial_age_ms REAL NOT NULL,
-  status INTEGER NOT NULL, reason TEXT NOT NULL, fields TEXT NOT NULL
+  digest TEXT, bytes INTEGER NOT NULL, pinned INTEGER NOT NULL, used INTEGER NOT NULL, source TEXT NOT NULL, head TEXT NOT NULL
 ) STRICT;
 CREATE UNIQUE INDEX entries_by_key ON entries (url, shelf, partition, vary);
 CREATE INDEX entries_by_use ON entries (pinned, used);

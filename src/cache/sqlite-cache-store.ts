@@ -3,6 +3,7 @@
 // body does, so that kill -9 at any moment leaves orphans at worst, and never an entry without its body.
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { LRUCache } from 'lru-cache'
 import type { Clock } from '../clock.ts'
 import { ProxyError } from '../errors.ts'
@@ -38,7 +39,9 @@ const defaultHotBytes = 67_108_864
 /** answers to one URL that differ by request fields; an agent chooses those */
 const maxVariants = 64
 const recentBytes = 16_777_216
-const storeUsesMs = 5_000
+// each may dirty three pages of the index, so a few at a time
+const storeUsesMs = 250
+const storedUses = 64
 /** what one turn of the loop may evict */
 const evictStep = 64
 const evictPauseMs = 5
@@ -96,7 +99,7 @@ export class SqliteCacheStore implements CacheStore {
     this.#index = index
     this.#reader = reader
     this.#uses = new UseOrder(index)
-    this.#timer = setInterval(() => this.#storeUses(), storeUsesMs).unref()
+    this.#timer = setInterval(() => this.#storeUses(storedUses), storeUsesMs).unref()
     this.swept = files.sweep((digest) => index.hasBody(digest), () => !this.#isOpen).catch(options.onFault)
     this.#evictLater()
   }
@@ -106,7 +109,7 @@ export class SqliteCacheStore implements CacheStore {
     const found = this.#recent.get(name) ?? this.#look(name, key)
     for (let at = found.length - 1; at >= 0; at--) {
       const entry = found[at]
-      if (entry !== undefined) this.#use(entry.id)
+      if (entry !== undefined) this.#uses.use(entry.id)
     }
     return found
   }
@@ -156,19 +159,19 @@ export class SqliteCacheStore implements CacheStore {
 
   refresh(id: number, head: CachedHead): CachedResponse | undefined {
     return this.#change('an answer could not be refreshed', (leavings) => {
-      const place = this.#index.place(id)
-      if (place === undefined) return undefined
-      const other = this.#index.same(place.key, head.vary)
+      const entry = this.#index.get(id)
+      if (entry === undefined) return undefined
+      const other = this.#index.same(entry.key, head.vary)
       if (other !== undefined && other.id !== id) this.#remove(other, leavings)
-      leavings.keys.push(place.key)
-      this.#index.refresh(id, head)
+      leavings.keys.push(entry.key)
+      this.#index.refresh(entry, head)
       return this.#index.get(id)
     })
   }
 
   async read(entry: CachedResponse, range?: ByteRange): Promise<AsyncIterable<Uint8Array> | Uint8Array | undefined> {
     this.#checkOpen()
-    this.#use(entry.id)
+    this.#uses.use(entry.id)
     if (entry.bodyBytes === 0 && range === undefined) return new Uint8Array()
     try {
       return await this.#reader.read(entry.bodyDigest, entry.bodyBytes, range)
@@ -197,8 +200,18 @@ export class SqliteCacheStore implements CacheStore {
     })
   }
 
+  /** A filter that matches little of a large cache takes its time; `search` does not keep others waiting. */
   list(filter: CacheFilter, limit: number, before = Number.MAX_SAFE_INTEGER): readonly CachedResponse[] {
-    return this.#ask('the index could not be listed', () => (limit < 1 ? [] : this.#index.list(filter, limit, before)))
+    const found: CachedResponse[] = []
+    for (let next: number | undefined = before; next !== undefined && found.length < limit; ) next = this.#listPart(filter, limit, next, found)
+    return found
+  }
+
+  /** As `list`, a few rows in each turn of the loop. */
+  async search(filter: CacheFilter, limit: number, before = Number.MAX_SAFE_INTEGER): Promise<readonly CachedResponse[]> {
+    const found: CachedResponse[] = []
+    for (let next: number | undefined = before; next !== undefined && found.length < limit; await nextTurn()) next = this.#listPart(filter, limit, next, found)
+    return found
   }
 
   /** `evicted` and `corrupt` count since it was opened. */
@@ -225,6 +238,12 @@ export class SqliteCacheStore implements CacheStore {
     const found = isKey(key) ? this.#ask('the index could not be read', () => this.#index.find(key)) : []
     this.#recent.set(name, found)
     return found
+  }
+
+  #listPart(filter: CacheFilter, limit: number, before: number, found: CachedResponse[]): number | undefined {
+    const part = this.#ask('the index could not be listed', () => this.#index.list(filter, limit - found.length, before))
+    found.push(...part.found)
+    return part.next
   }
 
   /** Gives the file its name; without one, an equal body must be there already. */
@@ -350,12 +369,8 @@ export class SqliteCacheStore implements CacheStore {
     if (!this.#isOpen) throw new ProxyError('cache_failed', 'the cache is closed')
   }
 
-  #use(id: number): void {
-    if (this.#uses.use(id)) this.#storeUses()
-  }
-
-  #storeUses(): void {
-    this.#tidily(() => this.#ask('last uses could not be stored', () => this.#uses.store()))
+  #storeUses(limit?: number): void {
+    this.#tidily(() => this.#ask('last uses could not be stored', () => this.#uses.store(limit)))
   }
 }
 
@@ -369,7 +384,13 @@ function isKey({ url, partition }: CacheKey): boolean {
   return url.isWellFormed() && partition.isWellFormed() && !url.includes('\0') && !partition.includes('\0')
 }
 
+/** Roughly, in bytes. */
 function weightOf(entries: readonly CachedResponse[], name: string): number {
-  const texts = entries.map(({ fields, vary }) => [...fields, ...vary.flat()].reduce((sum, text) => sum + (text?.length ?? 0) + 32, 512))
-  return texts.reduce((sum, weight) => sum + weight, 2 * name.length + 256)
+  let weight = 2 * name.length + 256
+  for (const { fields, vary } of entries) {
+    weight += 512 + 64 * vary.length
+    for (const field of fields) weight += field.length + 32
+    for (const [, value] of vary) weight += value?.length ?? 0
+  }
+  return weight
 }

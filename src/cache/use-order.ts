@@ -1,8 +1,9 @@
 // In which order the entries of the cache were used: counted, not timed, so that a clock that jumps evicts nothing.
-// Uses are kept here and written in batches, never one by one; what a kill loses may let an entry go too early.
+// Uses are kept here and written in small batches, never one by one. Where more come than are written the oldest of
+// them is forgotten, as with a kill: such an entry may go too early, and that is all.
 import type { CacheIndex, EntryPlace } from './cache-index.ts'
 
-const maxKept = 256
+const maxKept = 1_024
 
 export class UseOrder {
   readonly #index: CacheIndex
@@ -19,10 +20,15 @@ export class UseOrder {
     return ++this.#last
   }
 
-  /** True when so many are kept that they are to be stored now. */
-  use(id: number): boolean {
+  use(id: number): void {
+    // the last to be used stands last
+    this.#uses.delete(id)
     this.#uses.set(id, this.next())
-    return this.#uses.size >= maxKept
+    if (this.#uses.size <= maxKept) return
+    for (const [oldest] of this.#uses) {
+      this.#uses.delete(oldest)
+      return
+    }
   }
 
   forget(id: number): void {
@@ -40,11 +46,11 @@ export class UseOrder {
     }
   }
 
-  /** What cannot be written is forgotten. Throws what the index throws. */
-  store(): void {
+  /** Writes at most `limit` of them, the oldest first. What cannot be written is forgotten. Throws what the index throws. */
+  store(limit = maxKept): void {
     if (this.#uses.size === 0) return
-    const uses = [...this.#uses]
-    this.#uses.clear()
+    const uses = this.#uses.entries().take(limit).toArray()
+    for (const [id] of uses) this.#uses.delete(id)
     this.#index.transaction(() => {
       for (const [id, used] of uses) this.#index.setUsed(id, used)
     })
