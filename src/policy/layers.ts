@@ -7,6 +7,7 @@ import { mergeLimits } from './limit-rules.ts'
 import type { Path } from './positions.ts'
 import type { Policy, SettingRef, WebFetch, WebSearchMode } from './policy.ts'
 import type { Scope } from './pattern.ts'
+import { mergeProviders } from './providers-schema.ts'
 import type { DraftRule } from './rule-schema.ts'
 import type { Draft } from './schema.ts'
 
@@ -194,5 +195,6 @@ function mergeWebFetch(drafts: readonly Draft[], ceiling: readonly WebSearchMode
     mode,
     domains: [...new Set(stated.flatMap(({ domains }) => domains))],
     onMiss: stated.every(({ onMiss }) => onMiss === 'ask') ? 'ask' : 'deny',
+    ...mergeProviders(stated),
   }
 }

@@ -6,6 +6,7 @@ import type { GrantTerm } from './grant.ts'
 import type { NameTable } from './name-table.ts'
 import type { PathPattern } from './path-pattern.ts'
 import type { PortRange } from './ports.ts'
+import type { ProviderSettings } from './providers-schema.ts'
 
 export type Layer = 'managed' | 'policy' | 'approved'
 
@@ -159,7 +160,7 @@ export interface SettingRef {
   readonly line: number
 }
 
-export interface WebFetch {
+export interface WebFetch extends ProviderSettings {
   readonly mode: 'cached' | 'live' | 'disabled'
   readonly domains: readonly string[]
   readonly onMiss: 'deny' | 'ask'

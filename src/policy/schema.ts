@@ -14,6 +14,7 @@ import type { DraftPins } from './pins-schema.ts'
 import type { Path } from './positions.ts'
 import type { WebFetch, WebSearchMode } from './policy.ts'
 import type { SourceReader } from './problem.ts'
+import { providerSettingKeys, readProviders } from './providers-schema.ts'
 import { readHosts, readRule, verdicts } from './rule-schema.ts'
 import type { DraftPattern, DraftRule } from './rule-schema.ts'
 import { nearestWord, suggestion } from './suggestion.ts'
@@ -79,7 +80,7 @@ const ownKeys: readonly string[] = ['unknown', 'ip_literals', 'denied_domains_fi
 export const networkKeys: readonly string[] = [...ownKeys, ...codexKeys.map(({ key }) => key)]
 /** Every top-level key that is read here. */
 export const topLevelKeys: readonly string[] = ['network', 'experimental_network', 'allowed_web_search_modes', 'web_fetch']
-const webFetchKeys: readonly string[] = ['mode', 'domains', 'on_miss']
+const webFetchKeys: readonly string[] = ['mode', 'domains', 'on_miss', ...providerSettingKeys]
 const searchModes = ['disabled', 'cached', 'indexed', 'live'] as const
 
 /** Reads a file's table; what is wrong with it goes to the file's problems. */
@@ -229,5 +230,6 @@ function readWebFetch(top: TableReader): WebFetch | undefined {
     mode: table.word('mode', ['cached', 'live', 'disabled']) ?? 'disabled',
     domains: domains.map(({ text }) => text),
     onMiss: table.word('on_miss', ['deny', 'ask']) ?? 'deny',
+    ...readProviders(table),
   }
 }
