@@ -51,7 +51,7 @@ export function takesFilesOnly(api: ProviderApi, path: string): boolean {
 }
 
 /** What the request asks of the web, beyond what `limit` leaves. */
-export function findSearch({ path, contentType, body }: ProviderRequest, limit: SearchLimit): SearchFinding {
+export function findSearch({ api, path, contentType, body }: ProviderRequest, limit: SearchLimit): SearchFinding {
   const inPath = searchInPath(path)
   if (inPath?.kind === 'model') return { kind: 'searches', where: 'path', what: 'the path names a model that searches by itself' }
   if (body.length === 0) return inPath === undefined ? none : { kind: 'searches', where: 'path', what: 'this is a call of the search itself' }
@@ -59,7 +59,7 @@ export function findSearch({ path, contentType, body }: ProviderRequest, limit: 
   if (odd !== undefined) return { kind: 'unreadable', why: odd }
   const read = readStrictJson(body)
   if ('unreadable' in read) return { kind: 'unreadable', why: `the content is no JSON that all would read alike: ${read.unreadable}` }
-  const walk = new SearchWalk(limit)
+  const walk = new SearchWalk(api, limit)
   walk.visit(read.value)
   const found = walk.finding()
   if (found !== undefined) return { kind: 'searches', ...found }

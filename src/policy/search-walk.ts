@@ -1,7 +1,7 @@
 // The walk over a provider's request: every place but those that hold somebody else's data (schemas of functions, calls
 // and answers of tools) is looked at, since new containers of tools appear all the time. Must never miss a tool because
 // its container is new, nor quote more of a body than the names of keys, tools and models.
-import type { SearchLimit } from './provider-search.ts'
+import type { ProviderApi, SearchLimit } from './provider-search.ts'
 import { isJsonArray, isJsonObject } from './strict-json.ts'
 import type { JsonObject, JsonValue } from './strict-json.ts'
 
@@ -38,6 +38,7 @@ export function modelSearches(name: string): boolean {
 export class SearchWalk {
   /** `settings.external_web_access` is false, or what the limit takes for it */
   saysCached = false
+  readonly #api: ProviderApi
   readonly #limit: SearchLimit
   readonly #path: (string | number)[] = []
   #found: SearchPlace | undefined
@@ -45,7 +46,8 @@ export class SearchWalk {
   #hasCachedTool = false
   #chosen: SearchPlace | undefined
 
-  constructor(limit: SearchLimit) {
+  constructor(api: ProviderApi, limit: SearchLimit) {
+    this.#api = api
     this.#limit = limit
   }
 
@@ -94,7 +96,7 @@ export class SearchWalk {
       if (fold(key) !== 'type' || typeof value !== 'string') continue
       const kind = fold(value)
       if (searchTypes.some((start) => kind.startsWith(start))) {
-        if (this.#isCached(tool, kind)) this.#hasCachedTool = true
+        if (this.#isCached(tool, value)) this.#hasCachedTool = true
         else this.#below(key, () => this.#find(`is ${quote(value)}`))
       } else if (kind.startsWith('agenttoolset') && toolsetSearches.some((name) => isEnabled(tool, name))) {
         this.#below(key, () => this.#find(`is ${quote(value)} with web_search or web_fetch`))
@@ -103,9 +105,9 @@ export class SearchWalk {
     this.#object(tool)
   }
 
-  /** OpenAI's `web_search` alone can be kept off the web; the previews ignore it. */
-  #isCached(tool: JsonObject, kind: string): boolean {
-    if (this.#limit.mode !== 'cached' || !/^websearch(?:\d{8})?$/.test(kind)) return false
+  /** OpenAI's `web_search` alone can be kept off the web; the previews and other providers ignore it, or do not know it. */
+  #isCached(tool: JsonObject, type: string): boolean {
+    if (this.#api !== 'openai' || this.#limit.mode !== 'cached' || !/^web_search(?:_\d{4}_\d\d_\d\d)?$/.test(type)) return false
     const access = tool.get('external_web_access')
     return access === false || (access === 'indexed' && this.#takesIndex())
   }
@@ -141,7 +143,8 @@ export class SearchWalk {
 
   #isFetched(object: JsonObject, key: string, value: JsonValue): boolean {
     if (key === 'imageurl' || key === 'fileurl' || key === 'fileuri') return isWebUrl(isJsonObject(value) ? memberOf(value, 'url') : value)
-    return key === 'url' && memberOf(object, 'type') === 'url' && isWebUrl(value)
+    // an MCP server is written like this too, and is no page
+    return key === 'url' && memberOf(object, 'type') === 'url' && isWebUrl(value) && fold(String(this.#path.at(-3))) !== 'mcpservers'
   }
 
   #below(key: string | number, look: () => void): void {
