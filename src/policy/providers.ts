@@ -44,12 +44,12 @@ export const builtInProviders: readonly ProviderHost[] = [
   { scope: { kind: 'glob', globs: ['aiplatform.*.rep.googleapis.com'] }, ports: undefined, text: 'aiplatform.*.rep.googleapis.com', api: 'gemini' },
 ]
 
-/** The provider that a host is; what policy names comes first. */
+/** The provider that a host is; what is known of one no file says otherwise. */
 export function providerOf(policy: Policy, host: Host, port: number): ProviderHost | undefined {
   const covers = ({ scope, ports }: ProviderHost): boolean =>
     (ports === undefined || (ports.first <= port && port <= ports.last)) &&
     (host.kind === 'name' ? scopeCovers(scope, host.text) : scope.kind === 'address' && cidrContains(scope.cidr, host.ip))
-  return policy.webFetch?.providers?.find(covers) ?? builtInProviders.find(covers)
+  return builtInProviders.find(covers) ?? policy.webFetch?.providers?.find(covers)
 }
 
 /** What the policy leaves of the web to models; undefined: all of it. `mode` is the web reading mode in force. */

@@ -62,7 +62,7 @@ t.test('policy names further ones, by pattern and port', async (t) => {
   t.equal(apiOf('a.llm.corp.example:8443'), 'anthropic')
   t.equal(apiOf('a.llm.corp.example'), undefined)
   t.equal(apiOf('192.0.2.9:80'), 'gemini')
-  t.equal(apiOf('api.openai.com'), 'gemini', 'and comes before what is known')
+  t.equal(apiOf('api.openai.com'), 'openai', 'and does not make another of one that is known')
 })
 
 t.test('the mode is that of web reading, or what the ceiling leaves', async (t) => {
