@@ -59,7 +59,7 @@ export class SearchWalk {
   visit(value: JsonValue): void {
     if (this.#found !== undefined) return
     if (isJsonArray(value)) {
-      for (const [at, element] of value.entries()) this.#below(at, () => this.visit(element))
+      for (const [at, element] of value.entries()) if (typeof element === 'object') this.#below(at, () => this.visit(element))
     } else if (isJsonObject(value)) this.#object(value)
   }
 

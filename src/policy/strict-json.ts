@@ -8,6 +8,8 @@ export type JsonValue = null | boolean | number | string | readonly JsonValue[] 
 export interface JsonLimits {
   /** of arrays and objects in each other */
   readonly depth: number
+  /** of all kinds, so that no body takes a second */
+  readonly values: number
 }
 
 /** Why bytes are no JSON for us, lower case, no final stop. */
@@ -15,19 +17,17 @@ export interface UnreadableJson {
   readonly unreadable: string
 }
 
-const defaults: JsonLimits = { depth: 256 }
+const defaults: JsonLimits = { depth: 256, values: 500_000 }
 const blank = /[ \t\n\r]*/y
 // what a string holds up to the next escape, its end, or a control character: all from the space on but `"` and `\`
 const plainText = /[ !#-[\]-\uffff]*/y
 const numberText = /-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?/y
-const hexadecimal = /[\da-fA-F]{4}/y
-const shortEscapes: ReadonlyMap<string, string> = new Map([
-  ['"', '"'], ['\\', '\\'], ['/', '/'], ['b', '\b'], ['f', '\f'], ['n', '\n'], ['r', '\r'], ['t', '\t'],
-])
+const backslash = 0x5c
+const space = 0x20
 
 /**
  * Reads one JSON text in UTF-8. Unreadable are: other encodings and a byte order mark, lone surrogates, a key twice in
- * one object however it is spelled, anything behind the value, and more depth than `limits` say. Never throws.
+ * one object however it is spelled, anything behind the value, and more depth and values than `limits` say. Never throws.
  */
 export function readStrictJson(bytes: Uint8Array, limits: JsonLimits = defaults): { readonly value: JsonValue } | UnreadableJson {
   let text: string
@@ -38,7 +38,7 @@ export function readStrictJson(bytes: Uint8Array, limits: JsonLimits = defaults)
     throw error
   }
   try {
-    return { value: new Reader(text, limits.depth).whole() }
+    return { value: new Reader(text, limits).whole() }
   } catch (error) {
     if (error instanceof Unreadable) return { unreadable: error.message }
     throw error
@@ -57,13 +57,14 @@ class Unreadable extends Error {}
 
 class Reader {
   readonly #text: string
-  readonly #maxDepth: number
+  readonly #limits: JsonLimits
   #at = 0
   #depth = 0
+  #values = 0
 
-  constructor(text: string, maxDepth: number) {
+  constructor(text: string, limits: JsonLimits) {
     this.#text = text
-    this.#maxDepth = maxDepth
+    this.#limits = limits
   }
 
   whole(): JsonValue {
@@ -75,6 +76,8 @@ class Reader {
   }
 
   #value(): JsonValue {
+    this.#values++
+    if (this.#values > this.#limits.values) this.#fail(`it holds more than ${this.#limits.values} values`)
     switch (this.#text[this.#at]) {
       case '{':
         return this.#object()
@@ -127,7 +130,7 @@ class Reader {
 
   #enter(): void {
     this.#depth++
-    if (this.#depth > this.#maxDepth) this.#fail(`it is nested more than ${this.#maxDepth} deep`)
+    if (this.#depth > this.#limits.depth) this.#fail(`it is nested more than ${this.#limits.depth} deep`)
     this.#at++
     this.#skipBlank()
   }
@@ -138,31 +141,46 @@ class Reader {
   }
 
   #string(): string {
+    const from = this.#at
     this.#at++
-    let read = this.#run(plainText)
-    for (;;) {
-      const next = this.#text[this.#at]
-      if (next === '"') {
+    const plain = this.#run(plainText)
+    switch (this.#text[this.#at]) {
+      case '"':
         this.#at++
-        // surrogates can come from escapes alone: the bytes were UTF-8
-        if (!read.isWellFormed()) this.#fail('a string has half a character')
-        return read
-      }
-      if (next === undefined) this.#fail('a string does not end')
-      if (next !== '\\') this.#fail('a string has a control character')
-      this.#at++
-      read += this.#escape()
-      read += this.#run(plainText)
+        return plain
+      case '\\':
+        return this.#escaped(from)
+      case undefined:
+        return this.#fail('a string does not end')
+      default:
+        return this.#fail('a string has a control character')
     }
   }
 
-  #escape(): string {
-    const letter = this.#text[this.#at] ?? ''
-    this.#at++
-    if (letter !== 'u') return shortEscapes.get(letter) ?? this.#fail('an escape is unknown')
-    const digits = this.#run(hexadecimal)
-    if (digits === '') this.#fail('an escape is not four hexadecimal digits')
-    return String.fromCharCode(Number.parseInt(digits, 16))
+  /** A string with escapes, from its first quote: what is one is known here, and what it says by JSON.parse. */
+  #escaped(from: number): string {
+    let end = this.#text.indexOf('"', this.#at)
+    while (end !== -1 && this.#isEscaped(end)) end = this.#text.indexOf('"', end + 1)
+    if (end === -1) this.#fail('a string does not end')
+    const token = this.#text.slice(from, end + 1)
+    let read: unknown
+    try {
+      read = JSON.parse(token)
+    } catch (error) {
+      if (!(error instanceof SyntaxError)) throw error
+    }
+    if (typeof read !== 'string') return this.#fail('a string has an unknown escape or a control character')
+    // surrogates can come from escapes alone: the bytes were UTF-8
+    if (!read.isWellFormed()) this.#fail('a string has half a character')
+    this.#at = end + 1
+    return read
+  }
+
+  /** An odd number of backslashes stands before it; those before another quote are never counted again. */
+  #isEscaped(at: number): boolean {
+    let before = at
+    while (this.#text.charCodeAt(before - 1) === backslash) before--
+    return (at - before) % 2 === 1
   }
 
   #number(): number {
@@ -184,7 +202,7 @@ class Reader {
   }
 
   #skipBlank(): void {
-    this.#run(blank)
+    if (this.#text.charCodeAt(this.#at) <= space) this.#run(blank)
   }
 
   /** What the sticky pattern takes from here. */

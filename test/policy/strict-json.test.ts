@@ -106,7 +106,14 @@ t.test('depth is bounded', async (t) => {
   t.ok('value' in read('['.repeat(256) + ']'.repeat(256)))
   t.match(read('['.repeat(257) + ']'.repeat(257)), { unreadable: /deep/ })
   t.match(read('{"a":'.repeat(100_000)), { unreadable: /deep/ })
-  t.match(readStrictJson(utf8.encode('[[]]'), { depth: 1 }), { unreadable: /more than 1 deep/ })
+  t.match(readStrictJson(utf8.encode('[[]]'), { depth: 1, values: 9 }), { unreadable: /more than 1 deep/ })
+})
+
+t.test('values are counted', async (t) => {
+  const limits = { depth: 9, values: 4 }
+  t.ok('value' in readStrictJson(utf8.encode('[1,{"a":2}]'), limits))
+  t.match(readStrictJson(utf8.encode('[1,{"a":2},3]'), limits), { unreadable: /more than 4 values/ })
+  t.match(read(`[${'0,'.repeat(500_000)}0]`), { unreadable: /more than 500000 values/ })
 })
 
 t.test('long strings, many escapes and many keys are read whole', async (t) => {
