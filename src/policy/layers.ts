@@ -195,6 +195,6 @@ function mergeWebFetch(drafts: readonly Draft[], ceiling: readonly WebSearchMode
     mode,
     domains: [...new Set(stated.flatMap(({ domains }) => domains))],
     onMiss: stated.every(({ onMiss }) => onMiss === 'ask') ? 'ask' : 'deny',
-    ...mergeProviders(stated),
+    ...mergeProviders(stated, ceiling, mode),
   }
 }

@@ -1,9 +1,9 @@
 // `providers` and `inspect_providers` of `[web_fetch]`: read, merged, and held against what is never intercepted.
 import { parseHostPattern } from './pattern.ts'
-import type { Path } from './positions.ts'
+import type { WebSearchMode } from './policy.ts'
 import { providerApis } from './provider-search.ts'
-import { builtInProviders } from './providers.ts'
-import type { ProviderHost } from './providers.ts'
+import { builtInProviders, ceilingMode } from './providers.ts'
+import type { ProviderHost, SearchMode } from './providers.ts'
 import type { TableReader } from './table-reader.ts'
 
 /** What of `[web_fetch]` is about providers; absent: nothing. */
@@ -12,6 +12,8 @@ export interface ProviderSettings {
   readonly providers?: readonly ProviderHost[]
   /** TLS to providers is ended here, so that what they are asked can be read */
   readonly inspectProviders?: true
+  /** what providers may read of the web, where that is not the mode of web reading */
+  readonly searchMode?: SearchMode
 }
 
 export const providerSettingKeys: readonly string[] = ['providers', 'inspect_providers']
@@ -40,8 +42,24 @@ function readProvider(table: TableReader): ProviderHost | undefined {
   return { scope: pattern.scope, ports: pattern.ports, text: pattern.text, api }
 }
 
-/** Of all files: lists are unions, and one that obliges is enough. */
-export function mergeProviders(stated: readonly ProviderSettings[]): ProviderSettings {
+interface Stated extends ProviderSettings {
+  readonly mode: SearchMode | undefined
+}
+
+/** Of all files: lists are unions, and one that obliges is enough. `mode`: of web reading, all files together. */
+export function mergeProviders(stated: readonly Stated[], ceiling: readonly WebSearchMode[] | undefined, mode: SearchMode): ProviderSettings {
+  const said = modes.find((each) => stated.some((one) => one.mode === each))
+  const searchMode = ceiling === undefined ? mode : stricter(said ?? 'live', ceilingMode(ceiling))
+  return { ...united(stated), ...(searchMode === mode ? {} : { searchMode }) }
+}
+
+const modes = ['disabled', 'cached', 'live'] as const
+
+function stricter(a: SearchMode, b: SearchMode): SearchMode {
+  return modes.indexOf(a) < modes.indexOf(b) ? a : b
+}
+
+function united(stated: readonly ProviderSettings[]): ProviderSettings {
   const providers = stated.flatMap((each) => each.providers ?? [])
   const inspects = stated.some(({ inspectProviders }) => inspectProviders === true)
   return { ...(providers.length === 0 ? {} : { providers }), ...(inspects ? { inspectProviders: true } : {}) }
@@ -49,11 +67,10 @@ export function mergeProviders(stated: readonly ProviderSettings[]): ProviderSet
 
 interface DraftFile {
   readonly webFetch: ProviderSettings | undefined
-  readonly webFetchAt: Path
 }
 
 /** Hosts whose TLS has to be ended here, for what may not be said of them beside it. */
 export function inspectedProviders(drafts: readonly DraftFile[]): readonly ProviderHost[] {
-  const merged = mergeProviders(drafts.flatMap(({ webFetch }) => webFetch ?? []))
+  const merged = united(drafts.flatMap(({ webFetch }) => webFetch ?? []))
   return merged.inspectProviders === true ? [...(merged.providers ?? []), ...builtInProviders] : []
 }

@@ -4,9 +4,12 @@ import { cidrContains } from '../target/address.ts'
 import type { Host } from '../target/host.ts'
 import { scopeCovers } from './pattern.ts'
 import type { Scope } from './pattern.ts'
-import type { Policy } from './policy.ts'
+import type { Policy, WebSearchMode } from './policy.ts'
 import type { PortRange } from './ports.ts'
 import type { ProviderApi, SearchLimit } from './provider-search.ts'
+
+/** Of web reading, as files and the ceiling say it. */
+export type SearchMode = 'disabled' | 'cached' | 'live'
 
 /** A host whose requests are looked at. */
 export interface ProviderHost {
@@ -58,9 +61,14 @@ export function searchLimit(policy: Policy, mode = modeOf(policy)): SearchLimit 
   return { mode, indexed: policy.webSearchModes?.includes('indexed') === true }
 }
 
+/** The most that a ceiling leaves to providers: an index is something that they have. */
+export function ceilingMode(ceiling: readonly WebSearchMode[]): SearchMode {
+  if (ceiling.includes('live')) return 'live'
+  return ceiling.includes('cached') || ceiling.includes('indexed') ? 'cached' : 'disabled'
+}
+
 /** Without a mode of its own web reading has the one that the ceiling leaves. */
-function modeOf({ webFetch, webSearchModes }: Policy): 'cached' | 'live' | 'disabled' | undefined {
-  if (webFetch !== undefined) return webFetch.mode
-  if (webSearchModes === undefined || webSearchModes.includes('live')) return undefined
-  return webSearchModes.includes('cached') || webSearchModes.includes('indexed') ? 'cached' : 'disabled'
+function modeOf({ webFetch, webSearchModes }: Policy): SearchMode | undefined {
+  if (webFetch !== undefined) return webFetch.searchMode ?? webFetch.mode
+  return webSearchModes === undefined ? undefined : ceilingMode(webSearchModes)
 }
