@@ -4,7 +4,7 @@ import { requestFields } from '../egress/field-rules.ts'
 import type { ErrorCode } from '../errors.ts'
 import type { Admitted } from '../gate/admitted.ts'
 import type { Refusal } from '../gate/refusal.ts'
-import { findSearch, takesFilesOnly } from '../policy/provider-search.ts'
+import { findSearch, isUpload } from '../policy/provider-search.ts'
 import type { ProviderSearch } from '../policy/providers.ts'
 import type { IngressContext } from './context.ts'
 import { InspectionBudget } from './inspection-budget.ts'
@@ -36,7 +36,10 @@ interface Objection {
 /** Reads the content and judges it. `left`: the client has gone; undefined: it may be forwarded. */
 export async function refuseSearch({ arrival, context, admitted, presence, search }: Inspected): Promise<Refusal | 'left' | undefined> {
   const { host, path = '', content } = admitted.exchange.facts
-  if (takesFilesOnly(search.api, path)) return undefined
+  // a field that Connection takes away does not reach the provider
+  const { fields } = requestFields(admitted.exchange.facts.method ?? '', arrival.request.rawHeaders, '', '')
+  const contentType = valuesOf(fields, 'content-type')
+  if (isUpload(search.api, path, contentType)) return undefined
   const object = async ({ code, says }: Objection): Promise<Refusal | undefined> =>
     context.gate.judgeTunnel(admitted, code, `web reading is ${search.mode}, so what ${host.text} is asked is looked at: ${says}`, 'policy')
   if (typeof content === 'number' && content > maxBodyBytes) return object(tooLarge)
@@ -48,7 +51,7 @@ export async function refuseSearch({ arrival, context, admitted, presence, searc
   noLonger()
   if (spooled.kind === 'left') return 'left'
   if (spooled.kind !== 'whole') return object(spooled.kind === 'too_large' ? tooLarge : noRoom)
-  const objection = await objectionTo(spooled.bytes, admitted, arrival.request.rawHeaders, { search, take: held.take })
+  const objection = await objectionTo(spooled.bytes, { search, path, contentType, coding: valuesOf(fields, 'content-encoding'), take: held.take })
   held.keep(spooled.bytes.length)
   return objection === undefined ? undefined : object(objection)
 }
@@ -58,20 +61,20 @@ const noRoom: Objection = { code: 'inspection_busy', says: 'too many bodies are 
 
 interface Reading {
   readonly search: ProviderSearch
+  readonly path: string
+  readonly contentType: string | undefined
+  readonly coding: string | undefined
   readonly take: (bytes: number) => boolean
 }
 
-async function objectionTo(bytes: Buffer, { exchange: { facts } }: Admitted, rawHeaders: readonly string[], { search, take }: Reading): Promise<Objection | undefined> {
-  // a field that Connection takes away does not reach the provider
-  const { fields } = requestFields(facts.method ?? '', rawHeaders, '', '')
-  const coding = valuesOf(fields, 'content-encoding')
+async function objectionTo(bytes: Buffer, { search, path, contentType, coding, take }: Reading): Promise<Objection | undefined> {
   const decoded = await decodeContent(bytes, coding, maxBodyBytes)
   if ('wrong' in decoded) {
     if (decoded.wrong === 'too_large') return { code: 'body_too_large_to_inspect', says: 'its body is too large without its Content-Encoding' }
     return { code: 'body_unreadable', says: decoded.wrong === 'coding' ? 'its Content-Encoding is none of gzip, deflate, br and zstd' : 'its body is not in its Content-Encoding' }
   }
   if (decoded.bytes !== bytes && !take(decoded.bytes.length)) return noRoom
-  const found = findSearch({ api: search.api, path: facts.path ?? '', contentType: valuesOf(fields, 'content-type'), body: decoded.bytes }, search)
+  const found = findSearch({ api: search.api, path, contentType, body: decoded.bytes }, search)
   if (found.kind === 'searches') return { code: 'provider_search_refused', says: found.what }
   return found.kind === 'unreadable' ? { code: 'body_unreadable', says: found.why } : undefined
 }

@@ -37,17 +37,19 @@ export type SearchFinding =
 const modelPlaces: ReadonlySet<string> = new Set(['models', 'tunedmodels', 'deployments', 'engines', 'agents'])
 const none: SearchFinding = { kind: 'none' }
 
-// endpoints that take files and never tools, whatever they are sent: content is not read there. One spelling alone:
-// what a server would first have to decode, fold or resolve is read as any other
+// endpoints that take files and never tools: content is not read there. One spelling alone: what a server would first
+// have to decode, fold or resolve is read as any other
 const uploads: Readonly<Record<ProviderApi, RegExp>> = {
-  openai: /^\/v1\/(?:files|uploads(?:\/[\w-]+\/parts)?|audio\/(?:transcriptions|translations)|images\/(?:edits|variations)|videos|containers\/[\w-]+\/files)$/,
+  openai: /^(?:\/openai)?\/v1\/(?:files|uploads\/[\w-]+\/parts|audio\/(?:transcriptions|translations)|images\/(?:edits|variations)|videos|containers\/[\w-]+\/files)$/,
   anthropic: /^\/v1\/(?:files|skills(?:\/[\w-]+\/versions)?)$/,
   gemini: /^\/upload\/v1(?:beta)?\/(?:files|fileSearchStores\/[\w-]+:uploadToFileSearchStore)$/,
 }
 
-/** Whether the endpoint takes files alone, so that nothing of the content has to be seen. */
-export function takesFilesOnly(api: ProviderApi, path: string): boolean {
-  return uploads[api].test(path)
+/** Whether this is an upload to an endpoint that takes files alone, so that nothing of the content has to be seen. */
+export function isUpload(api: ProviderApi, path: string, contentType: string | undefined): boolean {
+  if (!uploads[api].test(path)) return false
+  // of a resumable upload the bytes of the file are all there is, and have its type
+  return api === 'gemini' || (contentType !== undefined && /^\s*multipart\/form-data\s*;/i.test(contentType))
 }
 
 /** What the request asks of the web, beyond what `limit` leaves. */

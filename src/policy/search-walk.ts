@@ -26,6 +26,7 @@ const unseen: readonly { readonly key: string; readonly inside: string | undefin
   { key: 'gcssource', inside: 'inputconfig', says: 'requests in a bucket' },
   { key: 'bigquerysource', inside: 'inputconfig', says: 'requests in a table' },
   { key: 'id', inside: 'prompt', says: 'a prompt kept by the provider' },
+  { key: 'id', inside: 'workflow', says: 'a workflow kept by the provider' },
 ]
 /** Models and agents that search without a tool: `gpt-4o-search-preview`, `gpt-5-search-api`, `o3-deep-research`. */
 const searchingModel = /(?:^|[-_/])(?:search[-_](?:preview|api)|deep[-_]research)|:online$/
@@ -72,14 +73,16 @@ export class SearchWalk {
   }
 
   #member(object: JsonObject, key: string, value: JsonValue): void {
-    if (value !== false && searchKeys.has(key)) this.#find('is a search of the web')
+    const kept = this.#keptElsewhere(key)
+    if (kept !== undefined) this.#find(`names ${kept}, which cannot be seen here`)
+    else if (value !== false && searchKeys.has(key)) this.#find('is a search of the web')
     else if (key === 'externalwebaccess') this.#access(value)
     else if (key === 'indexedwebaccess' && value !== false && !this.#takesIndex()) this.#find('asks for the index of the web')
     else if ((key === 'model' || key === 'agent') && typeof value === 'string' && modelSearches(value)) this.#find(`is ${quote(value)}, which searches by itself`)
+    else if (key === 'models' && isJsonArray(value) && value.some((name) => typeof name === 'string' && modelSearches(name))) this.#find('names a model that searches by itself')
     else if (key === 'toolchoice') this.#choice(value)
     else if (key === 'tools') this.#tools(value)
     else if (key === 'plugins') this.#plugins(value)
-    else if (this.#isUnseen(key)) this.#find('names what cannot be seen here')
     else if (this.#isFetched(object, key, value)) this.#find('is a URL that the provider would fetch')
     else this.visit(value)
   }
@@ -136,9 +139,9 @@ export class SearchWalk {
     this.visit(value)
   }
 
-  #isUnseen(key: string): boolean {
+  #keptElsewhere(key: string): string | undefined {
     const inside = fold(String(this.#path.at(-2) ?? ''))
-    return unseen.some((each) => each.key === key && (each.inside === undefined || each.inside === inside))
+    return unseen.find((each) => each.key === key && (each.inside === undefined || each.inside === inside))?.says
   }
 
   #isFetched(object: JsonObject, key: string, value: JsonValue): boolean {

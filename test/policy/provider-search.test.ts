@@ -2,7 +2,7 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import t from 'tap'
-import { findSearch, takesFilesOnly } from '../../src/policy/provider-search.ts'
+import { findSearch, isUpload } from '../../src/policy/provider-search.ts'
 import type { ProviderApi, SearchLimit } from '../../src/policy/provider-search.ts'
 import * as fc from '../support/property.ts'
 
@@ -72,11 +72,15 @@ t.test('a reason quotes no more of the body than keys, tools and models', async 
   t.same(found, { kind: 'searches', where: '….….tools[0].type', what: '`….….tools[0].type` is one that searches' })
 })
 
-t.test('endpoints that take files alone are known in one spelling', async (t) => {
-  for (const path of ['/v1/files', '/v1/uploads/upload_1/parts', '/v1/audio/transcriptions', '/v1/images/edits']) t.ok(takesFilesOnly('openai', path), path)
-  for (const path of ['/v1/files/', '/v1//files', '/v1/files/../responses', '/v1/Files', '/v1/responses', '/v1/%66iles', '/v1/files;x']) t.notOk(takesFilesOnly('openai', path), path)
-  t.ok(takesFilesOnly('anthropic', '/v1/files'))
-  t.notOk(takesFilesOnly('anthropic', '/v1/messages'))
-  t.ok(takesFilesOnly('gemini', '/upload/v1beta/files'))
-  t.notOk(takesFilesOnly('gemini', '/v1/files'))
+t.test('uploads are known by one spelling of their endpoint, and by their type', async (t) => {
+  const form = 'multipart/form-data; boundary=b'
+  for (const path of ['/v1/files', '/openai/v1/files', '/v1/uploads/upload_1/parts', '/v1/audio/transcriptions', '/v1/images/edits']) {
+    t.ok(isUpload('openai', path, form), path)
+    for (const type of [undefined, 'application/json', 'multipart/mixed; boundary=b', 'multipart/form-data']) t.notOk(isUpload('openai', path, type), `${path} ${type}`)
+  }
+  for (const path of ['/v1/files/', '/v1//files', '/v1/files/../responses', '/v1/Files', '/v1/responses', '/v1/%66iles', '/v1/files;x']) t.notOk(isUpload('openai', path, form), path)
+  t.ok(isUpload('anthropic', '/v1/files', form))
+  t.notOk(isUpload('anthropic', '/v1/messages', form))
+  t.ok(isUpload('gemini', '/upload/v1beta/files', 'application/json'))
+  t.notOk(isUpload('gemini', '/v1/files', form))
 })
