@@ -89,7 +89,7 @@ t.test('HTTP/1.1: a search is refused before anything is dialled, and the connec
   const [refused] = await client.answers(1)
   t.equal(refused?.status, 403)
   t.match(JSON.parse(refused?.body ?? ''), {
-    code: 'provider_search_refused', host: 'llm.test', retryable: false,
+    code: 'provider_search_refused', host: 'llm.test', retryable: false, hint: /The host is allowed, and this request to it is not/,
     reason: /web reading is cached, so what llm\.test is asked is looked at: `tools\[0\]\.type` is "web_search"/,
   })
   t.equal(origin.connections(), 0)
