@@ -34,6 +34,9 @@ export const errorTable = {
   grant_ended: { status: 403, proxyStatus: 'http_request_denied', xProxyError: 'blocked-by-policy', text: 'the approval for this has ended', retryable: true },
   cache_unavailable: { status: 403, proxyStatus: 'http_request_denied', xProxyError: 'blocked-by-policy', text: 'only cached content may be read from this host and there is no cache here', retryable: false },
   web_fetch_disabled: { status: 403, proxyStatus: 'http_request_denied', xProxyError: 'blocked-by-policy', text: 'web reading is disabled', retryable: false },
+  provider_search_refused: { status: 403, proxyStatus: 'http_request_denied', xProxyError: 'blocked-by-policy', text: 'the request asks the provider to read the web, which web reading does not allow', retryable: false },
+  body_unreadable: { status: 403, proxyStatus: 'http_request_denied', xProxyError: 'blocked-by-policy', text: 'the body has to be inspected and cannot be read', retryable: false },
+  body_too_large_to_inspect: { status: 403, proxyStatus: 'http_request_denied', xProxyError: 'blocked-by-policy', text: 'the body has to be inspected and is larger than 32 MiB', retryable: false },
   upgrade_not_allowed: { status: 403, proxyStatus: 'http_request_denied', xProxyError: 'blocked-by-method-policy', text: 'no rule of this host allows this upgrade', retryable: false },
   port_denied: { status: 403, proxyStatus: 'http_request_denied', xProxyError: 'blocked-by-policy', text: 'this port is closed unless a rule names host and port', retryable: false },
   ip_literal_denied: { status: 403, proxyStatus: 'http_request_denied', xProxyError: 'blocked-by-allowlist', text: 'addresses are closed unless an address rule names them', retryable: false },
@@ -87,6 +90,7 @@ export const errorTable = {
   cache_failed: { status: 503, proxyStatus: 'proxy_internal_error', text: 'the web cache cannot be read or written', retryable: true },
   // limits and our own faults
   too_many_connections: { status: 503, proxyStatus: 'connection_limit_reached', text: 'this client has too many connections open', retryable: true },
+  inspection_busy: { status: 503, proxyStatus: 'connection_limit_reached', text: 'too many bodies are being inspected', retryable: true },
   ca_unavailable: { status: 503, proxyStatus: 'proxy_internal_error', text: 'the certificate authority that looking inside TLS needs is not usable', retryable: true },
   credential_unavailable: { status: 503, proxyStatus: 'proxy_configuration_error', text: 'the credential that a rule adds cannot be read, so nothing is sent', retryable: true },
   audit_unavailable: { status: 503, proxyStatus: 'proxy_internal_error', text: 'the decision cannot be recorded, so nothing is allowed', retryable: true },

@@ -3,9 +3,8 @@
 import { join } from 'node:path'
 import type { Approval } from '../approvals/approval.ts'
 import { ReviewFault } from '../approvals/review-fault.ts'
-import type { CacheStore } from './cache-store.ts'
 import { Filler, type FillerOptions } from './filler.ts'
-import { openCacheStore } from './sqlite-cache-store.ts'
+import { openCacheStore, type SqliteCacheStore } from './sqlite-cache-store.ts'
 import { partitionOf, WebCache } from './web-cache.ts'
 
 export interface OpenCacheOptions extends Omit<FillerOptions, 'store'> {
@@ -16,7 +15,7 @@ export interface OpenCacheOptions extends Omit<FillerOptions, 'store'> {
 }
 
 export interface CacheRoom {
-  readonly store: CacheStore
+  readonly store: SqliteCacheStore
   readonly pages: WebCache
   readonly filler: Filler
   /** A reviewer's yes to one page. Rejects with ReviewFault `fetch_failed` when it is not in the cache then. */

@@ -259,13 +259,13 @@ export class Gate {
     return refusal(exchange, codeOf(decision), decision.reason, decision.rule)
   }
 
-  /** What came first in a tunnel is not what it may carry. In monitor mode the finding is journaled and
-   * the tunnel goes on: undefined. */
-  async judgeTunnel(admitted: Admitted, code: ErrorCode, reason: string): Promise<Refusal | undefined> {
+  /** What came first in a tunnel, or the content of a request, is not what it may carry. In monitor mode the
+   * finding is journaled and it goes on: undefined. */
+  async judgeTunnel(admitted: Admitted, code: ErrorCode, reason: string, stage: 'policy' | 'tls' = 'tls'): Promise<Refusal | undefined> {
     const { exchange, decision, policy } = admitted
-    if (policy.mode === 'enforce') return this.refuseLater(admitted, 'tls', code, reason, undefined)
+    if (policy.mode === 'enforce') return this.refuseLater(admitted, stage, code, reason, undefined)
     const monitored = { verdict: 'deny', code, reason, rule: decision.rule } as const
-    return this.#record(exchange, policy, { ...decision, monitored }, 'tls')
+    return this.#record(exchange, policy, { ...decision, monitored }, stage)
   }
 
   /** The destination's fault, not a decision: nothing is journaled but the exchange's end. What is none of

@@ -98,7 +98,7 @@ function lead(code: ErrorCode): string {
 }
 
 /** the host is open, for other requests */
-const requestCodes: ReadonlySet<ErrorCode> = new Set(['request_not_allowed', 'content_not_allowed', 'upgrade_not_allowed'])
+const requestCodes: ReadonlySet<ErrorCode> = new Set(['request_not_allowed', 'content_not_allowed', 'upgrade_not_allowed', 'provider_search_refused', 'body_unreadable', 'body_too_large_to_inspect'])
 
 /** What an agent may do next. A refusal that is meant must not read like a fault to work around. */
 function hint(code: ErrorCode): string {

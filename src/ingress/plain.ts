@@ -14,6 +14,7 @@ import { serveCached } from './cached.ts'
 import type { ClientConnection } from './client-connections.ts'
 import type { IngressContext } from './context.ts'
 import { RequestPresence } from './presence.ts'
+import { refuseSearch } from './provider-search.ts'
 import { readRequest, type ReadExchange } from './read-request.ts'
 import { outcomeOf, refuseResponse } from './refuse.ts'
 import type { StalledBodies } from './stalled-bodies.ts'
@@ -81,6 +82,16 @@ async function forward(arrival: PlainArrival, context: IngressContext, read: Rea
     // closed, or left, while it waited: nothing is resolved for it
     if (live.closedBy !== undefined || response.destroyed) {
       end(arrival, context, exchange, nothingForwarded, live.closedBy)
+      return
+    }
+    const search = admitted.decision.obligations.providerSearch
+    const searched = search === undefined ? undefined : await refuseSearch({ arrival, context, admitted, presence, search })
+    if (searched === 'left' || (search !== undefined && live.closedBy !== undefined)) {
+      end(arrival, context, exchange, nothingForwarded, live.closedBy)
+      return
+    }
+    if (searched !== undefined) {
+      refuse(arrival, context, exchange, searched, false)
       return
     }
     const destination = await context.reach.destination(admitted)

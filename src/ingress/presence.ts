@@ -115,7 +115,12 @@ export class RequestPresence implements Presence {
     this.continue()
     // what is forwarded is what is approved: a field that Connection takes away is no part of it
     const { fields } = requestFields(facts.method ?? '', this.#request.rawHeaders, '', '')
-    return digestOf(facts, fields, await wholeBody(this.#request))
+    const noLonger = this.#bodies?.expect(this.#request)
+    try {
+      return digestOf(facts, fields, await wholeBody(this.#request))
+    } finally {
+      noLonger?.()
+    }
   }
 }
 

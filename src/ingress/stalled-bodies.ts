@@ -7,6 +7,8 @@ interface Watched {
   quietMs: number
   /** its request is held: nobody reads it, and its client may wait to be told to go on */
   isResting: boolean
+  /** its reader waits for what comes, though it does not flow */
+  isExpected: boolean
 }
 
 const maxSweepMs = 2_500
@@ -27,7 +29,7 @@ export class StalledBodies {
   /** From now on; only for a request that has a body. */
   watch(request: ClientRequest): void {
     if (request.complete) return
-    this.#bodies.set(request, { bytes: unseen, quietMs: 0, isResting: false })
+    this.#bodies.set(request, { bytes: unseen, quietMs: 0, isResting: false, isExpected: false })
     const forget = (): void => {
       this.#bodies.delete(request)
       if (this.#bodies.size === 0) this.stop()
@@ -47,6 +49,16 @@ export class StalledBodies {
     }
   }
 
+  /** Silence counts, though nothing flows, until the end of it, which is returned: for who reads chunk by chunk. */
+  expect(request: ClientRequest): () => void {
+    const watched = this.#bodies.get(request)
+    if (watched === undefined) return () => undefined
+    watched.isExpected = true
+    return () => {
+      watched.isExpected = false
+    }
+  }
+
   stop(): void {
     clearInterval(this.#timer)
     this.#timer = undefined
@@ -58,7 +70,7 @@ export class StalledBodies {
       if (request.complete) continue
       const bytes = request.socket.bytesRead
       // paused by back-pressure of the origin: not the client's silence
-      const isFree = request.readableFlowing !== false && !watched.isResting
+      const isFree = (request.readableFlowing !== false || watched.isExpected) && !watched.isResting
       watched.quietMs = isFree && bytes === watched.bytes ? watched.quietMs + this.#sweepMs : 0
       watched.bytes = bytes
       if (watched.quietMs >= this.#limitMs) request.socket.destroy()

@@ -7,6 +7,7 @@ import type { Scope } from './pattern.ts'
 import type { Pins } from './pins-schema.ts'
 import type { PlacedPattern } from './rule-book.ts'
 import type { Ports, Rule } from './policy.ts'
+import { inspectedProviders } from './providers-schema.ts'
 import type { Draft } from './schema.ts'
 
 /** What looks inside requests to a scope. */
@@ -21,7 +22,7 @@ interface Looking {
 
 /** Reports every clash where the raw rule or the never_intercept entry stands. */
 export function checkClashes(placed: readonly PlacedPattern[], rules: readonly Rule[], drafts: readonly Draft[], pins: Pins): void {
-  const inside = [...lookingRules(placed, rules), ...lookingPins(pins)]
+  const inside = [...lookingRules(placed, rules), ...lookingPins(pins), ...lookingProviders(drafts)]
   if (inside.length === 0) return
   const raw = placed.filter(({ rule }) => rules[rule]?.raw !== undefined)
   for (const tunnel of raw) {
@@ -49,6 +50,12 @@ function lookingRules(placed: readonly PlacedPattern[], rules: readonly Rule[]):
 function lookingPins({ pins, hosts }: Pins): readonly Looking[] {
   return hosts.map(({ scope, text, ports, pin }) => ({
     scope, ports: ports === undefined ? 'every' : [ports], rule: undefined, says: `\`${pins[pin]?.change.rule ?? ''}\`, which sets a field on requests to \`${text}\``,
+  }))
+}
+
+function lookingProviders(drafts: readonly Draft[]): readonly Looking[] {
+  return inspectedProviders(drafts).map(({ scope, ports, text }) => ({
+    scope, ports: ports === undefined ? 'every' : [ports], rule: undefined, says: `\`inspect_providers\`, which looks inside requests to \`${text}\``,
   }))
 }
 

@@ -1,6 +1,7 @@
 // The one decision type: what policy answers, and why.
 import type { ErrorCode } from '../errors.ts'
 import type { Cidr } from '../target/address.ts'
+import type { ProviderSearch } from './providers.ts'
 
 export type Verdict = 'allow' | 'deny' | 'ask'
 
@@ -54,6 +55,8 @@ export interface Obligations {
   readonly originTrust?: OriginTrust
   /** the strictest cap on the bytes of a request's content; absent: none */
   readonly maxContent?: number
+  /** the content is read before it is forwarded: what it may ask of the web is limited; absent: it is not read */
+  readonly providerSearch?: ProviderSearch
 }
 
 export interface Decision {

@@ -10,6 +10,7 @@ import { effectLines } from './effects.ts'
 import { covers, mismatch } from './fit.ts'
 import { missText } from './miss-words.ts'
 import { readPath } from './path-pattern.ts'
+import { providerSearchLines } from './provider-obligation.ts'
 import type { NameList, Policy, Rule } from './policy.ts'
 import { formatPorts } from './ports.ts'
 import { Inside, misses } from './terms.ts'
@@ -54,7 +55,7 @@ export function explain(policy: Policy, facts: Facts, now: number): Explanation 
   }
   near.push(...scopeMisses(policy, facts))
   const nearest = near.slice(0, maxNear)
-  return { decision, matched, near: nearest, lines: linesOf(decision, matched, nearest) }
+  return { decision, matched, near: nearest, lines: [...linesOf(decision, matched, nearest), ...providerSearchLines(policy, facts, decision.obligations)] }
 }
 
 function entryOf(hit: Hit): Pick<MatchedRule, 'rule' | 'verdict' | 'layer'> {

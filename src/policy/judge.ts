@@ -17,6 +17,7 @@ import { isPinned, pinsPaths } from './pins.ts'
 import { nearReason } from './near-reason.ts'
 import type { Policy, Rule } from './policy.ts'
 import { isNeverPort } from './ports.ts'
+import { inspectsProvider, withProviderSearch } from './provider-obligation.ts'
 import { readOnlyRefusal, readingMethods } from './read-only.ts'
 import { isReserved } from './reserved.ts'
 import { Inside } from './terms.ts'
@@ -59,7 +60,8 @@ export function judge(policy: Policy, facts: Facts): Answer {
   const ruled = facts.stage === 'connect' ? judgeConnect(policy, facts, sorted) : judgeRequest(policy, facts, sorted)
   const answer = judgeReading(policy, facts, ruled, hits.length > 0)
   if (answer.verdict === 'deny') return answer
-  return (policy.readOnly ? readOnlyRefusal(policy, facts, answer.obligations) : undefined) ?? judgeLocal(policy, facts, answer)
+  const judged = (policy.readOnly ? readOnlyRefusal(policy, facts, answer.obligations) : undefined) ?? judgeLocal(policy, facts, answer)
+  return withProviderSearch(policy, facts, judged)
 }
 
 function sort(hits: readonly Hit[], facts: Facts): Sorted {
@@ -86,7 +88,7 @@ function judgeConnect(policy: Policy, facts: Facts, sorted: Sorted): Answer {
   const closing = closingHits(sorted)
   const outer = closing.length > 0 ? undefined : hostVerdict(policy, facts, sorted)
   if (outer?.verdict === 'deny') return outer
-  const looks = inside.length > 0 || ((policy.limited || policy.readOnly || isPinned(policy, facts)) && outer !== undefined)
+  const looks = inside.length > 0 || ((policy.limited || policy.readOnly || isPinned(policy, facts) || inspectsProvider(policy, facts)) && outer !== undefined)
   const obligations = oblige(policy, [...sorted.asks, ...sorted.allows, ...inside], looks, facts, [])
   const conflict = (policy.readOnly ? readOnlyRefusal(policy, facts, obligations) : undefined) ?? conflictOf(policy, facts, obligations)
   if (conflict !== undefined) return conflict

@@ -6,6 +6,7 @@ import type { GrantTerm } from './grant.ts'
 import type { NameTable } from './name-table.ts'
 import type { PathPattern } from './path-pattern.ts'
 import type { PortRange } from './ports.ts'
+import type { ProviderSettings } from './providers-schema.ts'
 
 export type Layer = 'managed' | 'policy' | 'approved'
 
@@ -160,7 +161,7 @@ export interface SettingRef {
 }
 
 /** Web reading, under the ceiling. */
-export interface WebFetch {
+export interface WebFetch extends ProviderSettings {
   readonly mode: 'cached' | 'live' | 'disabled'
   /** hosts that are named for it; `rule` of its patterns is an index into `files` */
   readonly domains: PatternIndex

@@ -4,6 +4,8 @@ import { parseAge } from './age.ts'
 import { PatternIndexBuilder } from './pattern-index.ts'
 import type { Path } from './positions.ts'
 import type { SettingRef, WebFetch, WebSearchMode } from './policy.ts'
+import { mergeProviders, providerSettingKeys, readProviders } from './providers-schema.ts'
+import type { ProviderSettings } from './providers-schema.ts'
 import { readHosts } from './rule-schema.ts'
 import type { DraftPattern } from './rule-schema.ts'
 import type { Draft } from './schema.ts'
@@ -11,10 +13,10 @@ import type { TableReader } from './table-reader.ts'
 
 export const webSearchModes = ['disabled', 'cached', 'indexed', 'live'] as const
 const webFetchModes = ['disabled', 'cached', 'live'] as const
-const keys: readonly string[] = ['mode', 'domains', 'on_miss', 'max_age', 'stale_ok']
+const keys: readonly string[] = ['mode', 'domains', 'on_miss', 'max_age', 'stale_ok', ...providerSettingKeys]
 
 /** The table of one file; undefined: the file does not say. */
-export interface DraftWebFetch {
+export interface DraftWebFetch extends ProviderSettings {
   readonly at: Path
   readonly line: number
   readonly mode: WebFetch['mode'] | undefined
@@ -36,6 +38,7 @@ export function readWebFetch(top: TableReader): DraftWebFetch | undefined {
     onMiss: table.word('on_miss', ['deny', 'ask']),
     maxAgeMs: readMaxAge(table),
     staleOk: table.boolean('stale_ok'),
+    ...readProviders(table),
   }
 }
 
@@ -78,6 +81,7 @@ export function mergeWebFetch(drafts: readonly Draft[], mayOpen: (draft: Draft) 
     maxAgeMs: ages.length === 0 ? undefined : Math.min(...ages),
     staleOk: stated.every(({ staleOk }) => staleOk !== false),
     setting: settingOf(drafts, mode),
+    ...mergeProviders(stated, ceiling, mode),
   }
 }
 

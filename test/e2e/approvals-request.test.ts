@@ -10,7 +10,7 @@ interface World extends AskWorld {
   readonly authority: string
 }
 
-async function world(t: Test, holdMs = 60_000): Promise<World> {
+async function world(t: Test, holdMs = 60_000, requestTimeoutMs = 60_000): Promise<World> {
   const origin = await strictOrigin(t)
   const policy = `[network]
 unknown = "deny"
@@ -28,7 +28,7 @@ methods = ["GET"]
 local = ["127.0.0.1/32"]
 verdict = "allow"
 `
-  return { ...(await startAsking(t, origin.port, { policy, holdMs })), origin, authority: `${host}:${origin.port}` }
+  return { ...(await startAsking(t, origin.port, { policy, holdMs, change: (settings) => ({ ...settings, limits: { ...settings.limits, requestTimeoutMs } }) })), origin, authority: `${host}:${origin.port}` }
 }
 
 function post(authority: string, path: string, body: string, fields = ''): string {
@@ -107,6 +107,15 @@ t.test('a body of more than 1 MiB cannot be approved, and says so', async (t) =>
   const whole = await sent(t, proxy, post(authority, '/up/a', 'x'.repeat(1024 * 1024)))
   await control.decide(host, { verdict: 'allow' })
   t.equal((await whole.next())?.status, 200, 'one of exactly 1 MiB can')
+})
+
+t.test('a body that stops coming before it can be shown is cut', async (t) => {
+  const { proxy, control, origin, authority } = await world(t, 60_000, 200)
+  const client = await sent(t, proxy, `${requestBytes(authority, '/up/a', { method: 'POST', fields: 'Content-Length: 5\r\n' })}hel`)
+  await client.closed()
+  t.ok(client.isClosed)
+  t.strictSame(await control.approvals(''), [])
+  t.equal(origin.connections(), 0)
 })
 
 t.test('a POST that expects a 100 gets it before the question, because a reviewer decides about its body', async (t) => {

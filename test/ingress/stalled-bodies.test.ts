@@ -42,3 +42,23 @@ t.test('a body whose request is held is not cut, and is again when it is held no
   await once(held.socket, 'close')
   t.equal(bodies.rest(new IncomingMessage(new Socket()))(), undefined, 'one without a body has nothing to rest')
 })
+
+t.test('a body that is read chunk by chunk is cut when it stops, though nothing flows', async (t) => {
+  const bodies = new StalledBodies(100)
+  const alive = setInterval(() => undefined, 1000)
+  t.teardown(() => {
+    clearInterval(alive)
+    bodies.stop()
+  })
+  const [unread, spooled, done] = [new IncomingMessage(new Socket()), new IncomingMessage(new Socket()), new IncomingMessage(new Socket())]
+  for (const request of [unread, spooled, done]) {
+    request.on('readable', () => request.read())
+    bodies.watch(request)
+  }
+  bodies.expect(done)()
+  bodies.expect(spooled)
+  await once(spooled.socket, 'close')
+  t.notOk(unread.socket.destroyed)
+  t.notOk(done.socket.destroyed, 'and not when its reader has all it wanted')
+  t.equal(bodies.expect(new IncomingMessage(new Socket()))(), undefined, 'one without a body has nothing to wait for')
+})
