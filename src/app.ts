@@ -12,6 +12,8 @@ import { startExporter, type Exporter } from './audit/otlp-exporter.ts'
 import { loadRedactionKey } from './audit/redaction-key.ts'
 import { journalDir } from './audit/segments.ts'
 import { policyLoadedEvent, policyRejectedEvent, processStartedEvent, processStoppedEvent } from './audit/service-events.ts'
+import type { CacheStore } from './cache/cache-store.ts'
+import { LiveCache } from './cache/live/live-cache.ts'
 import { CertificateAuthority } from './ca/certificate-authority.ts'
 import { systemClock, type Clock } from './clock.ts'
 import { ApprovedFile } from './config/approved-file.ts'
@@ -51,25 +53,22 @@ import type { Store } from './store/store.ts'
 import { OwnPlaces, reservedDestinations } from './config/own-places.ts'
 import { Tally } from './ops/tally.ts'
 
-export async function createApp(settings: Settings, deps: AppDeps): Promise<App> {
+/** `cacheStore`: where copies of live traffic are kept; absent: none are. */
+export async function createApp(settings: Settings, deps: AppDeps, cacheStore?: CacheStore): Promise<App> {
   const clock = systemClock
   const faults = new FaultLog(clock, (error, repeated) => deps.log.error({ error, repeated }, 'a fault of the proxy itself'))
   const onFault = (error: unknown): void => faults.report(error)
   const instanceId = randomUUID()
   const journal = await openJournal({
-    dir: journalDir(settings.dataDir),
-    instanceId,
-    clock,
-    segmentBytes: settings.audit.segmentBytes,
-    maxBytes: settings.audit.maxBytes,
-    maxAgeMs: settings.audit.maxAgeMs,
+    dir: journalDir(settings.dataDir), instanceId, clock,
+    segmentBytes: settings.audit.segmentBytes, maxBytes: settings.audit.maxBytes, maxAgeMs: settings.audit.maxAgeMs,
     recordsPerSessionPerMinute: settings.audit.recordsPerSessionPerMinute,
     exporting: settings.otel.exporter !== undefined,
     onFault,
   })
   try {
     const store = openSqliteStore(join(settings.dataDir, 'sallyport.db'), migrations)
-    return new ProxyApp(settings, deps, { clock, journal, store, instanceId, onFault })
+    return new ProxyApp(settings, deps, { clock, journal, store, cacheStore, instanceId, onFault })
   } catch (error) {
     await journal.close()
     throw error
@@ -80,6 +79,7 @@ interface Base {
   readonly clock: Clock
   readonly journal: Journal
   readonly store: Store
+  readonly cacheStore: CacheStore | undefined
   readonly instanceId: string
   readonly onFault: (error: unknown) => void
 }
@@ -111,7 +111,7 @@ class ProxyApp implements App {
   #stopping: Promise<void> | undefined
 
   constructor(settings: Settings, deps: AppDeps, base: Base) {
-    const { clock, journal, store, onFault } = base
+    const { clock, journal, store, cacheStore, onFault } = base
     this.#settings = settings
     this.#deps = deps
     this.#base = base
@@ -158,10 +158,8 @@ class ProxyApp implements App {
     this.#front = createFront({
       gate: this.#gate,
       ...this.#wayOut,
-      credentials,
-      buffers,
-      clock,
-      deadlines,
+      credentials, buffers, clock, deadlines,
+      liveCache: cacheStore === undefined ? undefined : new LiveCache({ store: cacheStore, clock, deadlines, onFault }),
       idleDeadlines: new Deadlines(clock, 1_000),
       ids,
       sessions,

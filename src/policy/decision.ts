@@ -54,6 +54,8 @@ export interface Obligations {
   readonly originTrust?: OriginTrust
   /** the strictest cap on the bytes of a request's content; absent: none */
   readonly maxContent?: number
+  /** the answer may be kept for others of the team, and come from what was kept; absent: no */
+  readonly sharedCache?: true
 }
 
 export interface Decision {
