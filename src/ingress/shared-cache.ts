@@ -2,9 +2,10 @@
 // with a copy of its answer kept. The decision is made and journaled before; here nothing is resolved or dialled but by
 // `send`. Must never answer from what the request may not be answered from.
 import type { CachedResponse, CacheKey } from '../cache/cached-response.ts'
-import { readAsked, type Asked } from '../cache/live/asked.ts'
+import { isSafe, readAsked, type Asked } from '../cache/live/asked.ts'
 import { cacheStatus, type CacheEvent, type Forwarded } from '../cache/live/cache-status.ts'
 import { confirming, isConfirmedBy } from '../cache/live/conditional.ts'
+import { singleValue } from '../cache/live/field-list.ts'
 import { currentAgeMs, lifetimeMs } from '../cache/live/freshness.ts'
 import type { Fill } from '../cache/live/fill.ts'
 import { isSameContent, isTooLong, keptHead, namedByAnswer, refreshedHead, withoutOwnVia } from '../cache/live/keeping.ts'
@@ -20,7 +21,7 @@ import { formatUri, sameOriginUri } from '../target/reference.ts'
 import type { TargetUri } from '../target/target-uri.ts'
 import { sendKept } from './kept-answer.ts'
 import { SharedRequest } from './shared-request.ts'
-import { SharedResponse, type Treatment } from './shared-response.ts'
+import { SharedResponse, type Copy, type Treatment } from './shared-response.ts'
 
 /** The two ends of a forwarded exchange, and who is told whether the end of the answer's content is beyond doubt. */
 export interface Leg {
@@ -60,10 +61,11 @@ const outages: ReadonlySet<ErrorCode> = new Set([
 export async function throughCache(passage: Passage): Promise<Through> {
   const { cache, request, response, admitted, send, hasContent } = passage
   const { obligations } = admitted.decision
-  const asked = readAsked({ method: request.method ?? '', fields: request.rawHeaders, hasContent, ...changesOf(obligations) })
+  const { method = '' } = request
   // what a reviewer opened for one session is nobody else's
   const isObliged = obligations.sharedCache === true && admitted.decision.grant === undefined
-  if (!isObliged && (asked.use !== 'unsafe' || !cache.isUsed)) return { result: await send({ request, response }), response }
+  if (!isObliged && (isSafe(method) || !cache.isUsed)) return { result: await send({ request, response }), response }
+  const asked = readAsked({ method, fields: request.rawHeaders, hasContent, ...changesOf(obligations) })
   return new CachedExchange(passage, asked, isObliged).run()
 }
 
@@ -226,15 +228,20 @@ class CachedExchange {
     if (!kept) this.#settle(status, fields, confirms, nowMs)
     if (!this.#isObliged) return { kind: 'pass', fields: [...fields] }
     const event = { ...this.#event, ...(isConfirming ? { status } : {}), stored: kept }
-    return { kind: 'pass', fields: [...fields, 'Cache-Status', cacheStatus(event)], copy: kept ? this.#copyInto(fill) : undefined }
+    return { kind: 'pass', fields: [...fields, 'Cache-Status', cacheStatus(event)], copy: kept ? this.#copyInto(fill, singleValue(fields, 'content-length')) : undefined }
   }
 
-  #copyInto(fill: Fill | undefined): { write(chunk: Uint8Array): void; end(): void } {
+  #copyInto(fill: Fill | undefined, declared: string | undefined): Copy {
+    let bytes = 0
     return {
-      write: (chunk) => fill?.write(chunk),
+      write: (chunk) => {
+        bytes += chunk.length
+        fill?.write(chunk)
+      },
       end: () => {
         this.#isCopied = true
-        fill?.end()
+        if (declared === undefined || Number(declared) === bytes) fill?.end()
+        else fill?.abort()
       },
     }
   }

@@ -73,7 +73,7 @@ export async function cacheTestsFolder(): Promise<{ readonly folder: string } | 
 }
 
 /** Runs the whole suite, `atOnce` tests at a time. Once in a process: the suite keeps its results in its modules. */
-export async function runCacheTests(scope: Scope, suite: string, atOnce = 120, only?: string): Promise<CacheTestRun> {
+export async function runCacheTests(scope: Scope, suite: string, atOnce = 60, only?: string): Promise<CacheTestRun> {
   const load = async (path: string): Promise<Record<string, never>> => import(pathToFileURL(join(suite, path)).href) as Promise<Record<string, never>>
   const handlers: Record<string, Handler> = {
     config: (await load('server/handle-config.mjs'))['default'] as unknown as Handler,

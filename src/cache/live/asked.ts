@@ -44,8 +44,19 @@ const credentialFields: readonly string[] = [
   'authorization', 'x-api-key', 'api-key', 'x-auth-token', 'private-token', 'job-token', 'deploy-token', 'x-jfrog-art-api', 'x-nuget-apikey',
   'x-amz-security-token', 'x-goog-api-key', 'x-vault-token', 'x-access-token', 'x-csrf-token',
 ]
+/** What some origins build pages from though no answer says that it varies by them: whoever sends one could choose what
+ * others are shown. */
+const steering: ReadonlySet<string> = new Set([
+  'forwarded', 'x-host', 'x-original-host', 'x-original-url', 'x-rewrite-url', 'x-http-method', 'x-http-method-override', 'x-method-override',
+  'x-http-host-override', 'x-backend-host', 'x-wap-profile', 'x-amz-website-redirect-location', 'true-client-ip', 'x-real-ip', 'x-client-ip',
+])
 // preconditions that only an origin can judge
 const forOrigins: readonly string[] = ['if-match', 'if-unmodified-since']
+
+/** RFC 9110 section 9.2.1 */
+export function isSafe(method: string): boolean {
+  return safeMethods.has(method)
+}
 
 export function readAsked({ method, fields: given, hasContent, stripped, isChanged, originRoots }: Asking): Asked {
   const fields = stripped.length === 0 ? [...given] : withoutFields(given, new Set(stripped))
@@ -61,10 +72,18 @@ export function readAsked({ method, fields: given, hasContent, stripped, isChang
   const pragma = !directives.isPresent && valuesOf(fields, 'pragma').some((value) => value.toLowerCase().includes('no-cache'))
   return {
     method, fields, directives, isAuthorized, hasCredentials,
-    use: !safeMethods.has(method) ? 'unsafe' : isRead && !goesBy ? 'read' : 'none',
-    mayKeep: method === 'GET' && !goesBy && !hasCredentials,
+    use: !isSafe(method) ? 'unsafe' : isRead && !goesBy ? 'read' : 'none',
+    mayKeep: method === 'GET' && !goesBy && !hasCredentials && !steers(fields),
     wantsConfirmed: says(directives, 'no-cache') || pragma,
     onlyIfCached: says(directives, 'only-if-cached'),
     range: hasOddRange ? undefined : range,
   }
+}
+
+function steers(fields: readonly string[]): boolean {
+  return fields.some((field, i) => {
+    if (i % 2 === 1) return false
+    const name = field.toLowerCase().replaceAll('_', '-')
+    return steering.has(name) || name.startsWith('x-forwarded-')
+  })
 }
