@@ -70,8 +70,9 @@ async function written(response: ClientResponse, status: number, reason: string,
     if (body === undefined) response.end()
     else if (body instanceof Uint8Array) response.end(body)
     else await pour(body, response, cache)
-  } catch {
-    // what is short of its length must not look whole; whoever read it has told of its fault
+  } catch (error) {
+    cache.report(error)
+    // what is short of its length must not look whole
     response.destroy()
   }
   const stall = cache.deadlines.in(stallMs, () => response.destroy())

@@ -43,7 +43,8 @@ export function oblige(policy: Policy, matching: readonly Hit[], looks: boolean,
   const inspect = cache ? 'cache' : intercept ? 'intercept' : 'none'
   // of a CONNECT it is not known which rules will match what is inside
   if (facts.stage === 'connect') return { inspect, raw, local }
-  const base = sharedCache ? { inspect, raw, local, sharedCache } as const : { inspect, raw, local } as const
+  // what is read from the web cache is never live
+  const base = sharedCache && !cache ? { inspect, raw, local, sharedCache } as const : { inspect, raw, local } as const
   const overridden = facts.scheme === 'http' && (looks || policy.limited || policy.readOnly) && facts.fields !== undefined && overridesMethod(facts.fields)
   if (special === undefined && policy.pins.length === 0 && !overridden) return base
   const pins = pinsFor(policy, facts, segments)

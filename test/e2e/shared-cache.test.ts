@@ -3,7 +3,11 @@
 import type http from 'node:http'
 import t, { type Test } from 'tap'
 import { startCached, ways, type CachedWorld, type Way } from '../support/cached-world.ts'
+import { startWith } from '../support/issued-sessions.ts'
 import { MemoryCacheStore } from '../support/memory-cache-store.ts'
+import { httpOrigin, rawOrigin } from '../support/origins.ts'
+import { startProxy } from '../support/proxy.ts'
+import { say } from '../support/wire-client.ts'
 
 type Answers = (request: http.IncomingMessage, response: http.ServerResponse) => void
 
@@ -238,9 +242,6 @@ t.test('an origin that fails is stood in for where it has said so, and only ther
 })
 
 t.test('an answer whose end is that of its connection, or that breaks off, is not kept', async (t) => {
-  const { rawOrigin } = await import('../support/origins.ts')
-  const { startProxy } = await import('../support/proxy.ts')
-  const { say } = await import('../support/wire-client.ts')
   const origin = await rawOrigin(t, (socket) => {
     socket.on('data', (bytes: Buffer) => {
       const isShort = bytes.toString('latin1').includes('/short')
@@ -309,4 +310,27 @@ t.test('rules that do not say so are not cached, and a request that another rule
   t.equal((await client.ask('/set/a')).body, 'content 2')
   const post = await client.ask('/a', { method: 'POST', body: 'x' })
   t.equal(post.fields.get('cache-status'), 'sallyport; fwd=method')
+})
+
+t.test('what one team fetched is for that team alone, and sessions without one share among themselves', async (t) => {
+  const origin = await httpOrigin(t, counting(fresh))
+  const authority = `origin.test:${origin.port}`
+  const { proxy, sessions } = await startWith(t, [{ team: 'red' }, { team: 'red' }, { team: 'blue' }, {}, {}], {
+    hosts: { 'origin.test': '127.0.0.1' }, cacheStore: new MemoryCacheStore(),
+    policy: `[[network.rules]]\nid = "cached"\nhosts = ["${authority}"]\nlocal = ["127.0.0.1/32"]\nshared_cache = true\nverdict = "allow"\n`,
+  })
+  const got: string[] = []
+  for (const { field } of sessions) {
+    const answer = await say(proxy.port, `GET http://${authority}/ HTTP/1.1\r\nHost: ${authority}\r\nProxy-Authorization: ${field}\r\nConnection: close\r\n\r\n`)
+    got.push(answer.slice(-1))
+  }
+  t.same(got, ['1', '1', '2', '3', '3'])
+})
+
+t.test('a request that the rules no longer allow is not answered from what is kept', async (t) => {
+  const world = await startCached(t, 'bare', counting(fresh), { rule: 'paths = ["/open/**"]\n', more: '[[network.rules]]\nid = "no"\nhosts = ["ORIGIN"]\npaths = ["/open/**"]\nheaders = { X-Denied = ["*"] }\nverdict = "deny"\n' })
+  const client = await world.client()
+  await client.ask('/open/a')
+  t.equal((await client.ask('/open/a')).body, 'content 1')
+  t.equal((await client.ask('/open/a', { fields: { 'X-Denied': 'yes' } })).status, 403)
 })

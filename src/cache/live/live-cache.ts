@@ -71,6 +71,11 @@ export class LiveCache {
     }
   }
 
+  /** Content that was promised does not come. */
+  report(error: unknown): void {
+    this.#options.onFault(error)
+  }
+
   /** Starts a copy; others wait for it where `isShared`. */
   begin(key: CacheKey, by: string, isShared: boolean): Fill {
     this.#isUsed = true
