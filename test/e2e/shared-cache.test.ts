@@ -1,12 +1,18 @@
 // Copies of live traffic: what two clients ask for costs the network once, on every way in; what may not be shared never
 // is; and the client gets what it would have got without a cache.
+import { once } from 'node:events'
 import type http from 'node:http'
+import http2 from 'node:http2'
+import type { AddressInfo } from 'node:net'
 import t, { type Test } from 'tap'
 import { startCached, ways, type CachedWorld, type Way } from '../support/cached-world.ts'
+import { testCertificates } from '../support/certificates.ts'
+import { openInside, insideRequest } from '../support/inside.ts'
 import { startWith } from '../support/issued-sessions.ts'
 import { MemoryCacheStore } from '../support/memory-cache-store.ts'
 import { httpOrigin, rawOrigin } from '../support/origins.ts'
 import { startProxy } from '../support/proxy.ts'
+import { openTunnel } from '../support/raw-client.ts'
 import { say } from '../support/wire-client.ts'
 
 type Answers = (request: http.IncomingMessage, response: http.ServerResponse) => void
@@ -333,4 +339,32 @@ t.test('a request that the rules no longer allow is not answered from what is ke
   await client.ask('/open/a')
   t.equal((await client.ask('/open/a')).body, 'content 1')
   t.equal((await client.ask('/open/a', { fields: { 'X-Denied': 'yes' } })).status, 403)
+})
+
+t.test('an origin that speaks HTTP/2 alone frames its answers well enough to be kept', async (t) => {
+  const certificates = await testCertificates()
+  let count = 0
+  const origin = http2.createSecureServer({ ...(await certificates.issue(['origin.test'])), allowHTTP1: false }, (_request, response) => {
+    count += 1
+    response.writeHead(200, fresh)
+    response.write('con')
+    response.end(`tent ${count}`)
+  })
+  origin.listen(0, '127.0.0.1')
+  await once(origin, 'listening')
+  t.teardown(() => origin.close())
+  const authority = `origin.test:${(origin.address() as AddressInfo).port}`
+  const proxy = await startProxy(t, {
+    hosts: { 'origin.test': '127.0.0.1' }, cacheStore: new MemoryCacheStore(), policies: { 'roots.pem': certificates.ca },
+    policy: `[[network.rules]]\nid = "cached"\nhosts = ["${authority}"]\nlocal = ["127.0.0.1/32"]\norigin_ca = ["roots.pem"]\nshared_cache = true\nverdict = "allow"\n`,
+  })
+  const first = await openTunnel(proxy.port, authority)
+  first.socket.destroy()
+  const client = await openInside(t, proxy, authority)
+  for (let i = 0; i < 2; i++) {
+    client.send(insideRequest(authority, '/'))
+    const answer = await client.next()
+    t.equal(answer?.body, 'content 1')
+    t.match(answer?.fields.get('cache-status'), i === 0 ? /stored/ : /hit/)
+  }
 })
