@@ -12,6 +12,7 @@ import { startExporter, type Exporter } from './audit/otlp-exporter.ts'
 import { loadRedactionKey } from './audit/redaction-key.ts'
 import { journalDir } from './audit/segments.ts'
 import { policyLoadedEvent, policyRejectedEvent, processStartedEvent, processStoppedEvent } from './audit/service-events.ts'
+import type { CacheStore } from './cache/cache-store.ts'
 import { CertificateAuthority } from './ca/certificate-authority.ts'
 import { openCache, type CacheRoom } from './cache/open-cache.ts'
 import { systemClock, type Clock } from './clock.ts'
@@ -52,18 +53,17 @@ import type { Store } from './store/store.ts'
 import { OwnPlaces, reservedDestinations } from './config/own-places.ts'
 import { Tally } from './ops/tally.ts'
 
-export async function createApp(settings: Settings, deps: AppDeps): Promise<App> {
+/** `cacheStore`: where the cache is; absent: in the data folder. */
+type Deps = AppDeps & { readonly cacheStore?: CacheStore | undefined }
+
+export async function createApp(settings: Settings, deps: Deps): Promise<App> {
   const clock = systemClock
   const faults = new FaultLog(clock, (error, repeated) => deps.log.error({ error, repeated }, 'a fault of the proxy itself'))
   const onFault = (error: unknown): void => faults.report(error)
   const instanceId = randomUUID()
   const journal = await openJournal({
-    dir: journalDir(settings.dataDir),
-    instanceId,
-    clock,
-    segmentBytes: settings.audit.segmentBytes,
-    maxBytes: settings.audit.maxBytes,
-    maxAgeMs: settings.audit.maxAgeMs,
+    dir: journalDir(settings.dataDir), instanceId, clock,
+    segmentBytes: settings.audit.segmentBytes, maxBytes: settings.audit.maxBytes, maxAgeMs: settings.audit.maxAgeMs,
     recordsPerSessionPerMinute: settings.audit.recordsPerSessionPerMinute,
     exporting: settings.otel.exporter !== undefined,
     onFault,
@@ -87,7 +87,7 @@ interface Base {
 
 class ProxyApp implements App {
   readonly #settings: Settings
-  readonly #deps: AppDeps
+  readonly #deps: Deps
   readonly #base: Base
   readonly #policies: PolicySource
   readonly #gate: Gate
@@ -112,7 +112,7 @@ class ProxyApp implements App {
   #isDraining = false
   #stopping: Promise<void> | undefined
 
-  constructor(settings: Settings, deps: AppDeps, base: Base) {
+  constructor(settings: Settings, deps: Deps, base: Base) {
     const { clock, journal, store, onFault } = base
     this.#settings = settings
     this.#deps = deps
@@ -157,16 +157,14 @@ class ProxyApp implements App {
       ...settings, buffers, gate: this.#gate, credentials, pseudonym, clock, deadlines,
       onInsecure: (host) => deps.log.warn({ host }, 'the certificate of this origin is not judged, because a rule says `insecure`'),
     })
-    this.#cache = settings.cache.enabled ? openCache({ ...settings.cache, ...this.#wayOut, dataDir: settings.dataDir, gate: this.#gate, audit: journal, redaction, clock, nextId: () => ids.next(), version: deps.version, onFault }) : undefined
+    this.#cache = settings.cache.enabled ? openCache({ ...settings.cache, ...this.#wayOut, dataDir: settings.dataDir, gate: this.#gate, audit: journal, redaction, clock, deadlines, store: deps.cacheStore, nextId: () => ids.next(), version: deps.version, onFault }) : undefined
     const rules = { ...limits, clients: settings.clients, requireSession: settings.requireSession, ownUid: process.getuid?.() }
     this.#connections = new ClientConnections(rules, new PeerUids(clock), { buffers, clock, deadlines })
     this.#front = createFront({
       gate: this.#gate,
       ...this.#wayOut,
-      credentials,
-      buffers,
-      clock,
-      deadlines,
+      credentials, buffers, clock, deadlines,
+      liveCache: this.#cache?.live,
       idleDeadlines: new Deadlines(clock, 1_000),
       ids,
       sessions,

@@ -88,6 +88,7 @@ export const errorTable = {
   // the web cache: nothing was asked of anybody
   cache_miss: { status: 504, proxyStatus: 'http_request_denied', xProxyError: 'blocked-by-policy', text: 'only cached content may be read from this host, and this is not in the cache', retryable: false },
   cache_failed: { status: 503, proxyStatus: 'proxy_internal_error', text: 'the web cache cannot be read or written', retryable: true },
+  only_if_cached: { status: 504, proxyStatus: 'http_request_denied', text: 'the request takes a kept answer alone (only-if-cached), and there is none for it', retryable: false },
   // limits and our own faults
   too_many_connections: { status: 503, proxyStatus: 'connection_limit_reached', text: 'this client has too many connections open', retryable: true },
   inspection_busy: { status: 503, proxyStatus: 'connection_limit_reached', text: 'too many bodies are being inspected', retryable: true },

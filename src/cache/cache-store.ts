@@ -58,6 +58,8 @@ export interface CacheStore {
   setPinned(id: number, pinned: boolean): boolean
   /** Newest first, from below `before` (an id), at most `limit`. */
   list(filter: CacheFilter, limit: number, before?: number): readonly CachedResponse[]
+  /** As `list`, in small turns: for a filter that few of many match. */
+  search(filter: CacheFilter, limit: number, before?: number): Promise<readonly CachedResponse[]>
   stats(): CacheStats
   /** Bodies that are being written are given up. */
   close(): void

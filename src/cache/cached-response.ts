@@ -41,7 +41,7 @@ export interface NewCachedResponse extends CachedHead {
 
 export interface CachedResponse extends NewCachedResponse {
   readonly id: number
-  /** SHA-256 of the content, hexadecimal; content is kept as it is without content coding */
+  /** SHA-256 of the content, hexadecimal; on the shelf `web` it is kept without content coding, on `live` as it came */
   readonly bodyDigest: string
   readonly bodyBytes: number
 }

@@ -3,11 +3,17 @@
 import { join } from 'node:path'
 import type { Approval } from '../approvals/approval.ts'
 import { ReviewFault } from '../approvals/review-fault.ts'
+import type { Deadlines } from '../deadlines.ts'
+import { LiveCache } from './live/live-cache.ts'
 import { Filler, type FillerOptions } from './filler.ts'
-import { openCacheStore, type SqliteCacheStore } from './sqlite-cache-store.ts'
+import type { CacheStore } from './cache-store.ts'
+import { openCacheStore } from './sqlite-cache-store.ts'
 import { partitionOf, WebCache } from './web-cache.ts'
 
 export interface OpenCacheOptions extends Omit<FillerOptions, 'store'> {
+  readonly deadlines: Deadlines
+  /** absent: one in the data folder */
+  readonly store?: CacheStore | undefined
   readonly dataDir: string
   /** of all bodies together */
   readonly maxBytes: number
@@ -15,21 +21,24 @@ export interface OpenCacheOptions extends Omit<FillerOptions, 'store'> {
 }
 
 export interface CacheRoom {
-  readonly store: SqliteCacheStore
+  readonly store: CacheStore
   readonly pages: WebCache
   readonly filler: Filler
+  /** copies of live traffic, where rules say `shared_cache` */
+  readonly live: LiveCache
   /** A reviewer's yes to one page. Rejects with ReviewFault `fetch_failed` when it is not in the cache then. */
   fetchPage(approval: Approval, by: string): Promise<void>
   close(): void
 }
 
 export function openCache(options: OpenCacheOptions): CacheRoom {
-  const { dataDir, maxBytes, maxBodyBytes, clock, onFault } = options
-  const store = openCacheStore({ dir: join(dataDir, 'cache'), maxBytes, maxBodyBytes, clock, onFault })
+  const { dataDir, maxBytes, maxBodyBytes, clock, deadlines, onFault } = options
+  const store = options.store ?? openCacheStore({ dir: join(dataDir, 'cache'), maxBytes, maxBodyBytes, clock, onFault })
   const filler = new Filler({ ...options, store })
   return {
     store,
     filler,
+    live: new LiveCache({ store, clock, deadlines, onFault, maxBodyBytes }),
     pages: new WebCache({ ...options, store }),
     fetchPage: async ({ id, url = '', team }, by) => {
       const { kept, fault } = await filler.fetch({ url, partition: partitionOf(team), source: 'fetched', by, team, pinned: false, approvalId: id })

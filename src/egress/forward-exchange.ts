@@ -201,8 +201,9 @@ export class ForwardExchange implements AnswerHandler {
       return
     }
     const { request, plan, options } = this.#parts
-    const via = `${this.#connection?.httpVersion ?? '1.1'} ${options.pseudonym}`
-    const { fields, contentLength } = responseFields(status, fieldsOf(controller), via, plan.tls !== undefined)
+    const { httpVersion = '1.1' } = this.#connection ?? {}
+    const { fields, contentLength, chunked } = responseFields(status, fieldsOf(controller), `${httpVersion} ${options.pseudonym}`, plan.tls !== undefined)
+    plan.onFraming?.(contentLength !== undefined || chunked || httpVersion === '2.0')
     this.#status = status
     this.#peerAddress = this.#connection?.peerAddress
     const hasContent = request.method !== 'HEAD' && status !== 204 && status !== 304

@@ -57,6 +57,8 @@ export interface ForwardPlan {
   readonly fieldChanges?: readonly FieldChange[] | undefined
   /** bytes of the request's content; more is `content_not_allowed` */
   readonly maxContent?: number | undefined
+  /** told before the answer's head is passed on: whether its framing says where its content ends, or only the end of the connection */
+  readonly onFraming?: ((isDelimited: boolean) => void) | undefined
 }
 
 export interface ForwardResult {

@@ -90,7 +90,7 @@ function reasonPhrase(refusal: Refusal): string {
 function lead(code: ErrorCode): string {
   const { status, proxyStatus } = errorEntry(code)
   if (code === 'approval_pending') return 'Waiting for approval'
-  if (code === 'cache_miss') return 'Not in the cache'
+  if (code === 'cache_miss' || code === 'only_if_cached') return 'Not in the cache'
   if (status === 403 || status === 429) return 'Denied by policy'
   if (status === 502 || status === 504) return 'Destination failed'
   if (status === 407) return 'Proxy credentials needed'
@@ -107,6 +107,7 @@ function hint(code: ErrorCode): string {
   if (code === 'approval_denied') return 'A reviewer looked at this and said no. It is the intended network policy, not a fault. Use a host that is allowed, or ask your user. Do not try to work around it.'
   if (code === 'cache_miss') return 'This is the intended network policy, not a fault: only cached content may be read from this host, and nothing was fetched. Use what is in the cache, or ask your user or administrator to have this page put there. Do not try to work around it.'
   if (code === 'approval_limit' || code === 'approval_rate') return 'Too many questions to reviewers are open or were asked. Wait for answers, and ask for fewer hosts. Do not try to work around it.'
+  if (code === 'only_if_cached') return 'The policy allows this request. It asked for nothing but a kept answer; without `only-if-cached` in Cache-Control it goes to the destination.'
   if (requestCodes.has(code)) return 'This is the intended network policy, not a fault. The host is allowed, and this request to it is not. Send one that its rules allow, or ask your user or administrator. Do not try to work around it. `sallyport why` tells more.'
   if (code.startsWith('tls_certificate_')) return 'The policy allows this host; the certificate that it shows was refused, for the reason above. Its owner can mend it; where its root is one to be trusted, an administrator names it with `origin_ca` in the rule of the host.'
   if (status === 403) {

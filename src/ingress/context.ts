@@ -2,6 +2,7 @@
 import type { OwnQuestions } from '../approvals/desk.ts'
 import type { SessionDirectory } from '../approvals/session.ts'
 import type { WebCache } from '../cache/web-cache.ts'
+import type { LiveCache } from '../cache/live/live-cache.ts'
 import type { Clock } from '../clock.ts'
 import type { Deadlines } from '../deadlines.ts'
 import type { Credentials } from '../egress/field-changes.ts'
@@ -33,6 +34,8 @@ export interface IngressContext {
   readonly forwarder: Forwarder
   /** what rules add to requests; absent: a rule that adds one fails its requests */
   readonly credentials?: Credentials | undefined
+  /** copies of live traffic, for rules that say so; absent: there are none, and every request is forwarded */
+  readonly liveCache?: LiveCache | undefined
   /** what tunnels read into */
   readonly buffers: ReadBuffers
   readonly clock: Clock

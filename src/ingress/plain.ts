@@ -8,7 +8,7 @@ import { planOf } from '../egress/forward-plan.ts'
 import { isRefusal, type Destination } from '../egress/reach.ts'
 import { Admitted } from '../gate/admitted.ts'
 import type { Exchange, Malformed } from '../gate/exchange.ts'
-import type { LiveEnd } from '../gate/live-exchanges.ts'
+import type { LiveEnd, LiveExchange } from '../gate/live-exchanges.ts'
 import type { Refusal } from '../gate/refusal.ts'
 import { serveCached } from './cached.ts'
 import type { ClientConnection } from './client-connections.ts'
@@ -17,6 +17,7 @@ import { RequestPresence } from './presence.ts'
 import { refuseSearch } from './provider-search.ts'
 import { readRequest, type ReadExchange } from './read-request.ts'
 import { outcomeOf, refuseResponse } from './refuse.ts'
+import { throughCache, type Leg } from './shared-cache.ts'
 import type { StalledBodies } from './stalled-bodies.ts'
 
 /** what Expect says: nothing, 100-continue, or something unknown */
@@ -94,34 +95,38 @@ async function forward(arrival: PlainArrival, context: IngressContext, read: Rea
       refuse(arrival, context, exchange, searched, false)
       return
     }
-    const destination = await context.reach.destination(admitted)
-    if (isRefusal(destination)) {
-      refuse(arrival, context, exchange, destination, false)
-      return
+    const send = (leg: Leg): Promise<ForwardResult | Refusal> => reachAndForward(leg, context, read, { admitted, presence, live })
+    const { liveCache: cache, pseudonym } = context
+    const { result, response: answer } = cache === undefined ? { result: await send({ request, response }), response }
+      : await throughCache({ cache, request, response, admitted, target: read.target, hasContent: read.head.hasBody, pseudonym, send })
+    const answered = answer === response ? arrival : { ...arrival, response: answer }
+    if ('kind' in result) {
+      refuse(answered, context, exchange, result, false)
+    } else if (result.error?.code === 'content_not_allowed' && !result.headSent && live.closedBy === undefined) {
+      await refuseContent(answered, context, admitted, result)
+    } else {
+      end(answered, context, exchange, result, live.closedBy)
     }
-    live.reached(context.reach.judgedAddresses(destination))
-    if (live.closedBy !== undefined || response.destroyed) {
-      end(arrival, context, exchange, nothingForwarded, live.closedBy)
-      return
-    }
-    const result = await forwardTo(arrival, context, read, { admitted, presence, destination })
-    if (result.error?.code === 'content_not_allowed' && !result.headSent && live.closedBy === undefined) {
-      await refuseContent(arrival, context, admitted, result)
-      return
-    }
-    end(arrival, context, exchange, result, live.closedBy)
   } finally {
     live.done()
   }
+}
+
+async function reachAndForward(leg: Leg, context: IngressContext, read: ReadExchange, { live, ...passed }: Passed & { readonly live: LiveExchange }): Promise<ForwardResult | Refusal> {
+  const destination = await context.reach.destination(passed.admitted)
+  if (isRefusal(destination)) return destination
+  live.reached(context.reach.judgedAddresses(destination))
+  if (live.closedBy !== undefined || leg.response.destroyed) return nothingForwarded
+  return forwardTo(leg, context, read, { ...passed, destination })
 }
 
 const nothingForwarded: ForwardResult = {
   outcome: 'client_closed', status: undefined, headSent: false, error: undefined, bytesFromClient: 0, bytesFromOrigin: 0, peerAddress: undefined,
 }
 
-function forwardTo({ request, response }: PlainArrival, context: IngressContext, { target }: ReadExchange, { admitted, presence, destination }: Passed & { readonly destination: Destination }): Promise<ForwardResult> {
+function forwardTo({ request, response, onFraming }: Leg, context: IngressContext, { target }: ReadExchange, { admitted, presence, destination }: Passed & { readonly destination: Destination }): Promise<ForwardResult> {
   presence.continue()
-  return context.forwarder.forward(request, response, planOf(admitted, target, destination, context.reach))
+  return context.forwarder.forward(request, response, { ...planOf(admitted, target, destination, context.reach), onFraming })
 }
 
 function end(arrival: PlainArrival, context: IngressContext, exchange: Exchange, result: ForwardResult, closedBy: LiveEnd | undefined): void {

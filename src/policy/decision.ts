@@ -57,6 +57,8 @@ export interface Obligations {
   readonly maxContent?: number
   /** the content is read before it is forwarded: what it may ask of the web is limited; absent: it is not read */
   readonly providerSearch?: ProviderSearch
+  /** the answer may be kept for others of the team, and come from what was kept; absent: no */
+  readonly sharedCache?: true
 }
 
 export interface Decision {

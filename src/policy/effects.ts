@@ -45,12 +45,12 @@ export function sameEffects(a: Obligations, b: Obligations): boolean {
   return told(a) === told(b)
 }
 
-function told({ fieldChanges, originTrust, maxContent }: Obligations): string {
-  return JSON.stringify([fieldChanges, originTrust, maxContent])
+function told({ fieldChanges, originTrust, maxContent, sharedCache }: Obligations): string {
+  return JSON.stringify([fieldChanges, originTrust, maxContent, sharedCache])
 }
 
 /** One line each, for people; of a credential its name alone. */
-export function effectLines({ fieldChanges = [], originTrust, maxContent }: Obligations): readonly string[] {
+export function effectLines({ fieldChanges = [], originTrust, maxContent, sharedCache }: Obligations): readonly string[] {
   const lines = fieldChanges.flatMap(({ rule, strip, set }) => [
     ...strip.map((name) => `${name} is stripped, by ${rule}`),
     ...set.map(({ name, value }) => `${name} is set to ${valueText(value)}, by ${rule}`),
@@ -58,6 +58,7 @@ export function effectLines({ fieldChanges = [], originTrust, maxContent }: Obli
   if (originTrust?.insecure === true) lines.push('the certificate of the origin is not verified')
   else if (originTrust !== undefined) lines.push(`the certificate of the origin may also lead to ${originTrust.caFiles.join(', ')}`)
   if (maxContent !== undefined) lines.push(`the content may be at most ${formatSize(maxContent)}`)
+  if (sharedCache === true) lines.push('the answer may come from the shared cache, and be kept in it')
   return lines
 }
 

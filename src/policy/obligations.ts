@@ -25,6 +25,7 @@ export function oblige(policy: Policy, matching: readonly Hit[], looks: boolean,
   const local: Cidr[] = []
   let raw: Obligations['raw']
   let cache = false
+  let sharedCache = false
   let special: Rule[] | undefined
   for (const { rule, wildcard, pattern } of matching) {
     if (rule.verdict === 'deny') continue
@@ -32,15 +33,18 @@ export function oblige(policy: Policy, matching: readonly Hit[], looks: boolean,
     if (rule.terms !== undefined || rule.effects !== undefined) (special ??= []).push(rule)
     // it may hold back, not open
     if (rule.tightenOnly) continue
+    sharedCache ||= rule.sharedCache
     local.push(...rule.local)
     // what is to start with SSH- is not loosened by a rule that takes anything
     if (rule.raw !== undefined && raw !== 'ssh') raw = rule.raw
     if (!wildcard && rule.verdict === 'allow') local.push(...ownAddresses(facts, pattern))
   }
   const intercept = looks || (policy.limited && facts.stage === 'connect')
-  const base = { inspect: cache ? 'cache' : intercept ? 'intercept' : 'none', raw, local } as const
+  const inspect = cache ? 'cache' : intercept ? 'intercept' : 'none'
   // of a CONNECT it is not known which rules will match what is inside
-  if (facts.stage === 'connect') return base
+  if (facts.stage === 'connect') return { inspect, raw, local }
+  // what is read from the web cache is never live
+  const base = sharedCache && !cache ? { inspect, raw, local, sharedCache } as const : { inspect, raw, local } as const
   const overridden = facts.scheme === 'http' && (looks || policy.limited || policy.readOnly) && facts.fields !== undefined && overridesMethod(facts.fields)
   if (special === undefined && policy.pins.length === 0 && !overridden) return base
   const pins = pinsFor(policy, facts, segments)

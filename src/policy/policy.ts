@@ -69,7 +69,7 @@ export interface Rule {
   readonly layer: Layer
   readonly verdict: Verdict
   readonly reason: string | undefined
-  /** looks inside the request: methods, paths, upgrades, the cache, terms or changed fields */
+  /** looks inside the request: methods, paths, upgrades, a cache, terms or changed fields */
   readonly requestLevel: boolean
   /** what requests to its hosts get that match no request-level rule */
   readonly otherwise: Verdict
@@ -79,6 +79,8 @@ export interface Rule {
   readonly raw: 'ssh' | 'any' | undefined
   readonly local: readonly Cidr[]
   readonly cache: boolean
+  /** answers may be kept in the shared cache, and come from it */
+  readonly sharedCache: boolean
   readonly agents: readonly string[] | undefined
   readonly teams: readonly string[] | undefined
   /** below `managed_allowed_domains_only`: may hold back what a managed rule allows, opens nothing */

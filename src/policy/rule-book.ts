@@ -43,7 +43,7 @@ const maxRepeated = 20
 
 const blankRule = {
   reason: undefined, requestLevel: false, otherwise: 'deny', methods: undefined, paths: undefined, upgrades: undefined,
-  raw: undefined, local: [], cache: false, agents: undefined, teams: undefined, tightenOnly: false, terms: undefined, effects: undefined,
+  raw: undefined, local: [], cache: false, sharedCache: false, agents: undefined, teams: undefined, tightenOnly: false, terms: undefined, effects: undefined,
 } as const
 
 interface ListBuilder {
@@ -269,12 +269,12 @@ export class RuleBookBuilder {
 
   #addRule(draft: Draft, written: DraftRule, tightenOnly: boolean): void {
     const { path, layer } = draft.file.source
-    const { id, line, verdict, reason, methods, paths, upgrades, raw, local, cache, agents, teams, terms } = written
+    const { id, line, verdict, reason, methods, paths, upgrades, raw, local, cache, sharedCache, agents, teams, terms } = written
     const otherwise = tightenOnly ? 'deny' : (written.otherwise ?? 'deny')
     const requestLevel = isRequestLevel(written)
     const rule = this.#push({
       id, kind: 'rule', file: path, line, layer, verdict, reason, requestLevel, otherwise, methods, paths, upgrades, raw,
-      local, cache, agents, teams, tightenOnly, terms, effects: effectsOf(id, path, written.effects),
+      local, cache, sharedCache, agents, teams, tightenOnly, terms, effects: effectsOf(id, path, written.effects),
     })
     this.#count++
     for (const host of written.hosts) {

@@ -6,11 +6,11 @@ import type { TableReader } from './table-reader.ts'
 import { cacheMethods } from './web-reading.ts'
 
 /** Keys that say how an allowed request is made, and so mean nothing where the rule denies. */
-const openingKeys = ['raw', 'local', 'via', 'max_content', 'read_only', 'set_headers', 'strip_headers', 'credential', 'insecure', 'origin_ca'] as const
+const openingKeys = ['raw', 'local', 'via', 'shared_cache', 'max_content', 'read_only', 'set_headers', 'strip_headers', 'credential', 'insecure', 'origin_ca'] as const
 
 /** Looks inside the request, so that a tunnel has to be opened. */
-export function isRequestLevel(rule: Pick<DraftRule, 'methods' | 'paths' | 'upgrades' | 'cache' | 'terms' | 'effects'>): boolean {
-  if (rule.methods !== undefined || rule.paths !== undefined || rule.upgrades !== undefined || rule.cache) return true
+export function isRequestLevel(rule: Pick<DraftRule, 'methods' | 'paths' | 'upgrades' | 'cache' | 'sharedCache' | 'terms' | 'effects'>): boolean {
+  if (rule.methods !== undefined || rule.paths !== undefined || rule.upgrades !== undefined || rule.cache || rule.sharedCache) return true
   return rule.terms !== undefined || changesFields(rule.effects)
 }
 
@@ -25,7 +25,7 @@ export function checkTogether(table: TableReader, rule: DraftRule): void {
     }
   }
   if (rule.raw !== undefined) {
-    if (inside) clash('raw', '`raw` is not TLS, so `methods`, `paths`, `upgrades`, `via` and fields cannot be seen in it')
+    if (inside) clash('raw', '`raw` is not TLS, so `methods`, `paths`, `upgrades`, `via`, `shared_cache` and fields cannot be seen in it')
     if (rule.effects !== undefined && !inside) clash('raw', '`raw` is not TLS, so there is no certificate for `insecure` or `origin_ca`')
     for (const host of rule.hosts) {
       if (!isExactHostAndPort(host)) file.error(host.at, '`raw` needs an exact host and port, such as `github.com:22`')
@@ -35,6 +35,7 @@ export function checkTogether(table: TableReader, rule: DraftRule): void {
     clash('via', 'only GET and HEAD can be answered from the cache')
   }
   if (rule.cache && rule.upgrades !== undefined) clash('via', 'an upgrade cannot be answered from the cache')
+  if (rule.sharedCache) checkSharedCache(table, rule)
   if (rule.otherwise !== undefined && (!inside || rule.verdict === 'deny')) {
     file.warning(table.at('otherwise'), '`otherwise` has no effect: only an allow or ask rule that looks inside requests closes its hosts')
   }
@@ -51,6 +52,15 @@ function checkDeny(table: TableReader, rule: DraftRule, inside: boolean): void {
       table.file.error(host.at, 'this would deny every host: write `enabled = false` if that is meant')
     }
   }
+}
+
+/** What is kept is given to others of the team: nothing that a credential fetched, nor what somebody was asked about. */
+function checkSharedCache(table: TableReader, rule: DraftRule): void {
+  const clash = (message: string): void => table.file.error(table.at('shared_cache'), message)
+  if (rule.verdict === 'ask') clash('`shared_cache` needs `verdict = "allow"`: what a reviewer allows one session is not kept for others')
+  if (rule.cache) clash('`shared_cache` beside `via = "cache"`: what is read from the web cache is never live')
+  if (rule.effects?.credential !== undefined) clash('`shared_cache` beside `credential`: what a credential fetched is not for others')
+  if (rule.effects?.insecure === true) clash('`shared_cache` beside `insecure`: what came from whoever answered is not for others')
 }
 
 function checkEffects(table: TableReader, rule: DraftRule): void {

@@ -41,6 +41,7 @@ export interface DraftRule {
   readonly raw: 'ssh' | 'any' | undefined
   readonly local: readonly Cidr[]
   readonly cache: boolean
+  readonly sharedCache: boolean
   readonly broad: boolean
   readonly terms: RequestTerms | undefined
   readonly effects: DraftEffects | undefined
@@ -52,7 +53,7 @@ export interface DraftRule {
 export const verdicts = ['allow', 'deny', 'ask'] as const
 export const ruleKeys: readonly string[] = [
   'id', 'hosts', 'verdict', 'methods', 'paths', 'upgrades', 'otherwise', 'reason', 'match', 'not_match', 'raw', 'local',
-  'via', 'broad', 'agents', 'teams', ...termKeys, ...effectKeys,
+  'via', 'shared_cache', 'broad', 'agents', 'teams', ...termKeys, ...effectKeys,
 ]
 /** What a decision's rule may be called that is no rule. */
 const reservedIds: readonly string[] = [
@@ -83,6 +84,7 @@ export function readRule(table: TableReader): DraftRule | undefined {
     raw: table.word('raw', ['ssh', 'any']),
     local: readLocal(table),
     cache,
+    sharedCache: table.boolean('shared_cache') ?? false,
     broad: table.boolean('broad') ?? false,
     terms: readTerms(table, effects?.credential !== undefined),
     effects,

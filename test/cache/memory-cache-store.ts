@@ -68,6 +68,10 @@ export class MemoryCacheStore implements CacheStore {
     return this.entries.filter(({ id, key }) => id < before && filter.matches?.(key.url) !== false).toReversed().slice(0, limit)
   }
 
+  async search(filter: CacheFilter, limit: number, before?: number): Promise<readonly CachedResponse[]> {
+    return this.list(filter, limit, before)
+  }
+
   stats(): CacheStats {
     return { entries: this.entries.length, pinned: 0, bodyBytes: 0, maxBytes: 0, evicted: 0, corrupt: 0 }
   }

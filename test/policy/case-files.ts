@@ -91,7 +91,7 @@ export function runRow(policy: Policy, text: string, exposed: boolean): Row {
 }
 
 /** `set:Name=value`, `strip:name`, `max:BYTES`, `insecure`, `ca:PATH`; `unchanged` where there is none of them. */
-function effectWords({ obligations: { fieldChanges = [], originTrust, maxContent } }: Decision): readonly string[] {
+function effectWords({ obligations: { fieldChanges = [], originTrust, maxContent, sharedCache } }: Decision): readonly string[] {
   const words = fieldChanges.flatMap(({ strip, set }) => [
     ...strip.map((name) => `strip:${name}`),
     ...set.map(({ name, value }) => `set:${name}=${value.kind === 'text' ? value.text : `${value.prefix.trim()}(${value.credential}${value.placeholder ? '?' : ''})`}`),
@@ -99,6 +99,7 @@ function effectWords({ obligations: { fieldChanges = [], originTrust, maxContent
   if (maxContent !== undefined) words.push(`max:${maxContent}`)
   if (originTrust?.insecure === true) words.push('insecure')
   words.push(...(originTrust?.caFiles ?? []).map((file) => `ca:${file}`))
+  if (sharedCache === true) words.push('shared')
   return words.length === 0 ? ['unchanged'] : words
 }
 

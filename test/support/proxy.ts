@@ -4,6 +4,7 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, wr
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createApp } from '../../src/app.ts'
+import type { CacheStore } from '../../src/cache/cache-store.ts'
 import { loadSettings } from '../../src/config/load.ts'
 import type { OperatorLog } from '../../src/config/listening.ts'
 import { runPolicyJob as policyJob, type PolicyJob, type PolicyYield } from '../../src/config/policy-worker.ts'
@@ -20,6 +21,8 @@ export interface TestProxyOptions {
   readonly hosts?: Readonly<Record<string, string | readonly string[]>>
   readonly flags?: Readonly<Record<string, string>>
   readonly change?: (settings: Settings) => Settings
+  /** where copies of live traffic are kept; absent: nowhere */
+  readonly cacheStore?: CacheStore
   /** puts things into the data folder before the proxy starts */
   readonly before?: (dataDir: string) => Promise<void>
 }
@@ -62,7 +65,7 @@ export async function startProxy(t: Scope, options: TestProxyOptions = {}): Prom
   writeFileSync(join(dir, 'resolv.conf'), '')
   await options.before?.(join(dir, 'var'))
   const log: string[] = []
-  const app = await createApp(settingsFor(dir, options), { log: operatorLog(log), version: '0.0.0-test', runPolicyJob })
+  const app = await createApp(settingsFor(dir, options), { log: operatorLog(log), version: '0.0.0-test', runPolicyJob, cacheStore: options.cacheStore })
   const listening = await app.start()
   let stopped: Promise<void> | undefined
   const stop = (graceful = false): Promise<void> => (stopped ??= app.stop(graceful))
