@@ -74,7 +74,7 @@ interface Answer extends Answered {
   readonly body: AsyncIterable<Uint8Array> | Uint8Array
 }
 
-async function answerWith(arrival: PlainArrival, { gate, pseudonym }: IngressContext, read: ReadExchange, { admitted, found, webCache, plan, body }: Answer): Promise<void> {
+async function answerWith(arrival: PlainArrival, { gate, pseudonym, onFault }: IngressContext, read: ReadExchange, { admitted, found, webCache, plan, body }: Answer): Promise<void> {
   const { request, response, connection } = arrival
   const { status } = plan
   const live = gate.live.open(admitted, () => request.socket.destroy())
@@ -85,7 +85,7 @@ async function answerWith(arrival: PlainArrival, { gate, pseudonym }: IngressCon
     if (connection.owed > 1) await connection.turnOf(response)
     if (live.closedBy === undefined && !response.destroyed) {
       response.writeHead(status, plan.reason, [...plan.fields, ...fieldsOfHit(found), 'Via', `1.1 ${pseudonym}`])
-      const bytes = await send(response, plan, body)
+      const bytes = await send(response, plan, body, onFault)
       isSent = !response.destroyed || response.writableFinished
       webCache.answered(readerOf(read), found, status, bytes)
     }
@@ -98,8 +98,8 @@ async function answerWith(arrival: PlainArrival, { gate, pseudonym }: IngressCon
 
 const nothing = new Uint8Array(0)
 
-/** Bytes of content that were sent. What breaks off is cut, so that nobody takes it for whole. */
-async function send(response: ClientResponse, { hasContent }: AnswerPlan, body: AsyncIterable<Uint8Array> | Uint8Array): Promise<number> {
+/** Bytes of content that were sent. What breaks off is cut, so that nobody takes it for whole; its head is out by then. */
+async function send(response: ClientResponse, { hasContent }: AnswerPlan, body: AsyncIterable<Uint8Array> | Uint8Array, onFault: (error: unknown) => void): Promise<number> {
   if (body instanceof Uint8Array) {
     if (hasContent && body.length > 0) response.end(body)
     else response.end()
@@ -115,7 +115,7 @@ async function send(response: ClientResponse, { hasContent }: AnswerPlan, body: 
     response.end()
   } catch (error) {
     response.destroy()
-    throw error
+    onFault(error)
   }
   return bytes
 }
