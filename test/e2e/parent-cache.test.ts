@@ -17,10 +17,10 @@ interface Reader {
 }
 
 /** A proxy that reads `docs.test` from its cache alone, behind which `parent` stands. */
-async function startReader(t: Test, parent: { readonly url: string }, port: number, more = ''): Promise<Reader> {
+async function startReader(t: Test, parent: { readonly url: string }, port: number, tables = ''): Promise<Reader> {
   const dns = await startDnsServer(t)
   const proxy = await startProxy(t, {
-    policy: `[network]\nunknown = "deny"\nallowed_domains = ["127.0.0.1"]\nallow_local_binding = true\n${more}\n[[network.rules]]\nid = "docs"\nhosts = ["docs.test", "docs.test:${port}"]\nvia = "cache"\nverdict = "allow"\n`,
+    policy: `[network]\nunknown = "deny"\nallowed_domains = ["127.0.0.1"]\nallow_local_binding = true\n[[network.rules]]\nid = "docs"\nhosts = ["docs.test", "docs.test:${port}"]\nvia = "cache"\nverdict = "allow"\n${tables}`,
     change: (settings) => ({
       ...settings, dns: { ...settings.dns, servers: [dns.text] },
       cache: { ...settings.cache, parent: { url: parent.url, timeoutMs: 10_000 } },
@@ -96,6 +96,23 @@ t.test('squid chooses by the agent\'s language, as Vary says', needsSquid(), asy
   t.equal((await get(reader, url, 'Accept-Language: de\r\n'))?.body, 'de')
   t.equal((await get(reader, url, 'Accept-Language: en\r\n'))?.status, 504)
   t.equal((await get(reader, url))?.status, 504)
+  t.equal(origin.requests.length, 1)
+})
+
+t.test('a stale page of squid is read where the policy takes stale ones, and nowhere else', needsSquid(), async (t) => {
+  const origin = await httpOrigin(t, (_request, response) => {
+    response.writeHead(200, { 'Cache-Control': 'max-age=60', Date: new Date(Date.now() - 3_600_000).toUTCString(), 'Last-Modified': 'Mon, 01 Jan 2024 00:00:00 GMT' }).end('an old page')
+  })
+  const squid = await startSquid(t, { names: ['docs.test'] })
+  const url = `http://docs.test:${origin.port}/`
+  await fill(squid, url)
+  const stale = await get(await startReader(t, squid, origin.port), url)
+  t.match(stale, { status: 200, body: 'an old page' })
+  t.match(stale?.fields.get('cache-status'), /^parent; hit; ttl=-[0-9]+; detail=stale, sallyport; fwd=miss$/)
+  const fresh = await startReader(t, squid, origin.port, '[web_fetch]\nmode = "cached"\nstale_ok = false\n')
+  t.equal((await get(fresh, url))?.status, 504)
+  const young = await startReader(t, squid, origin.port, '[web_fetch]\nmode = "cached"\nmax_age = "10 min"\n')
+  t.equal((await get(young, url))?.status, 504)
   t.equal(origin.requests.length, 1)
 })
 

@@ -2,7 +2,7 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { chmodSync, chownSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { createServer, type AddressInfo } from 'node:net'
+import { connect, createServer, type AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { ask } from './client-run.ts'
@@ -60,13 +60,10 @@ export async function startSquid(t: Scope, { names, ca, more = '' }: SquidOption
     rmSync(dir, { recursive: true, force: true })
   })
   let said = ''
-  const ready = Promise.withResolvers<void>()
-  child.stderr.on('data', (chunk: Buffer) => {
-    said += chunk.toString('latin1')
-    if (said.includes('Accepting HTTP Socket connections')) ready.resolve()
-  })
-  void ended.then(() => ready.reject(new Error(`squid ended:\n${said}`)))
-  await ready.promise
+  child.stderr.on('data', (chunk: Buffer) => (said += chunk.toString('latin1')))
+  // it says that it accepts before it does
+  while (child.exitCode === null && !(await accepts(port))) await new Promise((resolve) => setTimeout(resolve, 20))
+  if (child.exitCode !== null) throw new Error(`squid ended:\n${said}`)
   return { url: `http://127.0.0.1:${port}`, port, stop }
 }
 
@@ -76,6 +73,17 @@ function unprivileged(): { readonly uid: number; readonly gid: number } | undefi
   const users = readFileSync('/etc/passwd', 'utf8').split('\n').map((line) => line.split(':'))
   const [, , uid, gid] = users.find(([name]) => name === 'proxy') ?? users.find(([name]) => name === 'nobody') ?? []
   return uid === undefined || gid === undefined ? undefined : { uid: Number(uid), gid: Number(gid) }
+}
+
+function accepts(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect({ host: '127.0.0.1', port })
+    socket.once('connect', () => {
+      socket.destroy()
+      resolve(true)
+    })
+    socket.once('error', () => resolve(false))
+  })
 }
 
 async function freePort(): Promise<number> {
