@@ -30,28 +30,57 @@ export interface WholeBodyOptions {
   /** undoes the codings, within limits; throws DecodingFault */
   readonly decode: (coded: AsyncIterable<Uint8Array>) => AsyncIterable<Uint8Array>
   readonly budget: Budget
+  /** for all of it to come, and then for its reading */
   readonly timeoutMs: number
   /** ends `content` with an error */
   readonly onLate: () => void
 }
 
-export interface WholeBody {
-  readonly bytes: Uint8Array
-  /** once it is of no use any more; a second time does nothing */
-  release(): void
+/** A body in memory. It is let go after `release`, or after a time: whoever reads too slowly must not hold it. */
+export class HeldBytes {
+  readonly length: number
+  readonly #budget: Budget
+  readonly #timer: NodeJS.Timeout
+  #bytes: Uint8Array | undefined
+
+  /** `bytes` are taken from the budget already. */
+  constructor(bytes: Uint8Array, budget: Budget, heldMs: number) {
+    this.length = bytes.length
+    this.#bytes = bytes
+    this.#budget = budget
+    this.#timer = setTimeout(() => this.release(), heldMs).unref()
+  }
+
+  /** A small part at once; of a large one each piece when it is asked for. */
+  read({ first, last }: ByteRange = { first: 0, last: this.length - 1 }): AsyncIterable<Uint8Array> | Uint8Array {
+    return last - first < pieceBytes ? this.#part(first, last) : this.#pieces(first, last)
+  }
+
+  release(): void {
+    if (this.#bytes === undefined) return
+    this.#bytes = undefined
+    clearTimeout(this.#timer)
+    this.#budget.give(this.length)
+  }
+
+  async *#pieces(first: number, last: number): AsyncGenerator<Uint8Array> {
+    for (let at = first; at <= last; at += pieceBytes) yield this.#part(at, Math.min(at + pieceBytes - 1, last))
+  }
+
+  /** A copy: what waits in a socket must not keep the whole. */
+  #part(first: number, last: number): Uint8Array {
+    if (this.#bytes === undefined) throw new ProxyError('cache_failed', 'a page of the parent cache was read too slowly, and is held no longer')
+    return this.#bytes.slice(first, last + 1)
+  }
 }
 
+const pieceBytes = 64 * 1024
+
 /** All of it, or undefined: it is too large, too late, or not whole. */
-export async function wholeBody(content: AsyncIterable<Uint8Array>, options: WholeBodyOptions): Promise<WholeBody | undefined> {
+export async function wholeBody(content: AsyncIterable<Uint8Array>, options: WholeBodyOptions): Promise<HeldBytes | undefined> {
   const { contentLength, decode, budget, timeoutMs, onLate } = options
   const chunks: Uint8Array[] = []
   let taken = 0
-  let isReleased = false
-  const release = (): void => {
-    if (isReleased) return
-    isReleased = true
-    budget.give(taken)
-  }
   const came = { bytes: 0 }
   const timer = setTimeout(onLate, timeoutMs)
   try {
@@ -61,9 +90,9 @@ export async function wholeBody(content: AsyncIterable<Uint8Array>, options: Who
       chunks.push(chunk)
     }
     if (contentLength !== undefined && came.bytes !== contentLength) throw new BrokenBody('it is not as long as its head says')
-    return { bytes: Buffer.concat(chunks), release }
+    return new HeldBytes(Buffer.concat(chunks), budget, timeoutMs)
   } catch (error) {
-    release()
+    budget.give(taken)
     if (isBroken(error)) return undefined
     throw error
   } finally {

@@ -25,7 +25,7 @@ export interface ParentPagesOptions {
   readonly maxHeldBytes: number
   /** of all bodies that are held at once */
   readonly budget: Budget
-  /** for a body that is held to come whole */
+  /** for a body to come whole, and for it to be read */
   readonly bodyTimeoutMs: number
 }
 
@@ -37,11 +37,14 @@ interface Wanted {
   readonly askedMs: number
 }
 
+// half of the connections to it
+const maxStreams = 16
 const maxChoiceBytes = 1024
 const choices = ['Accept', 'Accept-Language'] as const
 
 export class ParentPages implements PageSource {
   readonly #options: ParentPagesOptions
+  #streams = 0
 
   constructor(options: ParentPagesOptions) {
     this.#options = options
@@ -88,14 +91,26 @@ export class ParentPages implements PageSource {
     const { codings, contentLength, head } = kept
     if (head.status === 204) return { bytes: 0, read: () => new Uint8Array(0), release: () => answer.discard() }
     if (contentLength !== undefined && contentLength > maxBodyBytes) return undefined
-    if (codings.length === 0 && contentLength !== undefined && contentLength > maxHeldBytes) {
-      return { bytes: contentLength, read: (range) => partOfStream(answer.content, range ?? { first: 0, last: contentLength - 1 }), release: () => answer.discard() }
-    }
+    if (codings.length === 0 && contentLength !== undefined && contentLength > maxHeldBytes) return this.#stream(answer, contentLength)
     const limits = { maxBytes: Math.min(maxHeldBytes, maxBodyBytes) }
-    const whole = await wholeBody(answer.content, { contentLength, decode: (coded) => decoded(coded, codings, limits), budget, timeoutMs: bodyTimeoutMs, onLate: () => answer.discard() })
-    if (whole === undefined) return undefined
-    const { bytes } = whole
-    return { bytes: bytes.length, read: (range) => (range === undefined ? bytes : bytes.subarray(range.first, range.last + 1)), release: () => whole.release() }
+    const held = await wholeBody(answer.content, { contentLength, decode: (coded) => decoded(coded, codings, limits), budget, timeoutMs: bodyTimeoutMs, onLate: () => answer.discard() })
+    return held === undefined ? undefined : { bytes: held.length, read: (range) => held.read(range), release: () => held.release() }
+  }
+
+  /** As it comes. It has a connection to itself, so that few are handed on at once, and none for long. */
+  #stream(answer: ParentAnswer, bytes: number): Body | undefined {
+    if (this.#streams >= maxStreams) return undefined
+    this.#streams += 1
+    let isOver = false
+    const end = (): void => {
+      if (isOver) return
+      isOver = true
+      clearTimeout(timer)
+      this.#streams -= 1
+      answer.discard()
+    }
+    const timer = setTimeout(end, this.#options.bodyTimeoutMs).unref()
+    return { bytes, read: (range) => partOfStream(answer.content, range ?? { first: 0, last: bytes - 1 }), release: end }
   }
 }
 

@@ -11,14 +11,12 @@ import type { Finding } from './doctor-finding.ts'
 /** None where there is no parent cache. */
 export async function parentCacheFindings({ cache: { parent: settings }, dns }: Settings, clock: Clock): Promise<Finding[]> {
   if (settings === undefined) return []
-  const named = (outcome: Omit<Finding, 'name' | 'group'>): Finding[] => [{ name: 'parent_cache', group: 'setup', ...outcome }]
   const resolver = createResolver({ servers: dns.servers, resolvConfPath: dns.resolvConf, hostsPath: dns.hosts, timeoutMs: Math.min(dns.timeoutMs, 3000), clock })
-  const fails = (detail: string, remedy: string): Finding[] => named({ status: 'fail', detail, remedy })
   try {
     const parent = openParentCache(settings, { resolver, clock, deadlines: new Deadlines(clock) })
     try {
       const { http, https } = await tryParentCache(parent)
-      if (http !== undefined) return fails(`${parent.text}: ${http}`, 'name a cache that keeps to `only-if-cached` in `cache.parent.url`; until then nothing is read from it')
+      if (http !== undefined) return named({ status: 'fail', detail: `${parent.text}: ${http}`, remedy: 'name a cache that keeps to `only-if-cached` in `cache.parent.url`; until then nothing is read from it' })
       if (https !== undefined) return named({ status: 'warn', detail: `${parent.text} is asked for http pages only: ${https}`, remedy: 'a cache that holds https pages by their URL, as squid with TLS does' })
       return named({ status: 'ok', detail: `${parent.text} keeps to only-if-cached` })
     } finally {
@@ -26,8 +24,12 @@ export async function parentCacheFindings({ cache: { parent: settings }, dns }: 
     }
   } catch (error) {
     if (!(error instanceof ProxyError)) throw error
-    return fails(error.message, '`cache.parent.url` names it; until it answers nothing is read from it')
+    return named({ status: 'fail', detail: error.message, remedy: '`cache.parent.url` names it; until it answers nothing is read from it' })
   } finally {
     resolver.close()
   }
+}
+
+function named(outcome: Omit<Finding, 'name' | 'group'>): Finding[] {
+  return [{ name: 'parent_cache', group: 'setup', ...outcome }]
 }

@@ -178,6 +178,27 @@ t.test('what all held bodies take together is bounded, and given back', async (t
   t.notOk(world.budget.take(1))
 })
 
+t.test('bodies that are handed on as they come leave connections for others, and end in their time', async (t) => {
+  const parent = await startFakeParent(t)
+  const world = parentWorld(t, parent)
+  const text = 'z'.repeat(heldBytes * 8)
+  parent.onPage = pageAnswer(text)
+  const large: Hit[] = []
+  for (let i = 0; i < 16; i++) large.push(await hit(t, world))
+  t.equal(await miss(world), 'parent-doubtful', 'half of the connections are for others')
+  parent.onPage = pageAnswer('small')
+  t.equal(await bodyOf(await hit(t, world)), 'small')
+  for (const one of large) {
+    t.equal((await bodyOf(one)).length, text.length)
+    one.held?.release()
+  }
+  parent.onPage = (_request, response) => {
+    response.writeHead(200, { Age: '1', 'Content-Length': String(text.length), 'Cache-Control': 'max-age=60' })
+    response.write(text.slice(1))
+  }
+  await t.rejects(bodyOf(await hit(t, parentWorld(t, parent, { bodyTimeoutMs: 100 }))), { code: 'cache_failed' })
+})
+
 t.test('a parent that is down costs one attempt, and is tested again after the pause', async (t) => {
   const parent = await startFakeParent(t)
   const world = parentWorld(t, parent)
@@ -193,7 +214,7 @@ t.test('a parent that is down costs one attempt, and is tested again after the p
 
 t.test('an answer that is late, or whose connection breaks, is a miss, and the next ones do not wait', async (t) => {
   const parent = await startFakeParent(t)
-  const world = parentWorld(t, { url: parent.url, timeoutMs: 150 })
+  const world = parentWorld(t, { url: parent.url, timeoutMs: 1_000 })
   await world.watch.test()
   parent.onPage = () => undefined
   t.equal(await miss(world), 'parent-unreachable', 'silent')
@@ -223,7 +244,7 @@ t.test('a connection that was closed while it was kept is no fault', async (t) =
 
 t.test('a body that falls silent is a miss', async (t) => {
   const parent = await startFakeParent(t)
-  for (const world of [parentWorld(t, { url: parent.url, timeoutMs: 300 }), parentWorld(t, parent, { bodyTimeoutMs: 100 })]) {
+  for (const world of [parentWorld(t, { url: parent.url, timeoutMs: 1_000 }), parentWorld(t, parent, { bodyTimeoutMs: 100 })]) {
     await world.watch.test()
     parent.onPage = (_request, response) => {
       response.writeHead(200, { Age: '1', 'Content-Length': '10', 'Cache-Control': 'max-age=60' })
