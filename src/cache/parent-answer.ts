@@ -5,8 +5,9 @@ import { joinedValue, listMembers, onlyValue, valuesOf } from './field-list.ts'
 const seconds = /^\d{1,10}$/
 /** `X-Cache` of squid and of those who write it as squid does: the last member is the parent's own. */
 const xCacheHit = /^(?:tcp_(?:mem_|ims_)?)?hit\b/i
-/** `Via` of Traffic Server: found in the cache and fresh, in memory or on disk (`R`, `H`), and no origin was asked. */
-const trafficServerCodes = /\[u.c(.)s(.)f/
+/** `Via` of Traffic Server, which sends an Age with live answers too: found in the cache, in memory or on disk (`R`, `H`),
+ * and no origin was asked. */
+const trafficServerCodes = /\[(?:u.)?c(.)s(.)f/
 
 /** A clause that says why nobody can tell that it is out of the cache; undefined: it is, as far as can be seen. */
 export function doubtOf(fields: readonly string[]): string | undefined {

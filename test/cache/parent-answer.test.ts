@@ -10,6 +10,7 @@ t.test('an answer with an Age, against which nothing speaks, is out of the cache
     ['Age', '3', 'Cache-Status', 'cdn; fwd=uri-miss; stored, parent; hit; ttl=30'],
     ['Age', '3', 'Cache-Status', '"a; fwd=miss"; hit'],
     ['Age', '3', 'Via', 'http/1.1 ats (ApacheTrafficServer/9.2.9 [uScRs f p eN:t cCHp s ])'],
+    ['Age', '3', 'Via', 'http/1.1 ats (ApacheTrafficServer/9.2.9 [cHs f ])'],
   ]) t.equal(doubtOf(fields), undefined, fields.join(' '))
 })
 
@@ -32,6 +33,7 @@ t.test('without one Age, or where the parent says that it asked somebody, it is 
     [['Age', '3', 'Cache-Status', '"x; hit"'], 'Cache-Status'],
     [['Age', '3', 'Via', 'http/1.1 ats (ApacheTrafficServer/9.2.9 [uScMsSf pSeN:t cCMp sS])'], 'Via'],
     [['Age', '3', 'Via', 'http/1.1 ats (ApacheTrafficServer/9.2.9 [uScSsNf p eN:t cCSp sS])'], 'Via'],
+    [['Age', '0', 'Via', 'http/1.1 ats (ApacheTrafficServer/9.2.9 [cMsSfW])'], 'Via'],
     [['Age', '3', 'X-Squid-Error', 'ERR_DNS_FAIL 0'], 'error page'],
   ] as const) t.match(doubtOf(fields), doubt, fields.join(' '))
 })
