@@ -364,6 +364,7 @@ class ProxyApp implements App {
       policy: this.#policies.state(),
       policyProblem: () => notReadyText(this.#policies.problems()),
       isDraining: this.#isDraining,
+      parentCache: this.#cache?.parentState(),
     })
   }
 

@@ -1,5 +1,5 @@
-// What agents read from: the shelf `web`. It looks up and hands out; it never fetches, resolves or revalidates, and what
-// agents ask for changes nothing in it.
+// What agents read from: the shelf `web`, and the parent cache behind it. It looks up and hands out; it never fetches,
+// resolves or revalidates, and what agents ask for changes nothing in it.
 import { cacheHitEvent, cacheMissedEvent, type CacheReader } from '../audit/cache-events.ts'
 import type { AuditEvent, AuditSink } from '../audit/event.ts'
 import type { Redaction } from '../audit/redaction.ts'
@@ -7,21 +7,12 @@ import type { Clock } from '../clock.ts'
 import type { Principal } from '../policy/facts.ts'
 import type { ByteRange, CacheStore } from './cache-store.ts'
 import type { CachedResponse } from './cached-response.ts'
-import { standingOf, type AgeRules, type Standing } from './freshness.ts'
+import { standingOf, type AgeRules } from './freshness.ts'
 import { joinedValue } from './field-list.ts'
+import { sourceOf, type Hit, type Miss, type PageSource } from './page-source.ts'
 
 export type { CacheReader } from '../audit/cache-events.ts'
-
-export interface Hit {
-  readonly kind: 'hit'
-  readonly entry: CachedResponse
-  readonly standing: Standing
-}
-
-export interface Miss {
-  readonly kind: 'miss'
-  readonly detail: 'not-in-cache' | 'too-old' | 'stale'
-}
+export type { Hit, Miss } from './page-source.ts'
 
 /** What whoever had it fetched puts there for everybody. */
 export const commonPartition = 'common'
@@ -33,13 +24,15 @@ export function partitionOf(team: string | undefined): string {
 
 export interface WebCacheOptions {
   readonly store: CacheStore
+  /** asked for what the store does not hold; it is never copied into it */
+  readonly parent?: PageSource | undefined
   readonly clock: Clock
   readonly audit: AuditSink
   readonly redaction: Redaction
   readonly onFault: (error: unknown) => void
 }
 
-export class WebCache {
+export class WebCache implements PageSource {
   readonly #options: WebCacheOptions
 
   constructor(options: WebCacheOptions) {
@@ -61,14 +54,26 @@ export class WebCache {
     return miss
   }
 
+  /** As `find`, and then the parent cache, if there is one. A hit is to be released. */
+  findAnywhere(url: string, fields: readonly string[], reader: Pick<Principal, 'team'>, rules: AgeRules): Hit | Miss | Promise<Hit | Miss> {
+    const own = this.find(url, fields, reader, rules)
+    const { parent } = this.#options
+    return own.kind === 'hit' || parent === undefined ? own : findBehind(own, parent.find(url, fields, reader, rules))
+  }
+
+  /** As `read`, for a hit of any source. */
+  open({ entry, held }: Hit, range: ByteRange | undefined): Promise<AsyncIterable<Uint8Array> | Uint8Array | undefined> {
+    return held === undefined ? this.read(entry, range) : Promise.resolve(held.read(range))
+  }
+
   /** The content, or a part of it; undefined when it is gone or damaged. Rejects with ProxyError `cache_failed`. */
   read(entry: CachedResponse, range: ByteRange | undefined): Promise<AsyncIterable<Uint8Array> | Uint8Array | undefined> {
     return this.#options.store.read(entry, range)
   }
 
   /** It was answered: `bytes` of content. */
-  answered(reader: CacheReader, { entry, standing }: Hit, status: number, bytes: number): void {
-    this.#tell(cacheHitEvent(reader, { ageS: Math.floor(standing.ageMs / 1000), source: entry.source, status, bytes }, this.#options.redaction))
+  answered(reader: CacheReader, hit: Hit, status: number, bytes: number): void {
+    this.#tell(cacheHitEvent(reader, { ageS: Math.floor(hit.standing.ageMs / 1000), source: sourceOf(hit), status, bytes }, this.#options.redaction))
   }
 
   missed(reader: CacheReader, detail: Miss['detail']): void {
@@ -79,6 +84,12 @@ export class WebCache {
   #tell(event: AuditEvent): void {
     this.#options.audit.append(event).catch((error: unknown) => this.#options.onFault(error))
   }
+}
+
+/** What is too old here and nowhere else is said to be too old. */
+async function findBehind(own: Miss, found: ReturnType<PageSource['find']>): Promise<Hit | Miss> {
+  const other = await found
+  return other.kind === 'miss' && other.detail === 'not-in-cache' ? own : other
 }
 
 const notInCache: Miss = { kind: 'miss', detail: 'not-in-cache' }

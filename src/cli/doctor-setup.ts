@@ -15,6 +15,7 @@ import { createResolver } from '../egress/resolver.ts'
 import { ProxyError } from '../errors.ts'
 import { plural } from './plural.ts'
 import type { Finding } from './doctor-finding.ts'
+import { parentCacheFindings } from './doctor-parent-cache.ts'
 import type { Probes } from './doctor-probes.ts'
 
 export interface SetupOptions {
@@ -47,7 +48,7 @@ function named(name: string, outcome: Outcome): Finding {
 
 export async function setupFindings(options: SetupOptions): Promise<Finding[]> {
   const { settings, probes, clock } = options
-  return Promise.all([
+  const always = await Promise.all([
     portOutcome(settings.listen, '/', 'sallyport', '--listen', probes).then((found) => named('proxy_port', found)),
     opsOutcome(settings, probes).then((found) => named('ops_port', found)),
     policyOutcome(options).then((found) => named('policy', found)),
@@ -57,6 +58,7 @@ export async function setupFindings(options: SetupOptions): Promise<Finding[]> {
     resolverOutcome(options).then((found) => named('resolver', found)),
     caOutcome(settings.certsDir, clock).then((found) => named('ca', found)),
   ])
+  return [...always, ...(await parentCacheFindings(settings, clock))]
 }
 
 async function opsOutcome(settings: Settings, probes: Probes): Promise<Outcome> {

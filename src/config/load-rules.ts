@@ -163,7 +163,8 @@ const upstreamParts = [
 
 const upstreamSecret = { inline: 'upstreamPassword', file: 'upstreamPasswordFile', variable: 'upstreamPasswordEnv' } as const
 
-function decode(text: string): string {
+/** A part of a URL's credentials; what is no percent-encoding stands as it is written. */
+export function decode(text: string): string {
   try {
     return decodeURIComponent(text)
   } catch (error) {

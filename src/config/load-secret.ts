@@ -4,9 +4,9 @@ import type { Values } from './load.ts'
 
 /** Names of the three settings that can hold one secret. */
 export interface SecretSource {
-  readonly inline: 'upstreamPassword' | 'webhookSecret'
-  readonly file: 'upstreamPasswordFile' | 'webhookSecretFile'
-  readonly variable: 'upstreamPasswordEnv' | 'webhookSecretEnv'
+  readonly inline: 'upstreamPassword' | 'webhookSecret' | 'cacheParentPassword'
+  readonly file: 'upstreamPasswordFile' | 'webhookSecretFile' | 'cacheParentPasswordFile'
+  readonly variable: 'upstreamPasswordEnv' | 'webhookSecretEnv' | 'cacheParentPasswordEnv'
 }
 
 /** Undefined when none is set or it cannot be found; the latter is a problem. `what` is its name in messages. */

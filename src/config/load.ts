@@ -4,6 +4,7 @@ import { statSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { nearestWord } from '../policy/suggestion.ts'
 import { type Environment, tokenVariable } from './environment.ts'
+import { readCache } from './load-cache.ts'
 import { type Given, readSettingsFile, type SettingsProblem } from './load-file.ts'
 import { readNotifications } from './load-notifications.ts'
 import { judgeSettings, readControlTls, readOtel, readUpstream } from './load-rules.ts'
@@ -199,7 +200,7 @@ function build(values: Values, configFile: string | undefined, credentials: read
     requirementsFile: values.get('requirements'),
     dataDir: values.get('data'),
     certsDir: values.get('certs'),
-    secretFiles: [values.get('webhookSecretFile'), values.get('upstreamPasswordFile')].filter((path) => path !== undefined),
+    secretFiles: [values.get('webhookSecretFile'), values.get('upstreamPasswordFile'), values.get('cacheParentPasswordFile')].filter((path) => path !== undefined),
     json: values.get('json'),
     clients: values.get('clients'),
     requireSession: values.get('requireSession'),
@@ -223,7 +224,7 @@ function build(values: Values, configFile: string | undefined, credentials: read
       resolvConf: values.get('resolvConf'),
       hosts: values.get('hosts'),
     },
-    cache: { enabled: values.get('cacheEnabled'), maxBytes: values.get('cacheMaxBytes'), maxBodyBytes: values.get('cacheMaxBody'), fetchTimeoutMs: values.get('cacheFetchTimeout') },
+    cache: readCache(values),
     audit: {
       url: values.get('auditUrl'),
       maxAgeMs: values.get('auditMaxAge'),

@@ -93,10 +93,10 @@ function ownAddresses(): readonly IpAddress[] | undefined {
   return found.flatMap(({ address }) => parseIp(address.split('%', 1)[0] ?? '') ?? [])
 }
 
-/** The collector, the parent proxy and whoever is notified: what the proxy itself connects to. */
+/** The collector, the parent proxy, the parent cache and whoever is notified: what the proxy itself connects to. */
 export function reservedDestinations(settings: Settings): readonly ReservedDestination[] {
   const { webhook, slack } = settings.notifications
-  const urls = [settings.otel.exporter?.endpoint, settings.upstreamProxy?.url, webhook?.url, slack?.url].filter((url) => url !== undefined)
+  const urls = [settings.otel.exporter?.endpoint, settings.upstreamProxy?.url, settings.cache.parent?.url, webhook?.url, slack?.url].filter((url) => url !== undefined)
   return urls.map((text) => {
     // settings were checked when they were loaded: this is a URL of http or https
     const [, scheme = '', authority = ''] = /^(https?):\/\/([^/?#]*)/i.exec(text) ?? []

@@ -114,6 +114,13 @@ export const schema = {
   cacheMaxBytes: setting('cache.max_bytes', bytes({ min: '1 MiB', max: '100 TiB' }), '2 GiB', 'how large the bodies of the cache may be together; what was read longest ago goes first, pinned entries never'),
   cacheMaxBody: setting('cache.max_body', bytes({ min: '1 KiB', max: '4 GiB' }), '50 MiB', 'the largest body that is kept'),
   cacheFetchTimeout: setting('cache.fetch_timeout', timeout, '60 s', 'time for a page to be fetched into the cache, its redirects included'),
+  cacheParentUrl: optional('cache.parent.url', url, 'a parent HTTP cache that is asked, with `only-if-cached`, for what the own one does not hold'),
+  cacheParentTimeout: setting('cache.parent.timeout', duration({ min: '10 ms', max: '60 s' }), '2 s', 'time for it to begin an answer, and its longest silence within one; later is a miss'),
+  cacheParentUsername: optional('cache.parent.username', text, 'user name for it'),
+  cacheParentPassword: optional('cache.parent.password', text, 'its password; better in a file or a variable', { isSecret: true }),
+  cacheParentPasswordFile: optional('cache.parent.password_file', path, 'file that holds the password, alone on its first line'),
+  cacheParentPasswordEnv: optional('cache.parent.password_env', text, 'name of the variable that holds the password'),
+  cacheParentCaFile: optional('cache.parent.ca_file', path, 'PEM file of the CA that signed the certificate of an https parent cache'),
 
   dnsServers: setting('dns.servers', nameServers, '', 'name servers to ask; empty: those of `dns.resolv_conf`', { alias: 'dns_servers' }),
   dnsTimeout: setting('dns.timeout', duration({ min: '100 ms', max: '60 s' }), '5 s', 'time for a name to be resolved, all servers together'),

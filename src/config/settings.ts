@@ -47,6 +47,18 @@ export interface CacheSettings {
   readonly maxBodyBytes: number
   /** for a page and its redirects */
   readonly fetchTimeoutMs: number
+  /** asked for what the own store does not hold */
+  readonly parent: ParentCacheSettings | undefined
+}
+
+export interface ParentCacheSettings {
+  /** http: or https:, never with credentials in it */
+  readonly url: string
+  /** until an answer begins, and for a silence within one */
+  readonly timeoutMs: number
+  readonly username?: string
+  readonly password?: string
+  readonly caFile?: string
 }
 
 export interface AuditSettings {

@@ -47,10 +47,12 @@ export interface ParentProxy {
   dial(target: Vetted | ParentTarget, options: ParentDialOptions): Promise<Socket>
 }
 
-interface Parent {
+/** Another proxy that this one connects to by its own settings: a parent proxy, or a parent cache. */
+export interface Parent {
   readonly isTls: boolean
   readonly authority: Authority
   readonly ca: string | undefined
+  /** Basic (RFC 7617), encoded */
   readonly credentials: string | undefined
 }
 
@@ -60,7 +62,7 @@ const maxOffers = 3
 
 /** Throws ProxyError parent_unreachable when the settings cannot be used; reads `caFile` once. */
 export function createParentProxy(settings: ParentProxySettings, resolver: Resolver): ParentProxy {
-  const parent = parseSettings(settings)
+  const parent = parentOf(settings)
   return {
     resolve: settings.resolve,
     text: formatAuthority(parent.authority),
@@ -92,7 +94,7 @@ type Tunnel =
   | { readonly ok: false; readonly status: number; readonly reason: string }
 
 async function openTunnel(parent: Parent, offer: string, resolver: Resolver, options: ParentDialOptions): Promise<Tunnel> {
-  const socket = await reach(parent, resolver, options)
+  const socket = await reachParent(parent, resolver, options)
   socket.write(connectRequest(offer, parent.credentials))
   const answer = await readConnectAnswer(socket, answerTimeoutMs, options.abandonment?.toSignal())
   if (answer.ok && answer.status < 300) return { ok: true, socket }
@@ -101,8 +103,8 @@ async function openTunnel(parent: Parent, offer: string, resolver: Resolver, opt
   throw unreachable(parent, answer.detail)
 }
 
-/** A connection to the parent, TLS done. */
-async function reach(parent: Parent, resolver: Resolver, options: ParentDialOptions): Promise<Socket> {
+/** A connection to the parent, TLS done. Throws ProxyError parent_unreachable. */
+export async function reachParent(parent: Parent, resolver: Resolver, options: ParentDialOptions): Promise<Socket> {
   const { host, port } = parent.authority
   const deadlineMs = options.clock.monotonic() + options.connectTimeoutMs
   try {
@@ -159,10 +161,11 @@ function unreachable(parent: Parent, detail: string, cause?: unknown): ProxyErro
 
 const urlForm = /^(?<scheme>https?):\/\/(?<authority>[^/?#@]+)\/?$/i
 
-function parseSettings(settings: ParentProxySettings): Parent {
+/** Throws ProxyError parent_unreachable when they cannot be used; reads `caFile` once. */
+export function parentOf(settings: Omit<ParentProxySettings, 'resolve'>): Parent {
   const groups = urlForm.exec(settings.url)?.groups
   // the url is not repeated: people put passwords into it
-  if (groups === undefined) throw new ProxyError('parent_unreachable', 'the url of the upstream proxy is not http://host:port or https://host:port')
+  if (groups === undefined) throw new ProxyError('parent_unreachable', 'the url of the parent is not http://host:port or https://host:port')
   const isTls = groups['scheme']?.toLowerCase() === 'https'
   const authority = parseAuthority(groups['authority'] ?? '', isTls ? 443 : 80)
   return { isTls, authority, ca: readCa(settings.caFile), credentials: encodeCredentials(settings) }
@@ -173,13 +176,13 @@ function readCa(path: string | undefined): string | undefined {
   try {
     return readFileSync(path, 'utf8')
   } catch (error) {
-    throw new ProxyError('parent_unreachable', `the CA file ${quoted(path)} of the upstream proxy cannot be read`, { cause: error })
+    throw new ProxyError('parent_unreachable', `the CA file ${quoted(path)} of the parent cannot be read`, { cause: error })
   }
 }
 
 /** RFC 7617 section 2, UTF-8. */
-function encodeCredentials({ username, password = '' }: ParentProxySettings): string | undefined {
+function encodeCredentials({ username, password = '' }: Omit<ParentProxySettings, 'resolve'>): string | undefined {
   if (username === undefined) return undefined
-  if (username.includes(':')) throw new ProxyError('parent_unreachable', 'the username of the upstream proxy holds a colon')
+  if (username.includes(':')) throw new ProxyError('parent_unreachable', 'the username of the parent holds a colon')
   return Buffer.from(`${username}:${password}`, 'utf8').toString('base64')
 }

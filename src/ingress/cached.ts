@@ -2,7 +2,7 @@
 // is resolved, dialled or revalidated here; only what the gate admits anew after a miss goes out live.
 import { cacheUrl } from '../cache/cache-url.ts'
 import { planAnswer, type AnswerPlan } from '../cache/conditional.ts'
-import { madeFields, missStatus } from '../cache/freshness.ts'
+import { fieldsOfHit, statusOfMiss } from '../cache/page-source.ts'
 import type { CacheReader, Hit, WebCache } from '../cache/web-cache.ts'
 import type { ClientResponse } from '../egress/client-leg.ts'
 import { Admitted } from '../gate/admitted.ts'
@@ -29,7 +29,8 @@ export async function serveCached(arrival: PlainArrival, context: IngressContext
   const { rawHeaders } = arrival.request
   if (webCache === undefined) throw new Error('a web cache was promised and there is none')
   for (let look = 1; ; look++) {
-    const found = webCache.find(cacheUrl(target), rawHeaders, exchange.facts.principal, rules)
+    const looked = webCache.findAnywhere(cacheUrl(target), rawHeaders, exchange.facts.principal, rules)
+    const found = looked instanceof Promise ? await looked : looked
     if (found.kind === 'hit' && await answerHit(arrival, context, read, { admitted, found, webCache })) return undefined
     const detail = found.kind === 'hit' ? 'not-in-cache' : found.detail
     webCache.missed(readerOf(read), detail)
@@ -37,12 +38,15 @@ export async function serveCached(arrival: PlainArrival, context: IngressContext
     if (after instanceof Admitted) return after
     if (after === 'fetched' && look < maxLooks) continue
     const refused = after === 'fetched' ? refusal(exchange, 'cache_miss', 'what was fetched is no longer in the cache', undefined) : after
-    refuse(arrival, context, exchange, { ...refused, cacheStatus: missStatus(detail) }, false)
+    refuse(arrival, context, exchange, { ...refused, cacheStatus: statusOfMiss(detail) }, false)
     return undefined
   }
 }
 
-const missWords = { 'not-in-cache': 'is not in the cache', 'too-old': 'is too old in the cache', stale: 'is stale in the cache' } as const
+const missWords = {
+  'not-in-cache': 'is not in the cache', 'too-old': 'is too old in the cache', stale: 'is stale in the cache',
+  'parent-unreachable': 'is not in the cache, and the parent cache cannot be asked', 'parent-doubtful': 'is not in the cache, and what the parent cache has of it is not fit to be read',
+} as const
 
 interface Answered {
   readonly admitted: Admitted
@@ -51,13 +55,28 @@ interface Answered {
 }
 
 /** False: what was found cannot be read, and nothing was said. */
-async function answerHit(arrival: PlainArrival, { gate, pseudonym }: IngressContext, read: ReadExchange, { admitted, found, webCache }: Answered): Promise<boolean> {
+async function answerHit(arrival: PlainArrival, context: IngressContext, read: ReadExchange, answered: Answered): Promise<boolean> {
+  const { request } = arrival
+  const { found, webCache } = answered
+  try {
+    const plan = planAnswer(request.method === 'HEAD' ? 'HEAD' : 'GET', request.rawHeaders, found.entry)
+    const body = plan.hasContent ? await webCache.open(found, plan.range) : nothing
+    if (body === undefined) return false
+    await answerWith(arrival, context, read, { ...answered, plan, body })
+    return true
+  } finally {
+    found.held?.release()
+  }
+}
+
+interface Answer extends Answered {
+  readonly plan: AnswerPlan
+  readonly body: AsyncIterable<Uint8Array> | Uint8Array
+}
+
+async function answerWith(arrival: PlainArrival, { gate, pseudonym, onFault }: IngressContext, read: ReadExchange, { admitted, found, webCache, plan, body }: Answer): Promise<void> {
   const { request, response, connection } = arrival
-  const { entry, standing } = found
-  const plan = planAnswer(request.method === 'HEAD' ? 'HEAD' : 'GET', request.rawHeaders, entry)
   const { status } = plan
-  const body = plan.hasContent ? await webCache.read(entry, plan.range) : nothing
-  if (body === undefined) return false
   const live = gate.live.open(admitted, () => request.socket.destroy())
   const none = { bytesFromClient: 0, bytesFromOrigin: 0 }
   let isSent = false
@@ -65,12 +84,11 @@ async function answerHit(arrival: PlainArrival, { gate, pseudonym }: IngressCont
     // pipelined answers go out in order
     if (connection.owed > 1) await connection.turnOf(response)
     if (live.closedBy === undefined && !response.destroyed) {
-      response.writeHead(status, plan.reason, [...plan.fields, ...madeFields(entry, standing), 'Via', `1.1 ${pseudonym}`])
-      const bytes = await send(response, plan, body)
+      response.writeHead(status, plan.reason, [...plan.fields, ...fieldsOfHit(found), 'Via', `1.1 ${pseudonym}`])
+      const bytes = await send(response, plan, body, onFault)
       isSent = !response.destroyed || response.writableFinished
       webCache.answered(readerOf(read), found, status, bytes)
     }
-    return true
   } finally {
     live.done()
     const { closedBy } = live
@@ -80,8 +98,8 @@ async function answerHit(arrival: PlainArrival, { gate, pseudonym }: IngressCont
 
 const nothing = new Uint8Array(0)
 
-/** Bytes of content that were sent. What breaks off is cut, so that nobody takes it for whole. */
-async function send(response: ClientResponse, { hasContent }: AnswerPlan, body: AsyncIterable<Uint8Array> | Uint8Array): Promise<number> {
+/** Bytes of content that were sent. What breaks off is cut, so that nobody takes it for whole; its head is out by then. */
+async function send(response: ClientResponse, { hasContent }: AnswerPlan, body: AsyncIterable<Uint8Array> | Uint8Array, onFault: (error: unknown) => void): Promise<number> {
   if (body instanceof Uint8Array) {
     if (hasContent && body.length > 0) response.end(body)
     else response.end()
@@ -97,7 +115,7 @@ async function send(response: ClientResponse, { hasContent }: AnswerPlan, body: 
     response.end()
   } catch (error) {
     response.destroy()
-    throw error
+    onFault(error)
   }
   return bytes
 }

@@ -1,4 +1,4 @@
-// What readiness comes to: the policy, the journal, and whether the process is stopping. Pure.
+// What readiness comes to: the policy, the journal, the parent cache, and whether the process is stopping. Pure.
 import type { Check } from './ops.ts'
 
 export interface Health {
@@ -7,10 +7,13 @@ export interface Health {
   /** why the last change of the policy was rejected, for the operator */
   readonly policyProblem: () => string
   readonly isDraining: boolean
+  /** undefined: there is none; `detail`: something is wrong with it */
+  readonly parentCache: { readonly isOn: boolean; readonly detail: string | undefined } | undefined
 }
 
-export function checksOf({ journal, policy, policyProblem, isDraining }: Health): readonly Check[] {
-  return [policyCheck(policy, policyProblem), journalCheck(journal), isDraining ? { name: 'draining', state: 'fail', detail: 'the proxy is stopping' } : { name: 'draining', state: 'ok' }]
+export function checksOf({ journal, policy, policyProblem, isDraining, parentCache }: Health): readonly Check[] {
+  const draining: Check = isDraining ? { name: 'draining', state: 'fail', detail: 'the proxy is stopping' } : { name: 'draining', state: 'ok' }
+  return [policyCheck(policy, policyProblem), journalCheck(journal), draining, ...(parentCache === undefined ? [] : [parentCacheCheck(parentCache)])]
 }
 
 function policyCheck(policy: Health['policy'], problem: () => string): Check {
@@ -22,4 +25,10 @@ function journalCheck(journal: Health['journal']): Check {
   if (journal === 'ok') return { name: 'journal', state: 'ok' }
   if (journal === 'near_full') return { name: 'journal', state: 'warn', detail: 'the journal is 80 % full of records that may not be removed' }
   return { name: 'journal', state: 'fail', detail: 'the journal cannot be written, so nothing is allowed' }
+}
+
+/** What it cannot answer is a miss, which is safe: the instance stays ready. Its address is not shown here. */
+function parentCacheCheck({ isOn, detail }: NonNullable<Health['parentCache']>): Check {
+  if (!isOn) return { name: 'parent_cache', state: 'warn', detail: 'the parent cache is not asked: it does not answer, or its test has not passed; the operator log says which' }
+  return detail === undefined ? { name: 'parent_cache', state: 'ok' } : { name: 'parent_cache', state: 'warn', detail: 'the parent cache is not asked for https pages: it does not hold them by their URL' }
 }
