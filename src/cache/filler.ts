@@ -63,6 +63,13 @@ export interface Fill {
   readonly fault: FillFault | undefined
 }
 
+interface Hop {
+  /** monotonic, `ms` */
+  readonly untilMs: number
+  /** a redirect led to another host than that of the order */
+  readonly isLedTo: boolean
+}
+
 const maxRedirects = 5
 const redirects: ReadonlySet<number> = new Set([301, 302, 303, 307, 308])
 
@@ -78,11 +85,14 @@ export class Filler {
     const kept: CachedResponse[] = []
     const untilMs = this.#options.clock.monotonic() + this.#options.fetchTimeoutMs
     let url = order.url
+    let first: string | undefined
     for (let hop = 0; ; hop++) {
       try {
         const target = parseUrl(url)
         url = cacheUrl(target)
-        const entry = await this.#fetchOne(target, order, untilMs)
+        const { text } = target.authority.host
+        first ??= text
+        const entry = await this.#fetchOne(target, order, { untilMs, isLedTo: text !== first })
         kept.push(entry)
         const next = locationOf(entry, url)
         if (next === undefined) return { kept, fault: undefined }
@@ -94,10 +104,10 @@ export class Filler {
     }
   }
 
-  async #fetchOne(target: TargetUri, order: FillOrder, untilMs: number): Promise<CachedResponse> {
+  async #fetchOne(target: TargetUri, order: FillOrder, { untilMs, isLedTo }: Hop): Promise<CachedResponse> {
     const { gate, reach } = this.#options
     const exchange = this.#exchangeOf(target, order)
-    const admitted = await gate.admitFill(exchange, order.approvalId)
+    const admitted = await gate.admitFill(exchange, order.approvalId, isLedTo)
     if (!(admitted instanceof Admitted)) {
       gate.ended(exchange, { outcome: 'refused', code: admitted.code, status: errorEntry(admitted.code).status, bytesFromClient: 0, bytesFromOrigin: 0 })
       throw new Refused(admitted.code, admitted.reason)

@@ -3,15 +3,18 @@
 import { join } from 'node:path'
 import type { Approval } from '../approvals/approval.ts'
 import { ReviewFault } from '../approvals/review-fault.ts'
+import type { Policy } from '../policy/policy.ts'
 import type { CacheStore } from './cache-store.ts'
-import { Filler, type FillerOptions } from './filler.ts'
+import { Filler, type Fill, type FillerOptions } from './filler.ts'
 import { openCacheStore } from './sqlite-cache-store.ts'
-import { partitionOf, WebCache } from './web-cache.ts'
+import { ageRulesOf, partitionOf, WebCache } from './web-cache.ts'
 
 export interface OpenCacheOptions extends Omit<FillerOptions, 'store'> {
   readonly dataDir: string
   /** of all bodies together */
   readonly maxBytes: number
+  /** in force */
+  readonly policy: () => Policy | undefined
   readonly onFault: (error: unknown) => void
 }
 
@@ -19,8 +22,9 @@ export interface CacheRoom {
   readonly store: CacheStore
   readonly pages: WebCache
   readonly filler: Filler
-  /** A reviewer's yes to one page. Rejects with ReviewFault `fetch_failed` when it is not in the cache then. */
-  fetchPage(approval: Approval, by: string): Promise<void>
+  /** A reviewer's yes to one page. Resolves when agents read it, with what is missing of where it leads, as a sentence;
+   * rejects with ReviewFault `fetch_failed` when they do not. */
+  fetchPage(approval: Approval, by: string): Promise<string | undefined>
   close(): void
 }
 
@@ -28,14 +32,29 @@ export function openCache(options: OpenCacheOptions): CacheRoom {
   const { dataDir, maxBytes, maxBodyBytes, clock, onFault } = options
   const store = openCacheStore({ dir: join(dataDir, 'cache'), maxBytes, maxBodyBytes, clock, onFault })
   const filler = new Filler({ ...options, store })
+  const pages = new WebCache({ ...options, store })
   return {
     store,
     filler,
-    pages: new WebCache({ ...options, store }),
+    pages,
     fetchPage: async ({ id, url = '', team }, by) => {
-      const { kept, fault } = await filler.fetch({ url, partition: partitionOf(team), source: 'fetched', by, team, pinned: false, approvalId: id })
-      if (kept.length === 0) throw new ReviewFault('fetch_failed', `the page was not fetched: ${fault?.reason ?? 'nothing came'} (${fault?.code ?? 'cache_failed'})`)
+      const { kept: [page], fault } = await filler.fetch({ url, partition: partitionOf(team), source: 'fetched', by, team, pinned: false, approvalId: id })
+      if (page === undefined) throw notFetched(fault)
+      const found = pages.find(page.key.url, [], { team }, ageRulesOf(options.policy()))
+      if (found.kind === 'miss') throw new ReviewFault('fetch_failed', `the page was fetched, and agents cannot read it: ${unreadable[found.detail]}`)
+      return fault === undefined ? undefined : `the page leads on to ${fault.url}, which was not fetched: ${fault.reason} (${fault.code})`
     },
     close: () => store.close(),
   }
+}
+
+const unreadable = {
+  'not-in-cache': 'it is no longer in the cache',
+  'too-old': 'it came older than `max_age` of the policy lets them read',
+  stale: 'it was stale when it came, and the policy says `stale_ok = false`',
+} as const
+
+function notFetched(fault: Fill['fault']): ReviewFault {
+  if (fault?.code === 'audit_unavailable') return new ReviewFault('audit_unavailable', 'the fetch cannot be recorded, so it was not made')
+  return new ReviewFault('fetch_failed', `the page was not fetched: ${fault?.reason ?? 'nothing came'} (${fault?.code ?? 'cache_failed'})`)
 }
