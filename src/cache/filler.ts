@@ -70,6 +70,7 @@ interface Hop {
   readonly isLedTo: boolean
 }
 
+const noAnswer = 'the answer did not come in time, or broke off'
 const maxRedirects = 5
 const redirects: ReadonlySet<number> = new Set([301, 302, 303, 307, 308])
 
@@ -173,14 +174,14 @@ export class Filler {
         throw new Refused(result.error.code, errorEntry(result.error.code).text)
       }
       if (result.outcome !== 'completed') gate.ended(exchange, { outcome: 'failed', code: error instanceof NotKept ? undefined : 'origin_timeout', ...ending })
-      throw error instanceof NotKept || result.outcome === 'completed' ? error : new Refused('origin_timeout', 'the answer did not come in time, or broke off')
+      throw error instanceof NotKept || result.outcome === 'completed' ? error : new Refused('origin_timeout', noAnswer)
     }
   }
 
   async #keep(exchange: Exchange, response: FillResponse, askedMs: number) {
     const { clock, store, maxBodyBytes } = this.#options
     const head = await response.head
-    if (head === undefined) throw new NotKept('there was no answer')
+    if (head === undefined) throw new Refused('origin_timeout', noAnswer)
     const kept = keepable(exchange, head, askedMs, clock.now())
     const writer = store.writeBody()
     try {
