@@ -37,7 +37,14 @@ export function keyOf({ facts, requestDigest }: Pick<Question, 'facts' | 'reques
 /** What a question about one page that is not cached is bound to: its URL, and nothing else of the request, since nothing
  * else of it is sent. */
 export function fetchDigestOf(facts: Facts): string {
-  return `fetch:${hash('sha256', urlOf(facts) ?? '', 'hex')}`
+  return `${pagePrefix}${hash('sha256', urlOf(facts) ?? '', 'hex')}`
+}
+
+const pagePrefix = 'fetch:'
+
+/** Whether a digest is that of a page. */
+export function isPageDigest(digest: string): boolean {
+  return digest.startsWith(pagePrefix)
 }
 
 /** Where the request goes, whole; undefined in a tunnel, which hides it. */
