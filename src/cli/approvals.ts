@@ -38,6 +38,10 @@ how long:
   --until TIME       such as 2027-01-31T18:00Z
   --always           at once up to the longest that settings give, and as a rule for all
                    sessions of the agent: proposed, or written when an admin answers
+a page that is not in the web cache:
+  --fetch            have the proxy fetch it into the cache, once; nothing is opened. Without it
+                     allow lets the agent read the host live, for as long as the options say
+  --confirmed        you looked at the whole URL, which is long or looks like data
 how wide, beyond the host, port and session that asked:
   --subdomains       every name below the host too
   --all-ports        every port that the policy does not close
@@ -55,6 +59,7 @@ examples:
   sallyport approvals show lib.test
   sallyport approvals allow lib.test --session
   sallyport approvals allow 01JABCDEF --for 8h --subdomains --comment 'release day' --yes
+  sallyport approvals allow https://docs.example/guide --fetch
   sallyport approvals deny paste.example --always --agent
   sallyport approvals watch --url https://sallyport.example:3129 --token-file ~/.sallyport-token
   sallyport approvals wait 01JABCDEF --timeout 10m && ./deploy
@@ -95,8 +100,8 @@ async function list(argv: readonly string[], { io, clock, withClient }: ControlC
 }
 
 function rowOf(question: Question, nowMs: number): string[] {
-  const { id, agent, team, attempts, waiting, firstSeenMs, kind, method } = question
-  const place = kind === 'request' ? `${method ?? ''} ${placeOf(question)}` : placeOf(question)
+  const { id, agent, team, attempts, waiting, firstSeenMs, kind, method, url } = question
+  const place = kind === 'fetch' ? `page ${url ?? placeOf(question)}` : kind === 'request' ? `${method ?? ''} ${placeOf(question)}` : placeOf(question)
   return [id, place, agent, team ?? '-', String(attempts), String(waiting), span(nowMs - firstSeenMs), stateText(question, nowMs)]
 }
 
@@ -115,7 +120,7 @@ async function show(argv: readonly string[], { io, clock, withClient }: ControlC
     const width = Math.max(...lines.map(({ label }) => label.length))
     io.out(`${escapeText(`question ${card.question.id}, version ${card.question.version}: ${stateText(card.question, clock.now())}`)}\n`)
     io.out(lines.map(({ label, text }) => `  ${label.padEnd(width)}  ${text}\n`).join(''))
-    if (card.question.state === 'pending') io.out(`to answer: sallyport approvals allow|deny ${escapeText(card.question.id)} [--session | --for TIME | --always]\n`)
+    if (card.question.state === 'pending') io.out(`to answer: sallyport approvals allow|deny ${escapeText(card.question.id)} [${card.question.kind === 'fetch' ? '--fetch | ' : ''}--session | --for TIME | --always]\n`)
     return 0
   })
 }

@@ -1,12 +1,14 @@
 // A proxy whose agents read from the web cache alone and whose misses are asked about, an origin behind it and a name
 // server, which both count: what the tests of fetched pages begin with.
 import type http from 'node:http'
+import { sent } from './ask-world.ts'
 import { testCertificates } from './certificates.ts'
 import { ControlClient, type ControlAnswer, type WireApproval } from './control.ts'
 import { startDnsServer, type DnsServer } from './dns-server.ts'
 import { httpOrigin, tlsOrigin, type HttpOrigin } from './origins.ts'
 import { startProxy, type TestProxy, type TestProxyOptions } from './proxy.ts'
 import type { Scope } from './scope.ts'
+import type { Answer, WireClient } from './wire-client.ts'
 
 export interface PageWorld {
   readonly proxy: TestProxy
@@ -25,7 +27,7 @@ export interface PageOptions extends Pick<TestProxyOptions, 'flags'> {
   /** further policy; PORT stands for the origin's */
   readonly more?: string
   /** further lines of `[web_fetch]` */
-  readonly reading?: string
+  readonly webFetch?: string
   /** further lines of `[network.approvals]` */
   readonly approvals?: string
   readonly fetchTimeoutMs?: number
@@ -55,12 +57,12 @@ export async function startPages(t: Scope, options: PageOptions = {}): Promise<P
   return { proxy, origin, dns, scheme, authority: `${docsHost}:${origin.port}`, control: new ControlClient(proxy.controlSocket) }
 }
 
-export function pagePolicy(port: number, { scheme = 'http', more = '', reading = '', approvals = '' }: PageOptions = {}): string {
+export function pagePolicy(port: number, { scheme = 'http', more = '', webFetch = '', approvals = '' }: PageOptions = {}): string {
   const rule = (id: string, rest: string): string => `[[network.rules]]\nid = "${id}"\nhosts = ["${id}.test:${port}"]\nlocal = ["127.0.0.0/8"]\n${scheme === 'https' ? 'origin_ca = ["roots.pem"]\n' : ''}${rest}\n`
   return `[web_fetch]
 mode = "cached"
 on_miss = "ask"
-${reading}
+${webFetch}
 [network]
 unknown = "ask"
 denied_domains = ["denied.test"]
@@ -90,4 +92,13 @@ export function fetchPage(control: ControlClient, approval: WireApproval, more: 
 /** Nothing was asked of anybody for the agent. */
 export function untouched({ origin, dns }: PageWorld): boolean {
   return origin.connections() === 0 && dns.queries.length === 0
+}
+
+/** A client that reads a page and waits. */
+export function reading(t: Scope, { proxy, authority }: PageWorld, path: string, fields = ''): Promise<WireClient> {
+  return sent(t, proxy, pageRequest(authority, path, fields))
+}
+
+export async function read(t: Scope, world: PageWorld, path: string, fields = ''): Promise<Answer | undefined> {
+  return (await reading(t, world, path, fields)).next()
 }
