@@ -93,15 +93,22 @@ async function list(argv: readonly string[], { io, clock, withClient }: ControlC
     const { items, next } = await listQuestions(client, { state: state === 'all' ? undefined : state, host, session }, most)
     if (values.json) io.out(`${asciiJson({ items: items.map(({ json }) => json), next_cursor: next ?? null })}\n`)
     else if (items.length === 0) io.out(state === 'pending' ? 'no question is open\n' : 'there is no such question\n')
-    else io.out(table(['ID', 'HOST', 'AGENT', 'TEAM', 'TRIES', 'HELD', 'AGE', 'STATE'], items.map((each) => rowOf(each, clock.now()))))
+    else io.out(tableOf(items, clock.now()))
     if (next !== undefined && !values.json) io.err(`there are more: -n ${most * 10} shows them\n`)
     return 0
   })
 }
 
+/** With the whole URL of each page below its row. */
+function tableOf(items: readonly Question[], nowMs: number): string {
+  const [heading, ...rows] = table(['ID', 'HOST', 'AGENT', 'TEAM', 'TRIES', 'HELD', 'AGE', 'STATE'], items.map((each) => rowOf(each, nowMs))).trimEnd().split('\n')
+  const pages = items.map(({ kind, method, url }) => (kind === 'fetch' && url !== undefined ? `\n  ${escapeText(`${method ?? 'GET'} ${url}`, 16_384)}` : ''))
+  return `${[heading, ...rows.map((row, at) => `${row}${pages[at] ?? ''}`)].join('\n')}\n`
+}
+
 function rowOf(question: Question, nowMs: number): string[] {
-  const { id, agent, team, attempts, waiting, firstSeenMs, kind, method, url } = question
-  const place = kind === 'fetch' ? `page ${url ?? placeOf(question)}` : kind === 'request' ? `${method ?? ''} ${placeOf(question)}` : placeOf(question)
+  const { id, agent, team, attempts, waiting, firstSeenMs, kind, method } = question
+  const place = kind === 'fetch' ? `page of ${placeOf(question)}` : kind === 'request' ? `${method ?? ''} ${placeOf(question)}` : placeOf(question)
   return [id, place, agent, team ?? '-', String(attempts), String(waiting), span(nowMs - firstSeenMs), stateText(question, nowMs)]
 }
 

@@ -220,7 +220,8 @@ function lookedAtTwice(state: WatchState, menu: Menu): WatchStep {
   const term = { kind: 'fetch', isConfirmed: true } as const
   if (confirmText({ menu, term }).length <= leastConfirmLines * (state.size.columns - 4)) return still({ ...state, view: { kind: 'confirm', menu, term, text: '' } })
   const text = `the URL is longer than this screen shows at once: sallyport approvals allow ${menu.question.id} --fetch`
-  return still({ ...state, view: { kind: 'menu', menu }, notice: { text, isBad: true } })
+  // no letter of a `yes` that somebody types by now may answer
+  return still({ ...state, view: { kind: 'list' }, notice: { text, isBad: true } })
 }
 
 function missingOf(draft: AnswerDraft, card: QuestionCard | undefined): string | undefined {
