@@ -15,7 +15,7 @@ import type { ApprovalFilter, Desk, Proposal } from './desk.ts'
 import { onceRetryMs, onceWindowMs } from './grant-book.ts'
 import type { Proposals } from './proposals.ts'
 import { ReviewFault } from './review-fault.ts'
-import { boundsOf, checkFetch, judgeAnswer, judgeOnlooker, maySee, needsSecond, type ReviewRules } from './review-rules.ts'
+import { boundsOf, judgeAnswer, judgeOnlooker, maySee, needsSecond, type ReviewRules } from './review-rules.ts'
 
 export interface ReviewDeskOptions {
   readonly approvals: Approvals
@@ -81,7 +81,6 @@ export class ReviewDesk implements Desk {
     const nowMs = clock.now()
     const rules: ReviewRules = { policy: this.#policyInForce(approval).approvals, nowMs, maxUntilMs: nowMs + maxTtlMs, first: approval.firstYes }
     judgeAnswer(approval, answer, actor, rules)
-    checkFetch(approval, answer, actor)
     if (answer.who !== 'session' && (answer.term === 'once' || answer.term === 'session')) {
       throw new ReviewFault('invalid', `\`${answer.term}\` is about one session: an answer for all of the ${answer.who} is \`until\` a time or \`always\``)
     }

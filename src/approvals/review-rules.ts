@@ -54,6 +54,7 @@ export function judgeAnswer(approval: Approval, answer: Answer, actor: Actor, ru
   if (missing !== undefined && (answer.comment ?? '').trim() === '') {
     throw new ReviewFault('comment_required', `policy wants a comment with ${commentWords[missing]}`)
   }
+  checkFetch(approval, answer, actor)
 }
 
 /** Throws ReviewFault when the actor may not put the question off, or take back what was opened by it. */
@@ -61,9 +62,8 @@ export function judgeOnlooker(approval: Approval, actor: Actor): void {
   if (!decides(approval, actor)) throw notAReviewer(actor)
 }
 
-/** A URL that may carry something out is looked at twice by whoever has it fetched, and a program cannot look. Throws
- * ReviewFault. */
-export function checkFetch({ url }: Pick<Approval, 'url'>, { isFetch, isConfirmed }: Answer, actor: Actor): void {
+/** A URL that may carry something out is looked at twice by whoever has it fetched, and a program cannot look. */
+function checkFetch({ url }: Pick<Approval, 'url'>, { isFetch, isConfirmed }: Answer, actor: Actor): void {
   if (isFetch !== true) return
   const doubts = doubtsAbout(url ?? '')
   if (doubts.length === 0) return
