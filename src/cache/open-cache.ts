@@ -41,18 +41,17 @@ export function openCache(options: OpenCacheOptions): CacheRoom {
       const { kept: [page], fault } = await filler.fetch({ url, partition: partitionOf(team), source: 'fetched', by, team, pinned: false, approvalId: id })
       if (page === undefined) throw notFetched(fault)
       const found = pages.find(page.key.url, [], { team }, ageRulesOf(options.policy()))
-      if (found.kind === 'miss') throw new ReviewFault('fetch_failed', `the page was fetched, and agents cannot read it: ${unreadable[found.detail]}`)
+      if (found.kind === 'miss') throw new ReviewFault('fetch_failed', `the page was fetched, and agents cannot read it: ${unreadable.get(found.detail) ?? 'it is no longer in the cache'}`)
       return fault === undefined ? undefined : `the page leads on to ${fault.url}, which was not fetched: ${fault.reason} (${fault.code})`
     },
     close: () => store.close(),
   }
 }
 
-const unreadable = {
-  'not-in-cache': 'it is no longer in the cache',
-  'too-old': 'it came older than `max_age` of the policy lets them read',
-  stale: 'it was stale when it came, and the policy says `stale_ok = false`',
-} as const
+const unreadable: ReadonlyMap<string, string> = new Map([
+  ['too-old', 'it came older than `max_age` of the policy lets them read'],
+  ['stale', 'it was stale when it came, and the policy says `stale_ok = false`'],
+])
 
 function notFetched(fault: Fill['fault']): ReviewFault {
   if (fault?.code === 'audit_unavailable') return new ReviewFault('audit_unavailable', 'the fetch cannot be recorded, so it was not made')

@@ -111,7 +111,7 @@ export function outcomeText({ host, kind, state, decision, firstYes, snoozedUnti
     return `${host} was ${decision.verdict === 'allow' ? 'allowed' : 'denied'} ${termTexts[decision.term]} by ${decision.by}${second}.`
   }
   if (state === 'expired') return `The question about ${host} expired without an answer: the agent was refused.`
-  if (state === 'withdrawn') return `The question about ${host} was withdrawn: its session ended, or policy answers it now.`
+  if (state === 'withdrawn') return `The question about ${host} was withdrawn: its session ended, policy answers it now, or its page was fetched for somebody else.`
   if (firstYes?.answer.isFetch === true) return `${firstYes.by} would have a page of ${host} fetched. That takes a second person.`
   if (firstYes !== undefined) return `${firstYes.by} said yes to ${host}. It stays closed until a second person does.`
   if (snoozedUntilMs !== undefined && snoozedUntilMs > nowMs) return `${host} is snoozed. It is neither allowed nor denied.`
