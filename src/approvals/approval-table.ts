@@ -75,9 +75,9 @@ export class ApprovalTable {
   }
 }
 
-/** Who waits now is nothing that outlives the process. */
+/** Who waits now, and who has it fetched, is nothing that outlives the process. */
 function dataOf(approval: Approval): string {
-  return JSON.stringify({ ...approval, waiting: undefined })
+  return JSON.stringify({ ...approval, waiting: undefined, fetching: undefined })
 }
 
 function approvalOf(row: Row): Approval {

@@ -41,6 +41,8 @@ export interface Approval {
   readonly attempts: number
   /** exchanges that are held now */
   readonly waiting: number
+  /** somebody has the page fetched at this moment, and nobody else decides meanwhile */
+  readonly fetching?: { readonly by: string; readonly sinceMs: number } | undefined
   /** wall clock, `ms`, as all times here */
   readonly firstSeenMs: number
   readonly lastSeenMs: number
@@ -71,6 +73,8 @@ export interface ApprovalDecision {
   readonly grantId: string | undefined
   /** the page was fetched into the cache, and nothing else is opened */
   readonly isFetched?: boolean
+  /** what is missing of what was fetched, as a sentence: where its redirects lead */
+  readonly fetchNote?: string | undefined
 }
 
 /** What a reviewer answers. Wider than asked only where it says so. */

@@ -221,7 +221,7 @@ export class Approvals implements OwnQuestions {
   stillAsked(approval: Approval, policy: Policy): boolean {
     const facts = factsOf(approval)
     const decision = evaluate(policy, this.#asAsked(facts), this.#options.clock.now())
-    if (approval.kind === 'fetch') return decision.verdict === 'allow' && decision.obligations.inspect === 'cache' && policy.webFetch?.onMiss === 'ask'
+    if (approval.kind === 'fetch') return decision.verdict !== 'deny' && decision.obligations.inspect === 'cache' && policy.webFetch?.onMiss === 'ask'
     return decision.verdict === 'ask' && isAboutRequest(facts, decision) === (approval.kind === 'request')
   }
 
@@ -242,7 +242,20 @@ export class Approvals implements OwnQuestions {
     this.#options.onNarrowed()
   }
 
-  #withdraw(approval: Approval, cause: 'policy_changed' | 'session_ended'): void {
+  /** Its page is fetched at this moment, or is no longer. */
+  fetching(id: string, fetching: Approval['fetching']): void {
+    this.pending.fetching(id, fetching)
+    this.changes.tell('approval', id)
+  }
+
+  /** The page of a question is in the cache of its team now: of that team nobody needs an answer about it any more. */
+  pageCached({ id, team, requestDigest }: Approval): void {
+    for (const other of this.pending.all()) {
+      if (other.id !== id && other.kind === 'fetch' && other.requestDigest === requestDigest && other.team === team) this.#withdraw(other, 'cached')
+    }
+  }
+
+  #withdraw(approval: Approval, cause: 'policy_changed' | 'session_ended' | 'cached'): void {
     this.#conclude(approval, 'withdrawn', approvalWithdrawnEvent(approval, cause, this.#options.clock.now() - approval.firstSeenMs))
   }
 

@@ -14,6 +14,7 @@ import { hintsOf } from './card-hints.ts'
 import { isSafeToShow } from './confusable.ts'
 import { factsOf, hostOf } from './question.ts'
 import { ownerTermsFor } from './review-rules.ts'
+import { doubtsAbout } from './url-look.ts'
 
 /** What the queue knows beside the question. Arrays are shown as they come, twenty of each at most. */
 export interface CardContext {
@@ -48,6 +49,7 @@ export function buildCard(approval: Approval, context: CardContext): Card {
     nearestRules: nearestRules(approval, domain, context),
     others: others.slice(0, maxRows),
     similar: similar.slice(0, maxRows),
+    doubts: approval.kind === 'fetch' && approval.url !== undefined ? doubtsAbout(approval.url) : [],
     patterns: patternsFor(approval, domain),
     rules: {
       fourEyes: needsFourEyes(policy.approvals, host, false),

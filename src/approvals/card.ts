@@ -24,6 +24,9 @@ export interface Card {
   /** other sessions that use this host or asked for it */
   readonly others: readonly { readonly agent: string; readonly session: string; readonly state: string }[]
   readonly similar: readonly { readonly approvalId: string; readonly host: string; readonly verdict: 'allow' | 'deny'; readonly term: GrantTerm; readonly by: string; readonly atMs: number; readonly comment: string | undefined }[]
+  /** of a page that may be fetched: why its URL is to be looked at twice, each as a sentence; whoever has it fetched confirms
+   * that they did. Empty: nothing stands out */
+  readonly doubts: readonly string[]
   /** host patterns that would cover it, narrowest first; never one over a public suffix */
   readonly patterns: readonly string[]
   readonly rules: {

@@ -2,7 +2,7 @@
 // answers only whom it names; a refusal is stronger than a permission; what is for one request is used once. A wall
 // clock that is set back makes none of them last longer.
 import type { Clock } from '../clock.ts'
-import { grantCovers, grantWhos, holderOf, type Grant, type GrantFacts, type GrantWho } from '../policy/grant.ts'
+import { grantCovers, grantWhos, holderOf, isOneRequest, type Grant, type GrantFacts, type GrantWho } from '../policy/grant.ts'
 import type { GrantEnd, GrantTable } from './grant-table.ts'
 
 /** An exchange that a grant let through. */
@@ -44,7 +44,7 @@ export class GrantBook {
     this.#clock = clock
     const nowMs = clock.now()
     for (const { grant, isUsed } of table.inForce()) {
-      const isOver = (grant.expiresMs !== undefined && grant.expiresMs <= nowMs) || (isUsed && grant.requestDigest !== undefined && grant.term === 'once')
+      const isOver = (grant.expiresMs !== undefined && grant.expiresMs <= nowMs) || (isUsed && isOneRequest(grant) && grant.term === 'once')
       if (isOver) table.end(grant.id, nowMs, 'expired')
       else if (grant.who === 'session' && !isLive(grant.holder) && grant.term === 'session') table.end(grant.id, nowMs, 'session_ended')
       else this.#insert(grant, isUsed ? grant.createdMs : undefined)
@@ -88,7 +88,7 @@ export class GrantBook {
     const nowMs = this.#clock.now()
     const isFirst = entry?.usedMs === undefined
     if (entry !== undefined && isFirst) {
-      const expiresMs = grant.term !== 'once' ? grant.expiresMs : grant.requestDigest === undefined ? nowMs + onceWindowMs : nowMs
+      const expiresMs = grant.term !== 'once' ? grant.expiresMs : isOneRequest(grant) ? nowMs : nowMs + onceWindowMs
       this.#table.used(grant.id, nowMs, expiresMs)
       entry.usedMs = nowMs
       entry.grant = { ...grant, expiresMs }
@@ -160,8 +160,8 @@ export class GrantBook {
 const none: readonly Entry[] = []
 
 /** For one request, which was let through. */
-function isSpent({ grant: { term, requestDigest }, usedMs }: Entry): boolean {
-  return term === 'once' && requestDigest !== undefined && usedMs !== undefined
+function isSpent({ grant, usedMs }: Entry): boolean {
+  return grant.term === 'once' && isOneRequest(grant) && usedMs !== undefined
 }
 
 function endOf({ term, verdict, expiresMs }: Grant, isUsed: boolean): number | undefined {

@@ -9,6 +9,7 @@ export type NotificationType = 'approval.requested' | 'approval.first_yes' | 'ap
 
 const maxMethod = 64
 const verdictWords = { allow: 'allowed', deny: 'denied' } as const
+const pageWords = 'a page that is not in the web cache, of'
 
 /** What happened to a question, by its state. */
 export function typeOf({ state, firstYes }: Approval): NotificationType {
@@ -54,6 +55,7 @@ export function webhookBody(id: string, approval: Approval, pageUrl: string | un
         second_by: orNull(decision.secondBy, label),
         at: isoTime(decision.atMs),
         comment: orNull(decision.comment, (comment) => sentence(sentenceText(comment))),
+        is_fetched: decision.isFetched === true,
       },
     },
     url: pageLink(approval, pageUrl) ?? null,
@@ -85,22 +87,26 @@ export function hostAndPort({ host, port }: Approval): string {
 function slackText(approval: Approval): string {
   const { agent, owner, decision, firstYes } = approval
   const place = code(hostAndPort(approval))
+  const asked = approval.kind === 'fetch' ? `${pageWords} ${place}` : place
   const who = `${code(agent)}${owner === undefined ? '' : ` of ${code(owner)}`}`
   switch (typeOf(approval)) {
     case 'approval.requested':
-      return `*Approval wanted*: ${who} asks for ${place}${approval.advisory ? ' (advisory session)' : ''}\n${code(reasonWithoutPath(approval.reason))}`
+      return `*Approval wanted*: ${who} asks for ${asked}${approval.advisory ? ' (advisory session)' : ''}\n${code(reasonWithoutPath(approval.reason))}`
     case 'approval.first_yes':
-      return `${code(firstYes?.by ?? '')} would allow ${who} ${place}: a second person has to agree`
+      return firstYes?.answer.isFetch === true
+        ? `${code(firstYes.by)} would have ${asked} fetched for ${who}: a second person has to agree`
+        : `${code(firstYes?.by ?? '')} would allow ${who} ${place}: a second person has to agree`
     case 'approval.decided': {
       if (decision === undefined) return `${who} ${place}: ${approval.state}`
       const reviewers = decision.secondBy === undefined ? code(decision.by) : `${code(decision.by)} and ${code(decision.secondBy)}`
       const comment = decision.comment === undefined ? '' : `\n${code(sentenceText(decision.comment))}`
-      return `${reviewers} ${verdictWords[decision.verdict]} ${who} ${place} (${decision.term})${comment}`
+      if (decision.isFetched === true) return `${reviewers} had ${asked} fetched for ${who}; nothing was opened${comment}`
+      return `${reviewers} ${verdictWords[decision.verdict]} ${who} ${decision.verdict === 'deny' ? asked : place}${approval.kind === 'fetch' && decision.verdict === 'allow' ? ', read live' : ''} (${decision.term})${comment}`
     }
     case 'approval.expired':
-      return `Nobody answered ${who} about ${place}`
+      return `Nobody answered ${who} about ${asked}`
     default:
-      return `${who} needs no answer about ${place} any more`
+      return `${who} needs no answer about ${asked} any more`
   }
 }
 

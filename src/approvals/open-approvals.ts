@@ -5,7 +5,6 @@ import type { Clock } from '../clock.ts'
 import type { Deadlines } from '../deadlines.ts'
 import type { Policy } from '../policy/policy.ts'
 import type { Store } from '../store/store.ts'
-import type { Approval } from './approval.ts'
 import { Approvals } from './approvals.ts'
 import { Cards } from './cards.ts'
 import type { Proposal } from './desk.ts'
@@ -13,7 +12,7 @@ import { createNotifier, type NotifierSettings } from './notifier.ts'
 import type { PendingLimits } from './pending.ts'
 import { ProposalRegistry } from './proposal-registry.ts'
 import { Proposals } from './proposals.ts'
-import { ReviewDesk } from './review-desk.ts'
+import { ReviewDesk, type FetchPage } from './review-desk.ts'
 import type { Hold } from './session.ts'
 import { SessionRegistry } from './session-registry.ts'
 import { TokenRegistry } from './token-registry.ts'
@@ -36,8 +35,7 @@ export interface OpenApprovalsOptions {
   /** open exchanges are to be judged again */
   readonly onNarrowed: () => void
   readonly notifications: NotifierSettings
-  /** A reviewer has a page fetched into the web cache. Rejects with ReviewFault. Absent: there is no cache */
-  readonly fetchPage?: ((approval: Approval, by: string) => Promise<void>) | undefined
+  readonly fetchPage?: FetchPage | undefined
   readonly onFault: (error: unknown) => void
 }
 

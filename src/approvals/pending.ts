@@ -142,6 +142,12 @@ export class Pending {
     this.#stale.add(id)
   }
 
+  /** Somebody has its page fetched, or does no longer. No new version: what is decided about is the same. */
+  fetching(id: string, fetching: Approval['fetching']): void {
+    const approval = this.#byId.get(id)
+    if (approval !== undefined) this.#byId.set(id, { ...approval, fetching })
+  }
+
   /** Pending no more; undefined when it was not. */
   conclude(id: string, state: Exclude<Approval['state'], 'pending'>, decision: Approval['decision']): Approval | undefined {
     const concluded = this.writeEnd(id, state, decision)
@@ -153,7 +159,7 @@ export class Pending {
   writeEnd(id: string, state: Exclude<Approval['state'], 'pending'>, decision: Approval['decision']): Approval | undefined {
     const approval = this.#byId.get(id)
     if (approval === undefined) return undefined
-    const concluded = { ...approval, state, decision, version: approval.version + 1, lastSeenMs: decision?.atMs ?? approval.lastSeenMs }
+    const concluded = { ...approval, state, decision, fetching: undefined, version: approval.version + 1, lastSeenMs: decision?.atMs ?? approval.lastSeenMs }
     this.#write(concluded)
     return concluded
   }
@@ -247,7 +253,7 @@ function approvalOf(question: Question, id: string, nowMs: number, expiresMs: nu
     id, version: 1, state: 'pending', kind: isFetch ? 'fetch' : requestDigest === undefined ? 'host' : 'request',
     session: principal.session, agent: principal.agent, owner: principal.owner, team: principal.team,
     scheme, host: host.text, port, method, url: urlOf(facts), requestDigest, upgrade,
-    reason, rule, isReview: isReview(rule), statedReason: undefined, userAgent, clientAddress, advisory,
+    reason, rule, isReview: question.isReview ?? isReview(rule), statedReason: undefined, userAgent, clientAddress, advisory,
     attempts: 1, waiting: 0, firstSeenMs: nowMs, lastSeenMs: nowMs, expiresMs, snoozedUntilMs: undefined, firstYes: undefined, decision: undefined,
   }
 }

@@ -20,12 +20,12 @@ export interface ProposalRegistryOptions {
 }
 
 /**
- * What an answer for good proposes; undefined where a host pattern could not say it: about one request, or below
+ * What an answer for good proposes; undefined where a host pattern could not say it: about one request or page, or below
  * `managed_allowed_domains_only`. It is for the agent that asked, or for its team where the answer says so; never
  * for everybody, but for the agent without credentials, which a rule by agent would shut out.
  */
 export function proposalOf(approval: Approval, answer: Answer, by: string, policy: Pick<Policy, 'managedOnly'>): NewProposal | undefined {
-  if (answer.term !== 'always' || approval.kind === 'request' || answer.isFetch === true) return undefined
+  if (answer.term !== 'always' || approval.kind !== 'host') return undefined
   const { verdict } = answer
   if (verdict === 'allow' && policy.managedOnly) return undefined
   const { agent, team, session } = approval

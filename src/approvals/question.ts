@@ -19,6 +19,8 @@ export interface Question {
   readonly advisory: boolean
   /** about one page that is not in the web cache */
   readonly isFetch?: boolean
+  /** said where the rule itself does not tell whether it is always asked about */
+  readonly isReview?: boolean
 }
 
 /** Whether policy asks about this very request, and not about its host. */
@@ -32,9 +34,17 @@ export function keyOf({ facts, requestDigest }: Pick<Question, 'facts' | 'reques
   return [session, scheme, host.text, String(port), requestDigest ?? ''].join(' ')
 }
 
-/** What a question about one page that is not cached is bound to: its URL, whoever asks for it and how. */
+/** What a question about one page that is not cached is bound to: its URL, and nothing else of the request, since nothing
+ * else of it is sent. */
 export function fetchDigestOf(facts: Facts): string {
-  return `fetch:${hash('sha256', urlOf(facts) ?? '', 'hex')}`
+  return `${pagePrefix}${hash('sha256', urlOf(facts) ?? '', 'hex')}`
+}
+
+const pagePrefix = 'fetch:'
+
+/** Whether a digest is that of a page. */
+export function isPageDigest(digest: string): boolean {
+  return digest.startsWith(pagePrefix)
 }
 
 /** Where the request goes, whole; undefined in a tunnel, which hides it. */

@@ -5,7 +5,7 @@ import type { AuditSink } from '../audit/event.ts'
 import { approvalDecidedEvent, grantCreatedEvent, grantRevokedEvent } from '../audit/approval-events.ts'
 import type { Clock } from '../clock.ts'
 import { ProxyError } from '../errors.ts'
-import type { Grant } from '../policy/grant.ts'
+import { liveReading, type Grant } from '../policy/grant.ts'
 import type { Policy } from '../policy/policy.ts'
 import type { Store } from '../store/store.ts'
 import type { Actor } from './actor.ts'
@@ -15,7 +15,6 @@ import type { ApprovalFilter, Desk, Proposal } from './desk.ts'
 import { onceRetryMs, onceWindowMs } from './grant-book.ts'
 import type { Proposals } from './proposals.ts'
 import { ReviewFault } from './review-fault.ts'
-import { doubtsAbout } from './url-look.ts'
 import { boundsOf, judgeAnswer, judgeOnlooker, maySee, needsSecond, type ReviewRules } from './review-rules.ts'
 
 export interface ReviewDeskOptions {
@@ -30,10 +29,12 @@ export interface ReviewDeskOptions {
   /** open exchanges are to be judged again */
   readonly onNarrowed: () => void
   readonly onDecided: (approval: Approval) => void
-  /** Fetches the page of a question into the web cache; its own exchange is on record before a byte leaves. Rejects with
-   * ReviewFault. Absent: there is no cache. */
-  readonly fetchPage?: ((approval: Approval, by: string) => Promise<void>) | undefined
+  readonly fetchPage?: FetchPage | undefined
 }
+
+/** Fetches the page of a question into the web cache; its own exchange is on record before a byte leaves. Resolves when
+ * agents can read it, with what is missing beside it, as a sentence. Rejects with ReviewFault. Absent: there is no cache. */
+export type FetchPage = (approval: Approval, by: string) => Promise<string | undefined>
 
 const maxSnoozeMs = 7 * 86_400_000
 const maxReads = 20
@@ -80,11 +81,10 @@ export class ReviewDesk implements Desk {
     const nowMs = clock.now()
     const rules: ReviewRules = { policy: this.#policyInForce(approval).approvals, nowMs, maxUntilMs: nowMs + maxTtlMs, first: approval.firstYes }
     judgeAnswer(approval, answer, actor, rules)
-    checkFetch(approval, answer)
     if (answer.who !== 'session' && (answer.term === 'once' || answer.term === 'session')) {
       throw new ReviewFault('invalid', `\`${answer.term}\` is about one session: an answer for all of the ${answer.who} is \`until\` a time or \`always\``)
     }
-    if (!approvals.lock(id)) throw new ReviewFault('already_decided', 'somebody else is deciding this approval at this moment')
+    if (!approvals.lock(id)) throw new ReviewFault('already_decided', busyText(approval))
     try {
       return await (needsSecond(approval, answer, rules) ? this.#firstYes(approval, answer, actor) : this.#conclude(approval, answer, actor))
     } finally {
@@ -165,17 +165,24 @@ export class ReviewDesk implements Desk {
   async #fetch(approval: Approval, answer: Answer, actor: Actor): Promise<Approval> {
     const { approvals, audit, clock, fetchPage } = this.#options
     if (fetchPage === undefined) throw new ReviewFault('invalid', 'there is no web cache here')
-    await fetchPage(approval, actor.name)
-    const { verdict, term, comment } = answer
-    await journaled(audit.append(approvalDecidedEvent(approval, this.#told(approval, answer, actor, { grantId: undefined, isComplete: true }))))
-    const first = approval.firstYes?.by
-    const decided = approvals.pending.conclude(approval.id, 'allowed', {
-      verdict, term, comment, by: first ?? actor.name, secondBy: first === undefined ? undefined : actor.name, atMs: clock.now(), grantId: undefined, isFetched: true,
-    })
-    if (decided === undefined) throw new ReviewFault('already_decided', 'the approval is no longer pending')
-    approvals.release(approval.id)
-    this.#options.onDecided(decided)
-    return decided
+    approvals.fetching(approval.id, { by: actor.name, sinceMs: clock.now() })
+    try {
+      const fetchNote = await fetchPage(approval, actor.name)
+      const { verdict, term, comment } = answer
+      const told = this.#told(approval, answer, actor, { grantId: undefined, isComplete: true })
+      await journaled(audit.append(approvalDecidedEvent(approval, told)), 'the page is in the cache, but the answer cannot be recorded, so the question stays open')
+      const first = approval.firstYes?.by
+      const decided = approvals.pending.conclude(approval.id, 'allowed', {
+        verdict, term, comment, by: first ?? actor.name, secondBy: first === undefined ? undefined : actor.name, atMs: clock.now(), grantId: undefined, isFetched: true, fetchNote,
+      })
+      if (decided === undefined) throw new ReviewFault('already_decided', 'the approval is no longer pending')
+      approvals.release(approval.id)
+      approvals.pageCached(decided)
+      this.#options.onDecided(decided)
+      return decided
+    } finally {
+      approvals.fetching(approval.id, undefined)
+    }
   }
 
   async #conclude(approval: Approval, answer: Answer, actor: Actor): Promise<Approval> {
@@ -219,7 +226,7 @@ export class ReviewDesk implements Desk {
       holder: who === 'session' ? session : who === 'agent' ? agent : (team ?? ''),
       port: allPorts ? undefined : port,
       // a yes that is not fetching lets the host be read live; a no is to this page
-      requestDigest: approval.kind === 'fetch' && verdict === 'allow' ? undefined : approval.requestDigest,
+      requestDigest: approval.kind === 'fetch' && verdict === 'allow' ? liveReading : approval.requestDigest,
       by: actor.name, createdMs: nowMs,
       expiresMs: expiryOf({ verdict, term, untilMs, waiting: approval.waiting, nowMs, maxTtlMs }),
       comment: verdict === 'deny' ? comment : undefined,
@@ -231,6 +238,7 @@ export class ReviewDesk implements Desk {
     const first = isComplete ? approval.firstYes?.by : undefined
     return {
       verdict, term, comment, grantId, isComplete, subdomains, allPorts, who, untilMs,
+      isFetch: answer.isFetch === true,
       by: first ?? actor.name, byKind: actor.kind, secondBy: first === undefined ? undefined : actor.name, waitedMs: this.#options.clock.now() - approval.firstSeenMs,
     } as const
   }
@@ -258,19 +266,18 @@ function expiryOf({ verdict, term, untilMs, waiting, nowMs, maxTtlMs }: Expiry):
   return Math.min(untilMs ?? Number.POSITIVE_INFINITY, nowMs + maxTtlMs)
 }
 
-/** A URL that may carry something out is looked at twice by whoever has it fetched. */
-function checkFetch({ url }: Approval, { isFetch, isConfirmed }: Answer): void {
-  if (isFetch !== true || isConfirmed === true) return
-  const doubts = doubtsAbout(url ?? '')
-  if (doubts.length > 0) throw new ReviewFault('confirmation_required', `look at the whole URL again and confirm it: ${doubts.join('; ')}`)
+/** What whoever comes second is told. */
+function busyText({ fetching }: Approval): string {
+  if (fetching === undefined) return 'somebody else is deciding this approval at this moment'
+  return `${fetching.by} has the page fetched at this moment: look again when that has ended`
 }
 
 /** Nothing is decided that is not on record. */
-async function journaled(appended: Promise<void>): Promise<void> {
+async function journaled(appended: Promise<void>, why = 'the decision cannot be recorded, so it was not made'): Promise<void> {
   try {
     await appended
   } catch (error) {
-    if (error instanceof ProxyError && error.code === 'audit_unavailable') throw new ReviewFault('audit_unavailable', 'the decision cannot be recorded, so it was not made')
+    if (error instanceof ProxyError && error.code === 'audit_unavailable') throw new ReviewFault('audit_unavailable', why)
     throw error
   }
 }

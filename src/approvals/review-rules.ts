@@ -7,6 +7,7 @@ import type { Actor } from './actor.ts'
 import type { Answer, Approval } from './approval.ts'
 import { hostOf } from './question.ts'
 import { ReviewFault } from './review-fault.ts'
+import { doubtsAbout } from './url-look.ts'
 
 /** The first yes of two. */
 export interface FirstYes {
@@ -53,11 +54,21 @@ export function judgeAnswer(approval: Approval, answer: Answer, actor: Actor, ru
   if (missing !== undefined && (answer.comment ?? '').trim() === '') {
     throw new ReviewFault('comment_required', `policy wants a comment with ${commentWords[missing]}`)
   }
+  checkFetch(approval, answer, actor)
 }
 
 /** Throws ReviewFault when the actor may not put the question off, or take back what was opened by it. */
 export function judgeOnlooker(approval: Approval, actor: Actor): void {
   if (!decides(approval, actor)) throw notAReviewer(actor)
+}
+
+/** A URL that may carry something out is looked at twice by whoever has it fetched, and a program cannot look. */
+function checkFetch({ url }: Pick<Approval, 'url'>, { isFetch, isConfirmed }: Answer, actor: Actor): void {
+  if (isFetch !== true) return
+  const doubts = doubtsAbout(url ?? '')
+  if (doubts.length === 0) return
+  if (!isPerson(actor)) throw new ReviewFault('scope_not_allowed', `a person has to look at this URL: ${doubts.join('; ')}`)
+  if (isConfirmed !== true) throw new ReviewFault('confirmation_required', `look at the whole URL again and confirm it: ${doubts.join('; ')}`)
 }
 
 /** Whether this answer, once judged, still needs a second person. A deny never does. */
@@ -144,7 +155,8 @@ function isWithin(second: Answer, first: Answer): boolean {
   if (second.allPorts && !first.allPorts) return false
   if (second.who !== 'session' && second.who !== first.who) return false
   // fetching one page is less than anything else
-  if (second.isFetch !== first.isFetch) return second.isFetch === true
+  if (second.isFetch === true) return true
+  if (first.isFetch === true) return false
   if (termOrder.indexOf(second.term) > termOrder.indexOf(first.term)) return false
   // a session may outlast any time that was set
   if (second.term === 'session' && first.term === 'until') return false
@@ -164,8 +176,8 @@ function checkShape(approval: Approval, answer: Answer, { nowMs, maxUntilMs }: R
     if (approval.kind !== 'fetch') throw new ReviewFault('invalid', 'only a page that is not in the web cache can be fetched into it')
     if (answer.verdict !== 'allow' || term !== 'once' || isWide(answer)) throw new ReviewFault('invalid', 'fetching a page is a yes to this one page, once')
   }
-  if (approval.kind === 'request' && (answer.subdomains || answer.allPorts)) {
-    throw new ReviewFault('invalid', 'this is about one request, which has one host and one port')
+  if ((approval.kind === 'request' || (approval.kind === 'fetch' && answer.verdict === 'deny')) && (answer.subdomains || answer.allPorts)) {
+    throw new ReviewFault('invalid', `this is about one ${approval.kind === 'fetch' ? 'page' : 'request'}, which has one host and one port`)
   }
   if (!answer.subdomains) return
   if (hostOf(approval.host).kind === 'ip') throw new ReviewFault('scope_not_allowed', 'nothing is below an address')

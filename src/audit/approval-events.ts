@@ -1,14 +1,14 @@
 // Builds the events of a question that waits for a reviewer, and of the grant that may come of it. Pure. They
 // say who asked for which host, who answered and what; never a URL, a query or the token of anybody.
 import type { RuleRef } from '../policy/decision.ts'
-import type { Grant } from '../policy/grant.ts'
+import { isOneRequest, liveReading, type Grant } from '../policy/grant.ts'
 import { escapeText } from './escape.ts'
 import type { AttributeValue, AuditEvent } from './event.ts'
 import { hostLabel, isoTime, labelText, optionalLabel, reasonWithoutPath, ruleAttributes, sentenceText } from './label-text.ts'
 
 export interface ApprovalSubject {
   readonly id: string
-  /** `host`: every exchange with host and port; `request`: one request */
+  /** `host`: every exchange with host and port; `request`: one request; `fetch`: a page that is not in the web cache */
   readonly kind: 'host' | 'request' | 'fetch'
   readonly session: string
   readonly agent: string
@@ -45,13 +45,15 @@ export interface ApprovalOutcome {
   readonly who: string
   /** wall clock, `ms`; with the term `until` */
   readonly untilMs: number | undefined
+  /** a page was fetched into the web cache, and nothing opened */
+  readonly isFetch: boolean
 }
 
 type Attributes = Readonly<Record<string, AttributeValue | undefined>>
 
 const maxMethod = 64
 const verdictWords = { allow: 'allowed', deny: 'denied' } as const
-const causeWords = { policy_changed: 'policy now answers it', session_ended: 'its session ended' } as const
+const causeWords = { policy_changed: 'policy now answers it', session_ended: 'its session ended', cached: 'the page is in the cache now' } as const
 
 /** A question is in the queue: one event for each, however often it is asked again. */
 export function approvalRequestedEvent(approval: ApprovalSubject, revision: string): AuditEvent {
@@ -76,7 +78,7 @@ export function approvalDecidedEvent(approval: ApprovalSubject, decided: Approva
   const comment = decided.comment === undefined ? undefined : sentenceText(decided.comment)
   const { verdict, isComplete } = decided
   const reviewers = decided.secondBy === undefined ? labelText(decided.by) : `${labelText(decided.by)} and ${labelText(decided.secondBy)}`
-  const what = isComplete ? verdictWords[verdict] : 'would allow'
+  const what = decided.isFetch ? (isComplete ? 'had fetched' : 'would fetch') : isComplete ? verdictWords[verdict] : 'would allow'
   const more = isComplete ? '' : '; a second person has to agree'
   return {
     name: 'sallyport.approval.decided',
@@ -91,6 +93,7 @@ export function approvalDecidedEvent(approval: ApprovalSubject, decided: Approva
       'sallyport.approval.subdomains': decided.subdomains,
       'sallyport.approval.all_ports': decided.allPorts,
       'sallyport.approval.complete': isComplete,
+      'sallyport.approval.fetch': decided.isFetch,
       'sallyport.approval.waited_ms': Math.round(decided.waitedMs),
       'sallyport.reviewer.name': labelText(decided.by),
       'sallyport.reviewer.kind': decided.byKind,
@@ -112,7 +115,7 @@ export function approvalExpiredEvent(approval: ApprovalSubject, waitedMs: number
 }
 
 /** The question has no answer to wait for any more. */
-export function approvalWithdrawnEvent(approval: ApprovalSubject, cause: 'policy_changed' | 'session_ended', waitedMs: number): AuditEvent {
+export function approvalWithdrawnEvent(approval: ApprovalSubject, cause: keyof typeof causeWords, waitedMs: number): AuditEvent {
   return {
     name: 'sallyport.approval.withdrawn',
     severity: 'INFO',
@@ -193,7 +196,8 @@ function grantAttributes(grant: Grant): Attributes {
     'server.address': hostLabel(grant.host),
     'server.port': grant.port,
     'sallyport.grant.subdomains': grant.subdomains,
-    'sallyport.grant.one_request': grant.requestDigest !== undefined,
+    'sallyport.grant.one_request': isOneRequest(grant),
+    'sallyport.grant.live_reading': grant.requestDigest === liveReading,
     'sallyport.reviewer.name': labelText(grant.by),
   }
 }
@@ -204,8 +208,10 @@ function place({ kind, host, port, method }: ApprovalSubject): string {
 }
 
 /** What the answer is for; wider than the question only where it says so. */
-function opened(approval: ApprovalSubject, { subdomains, allPorts, who }: ApprovalOutcome): string {
-  const where = `${subdomains ? '**.' : ''}${place(approval)}${allPorts ? ' and every other port' : ''}`
+function opened(approval: ApprovalSubject, { subdomains, allPorts, who, verdict, isFetch }: ApprovalOutcome): string {
+  const isLive = approval.kind === 'fetch' && verdict === 'allow' && !isFetch
+  const asked = isLive ? `${hostLabel(approval.host)}:${approval.port}, read live,` : place(approval)
+  const where = `${subdomains ? '**.' : ''}${asked}${allPorts ? ' and every other port' : ''}`
   if (who === 'session') return `${where} for ${labelText(approval.agent)}`
   return `${where} for every session of ${who} ${labelText((who === 'team' ? approval.team : approval.agent) ?? '')}`
 }

@@ -63,6 +63,14 @@ export interface Fill {
   readonly fault: FillFault | undefined
 }
 
+interface Hop {
+  /** monotonic, `ms` */
+  readonly untilMs: number
+  /** a redirect led to another host than that of the order */
+  readonly isLedTo: boolean
+}
+
+const noAnswer = 'the answer did not come in time, or broke off'
 const maxRedirects = 5
 const redirects: ReadonlySet<number> = new Set([301, 302, 303, 307, 308])
 
@@ -78,11 +86,14 @@ export class Filler {
     const kept: CachedResponse[] = []
     const untilMs = this.#options.clock.monotonic() + this.#options.fetchTimeoutMs
     let url = order.url
+    let first: string | undefined
     for (let hop = 0; ; hop++) {
       try {
         const target = parseUrl(url)
         url = cacheUrl(target)
-        const entry = await this.#fetchOne(target, order, untilMs)
+        const { text } = target.authority.host
+        first ??= text
+        const entry = await this.#fetchOne(target, order, { untilMs, isLedTo: text !== first })
         kept.push(entry)
         const next = locationOf(entry, url)
         if (next === undefined) return { kept, fault: undefined }
@@ -94,10 +105,10 @@ export class Filler {
     }
   }
 
-  async #fetchOne(target: TargetUri, order: FillOrder, untilMs: number): Promise<CachedResponse> {
+  async #fetchOne(target: TargetUri, order: FillOrder, { untilMs, isLedTo }: Hop): Promise<CachedResponse> {
     const { gate, reach } = this.#options
     const exchange = this.#exchangeOf(target, order)
-    const admitted = await gate.admitFill(exchange, order.approvalId)
+    const admitted = await gate.admitFill(exchange, order.approvalId, isLedTo)
     if (!(admitted instanceof Admitted)) {
       gate.ended(exchange, { outcome: 'refused', code: admitted.code, status: errorEntry(admitted.code).status, bytesFromClient: 0, bytesFromOrigin: 0 })
       throw new Refused(admitted.code, admitted.reason)
@@ -163,14 +174,14 @@ export class Filler {
         throw new Refused(result.error.code, errorEntry(result.error.code).text)
       }
       if (result.outcome !== 'completed') gate.ended(exchange, { outcome: 'failed', code: error instanceof NotKept ? undefined : 'origin_timeout', ...ending })
-      throw error instanceof NotKept || result.outcome === 'completed' ? error : new Refused('origin_timeout', 'the answer did not come in time, or broke off')
+      throw error instanceof NotKept || result.outcome === 'completed' ? error : new Refused('origin_timeout', noAnswer)
     }
   }
 
   async #keep(exchange: Exchange, response: FillResponse, askedMs: number) {
     const { clock, store, maxBodyBytes } = this.#options
     const head = await response.head
-    if (head === undefined) throw new NotKept('there was no answer')
+    if (head === undefined) throw new Refused('origin_timeout', noAnswer)
     const kept = keepable(exchange, head, askedMs, clock.now())
     const writer = store.writeBody()
     try {

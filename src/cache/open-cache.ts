@@ -3,17 +3,18 @@
 import { join } from 'node:path'
 import type { Approval } from '../approvals/approval.ts'
 import { ReviewFault } from '../approvals/review-fault.ts'
+import type { Policy } from '../policy/policy.ts'
 import type { CacheStore } from './cache-store.ts'
 import type { Deadlines } from '../deadlines.ts'
 import { openParentCache, type ParentCacheSettings } from '../egress/parent-cache.ts'
 import type { Resolver } from '../egress/resolver.ts'
-import { Filler, type FillerOptions } from './filler.ts'
+import { Filler, type Fill, type FillerOptions } from './filler.ts'
 import { Budget } from './held-body.ts'
 import { LiveCache } from './live/live-cache.ts'
 import { ParentPages } from './parent-pages.ts'
 import { ParentWatch, type ParentState } from './parent-watch.ts'
 import { openCacheStore } from './sqlite-cache-store.ts'
-import { partitionOf, WebCache } from './web-cache.ts'
+import { ageRulesOf, partitionOf, WebCache } from './web-cache.ts'
 
 export interface OpenCacheOptions extends Omit<FillerOptions, 'store'> {
   /** absent: one in the data folder */
@@ -24,6 +25,8 @@ export interface OpenCacheOptions extends Omit<FillerOptions, 'store'> {
   readonly parent: ParentCacheSettings | undefined
   readonly resolver: Resolver
   readonly deadlines: Deadlines
+  /** in force */
+  readonly policy: () => Policy | undefined
   readonly onFault: (error: unknown) => void
 }
 
@@ -35,8 +38,9 @@ export interface CacheRoom {
   readonly live: LiveCache
   /** undefined: there is none */
   parentState(): ParentState | undefined
-  /** A reviewer's yes to one page. Rejects with ReviewFault `fetch_failed` when it is not in the cache then. */
-  fetchPage(approval: Approval, by: string): Promise<void>
+  /** A reviewer's yes to one page. Resolves when agents read it, with what is missing of where it leads, as a sentence;
+   * rejects with ReviewFault `fetch_failed` when they do not. */
+  fetchPage(approval: Approval, by: string): Promise<string | undefined>
   close(): void
 }
 
@@ -45,15 +49,19 @@ export function openCache(options: OpenCacheOptions): CacheRoom {
   const store = options.store ?? openCacheStore({ dir: join(dataDir, 'cache'), maxBytes, maxBodyBytes, clock, onFault })
   const parent = openParent(options)
   const filler = new Filler({ ...options, store })
+  const pages = new WebCache({ ...options, store, parent: parent?.pages })
   return {
     store,
     filler,
     live: new LiveCache({ store, clock, deadlines, onFault, maxBodyBytes }),
-    pages: new WebCache({ ...options, store, parent: parent?.pages }),
+    pages,
     parentState: () => parent?.watch.state(),
     fetchPage: async ({ id, url = '', team }, by) => {
-      const { kept, fault } = await filler.fetch({ url, partition: partitionOf(team), source: 'fetched', by, team, pinned: false, approvalId: id })
-      if (kept.length === 0) throw new ReviewFault('fetch_failed', `the page was not fetched: ${fault?.reason ?? 'nothing came'} (${fault?.code ?? 'cache_failed'})`)
+      const { kept: [page], fault } = await filler.fetch({ url, partition: partitionOf(team), source: 'fetched', by, team, pinned: false, approvalId: id })
+      if (page === undefined) throw notFetched(fault)
+      const found = pages.find(page.key.url, [], { team }, ageRulesOf(options.policy()))
+      if (found.kind === 'miss') throw new ReviewFault('fetch_failed', `the page was fetched, and agents cannot read it: ${unreadable.get(found.detail) ?? 'it is no longer in the cache'}`)
+      return fault === undefined ? undefined : `the page leads on to ${fault.url}, which was not fetched: ${fault.reason} (${fault.code})`
     },
     close: () => {
       parent?.close()
@@ -79,4 +87,14 @@ function openParent({ parent: settings, resolver, clock, deadlines, maxBodyBytes
   void watch.test()
   const pages = new ParentPages({ parent, watch, clock, maxBodyBytes, maxHeldBytes, budget: new Budget(maxHeldTogether), bodyTimeoutMs: fetchTimeoutMs })
   return { pages, watch, close: () => parent.close() }
+}
+
+const unreadable: ReadonlyMap<string, string> = new Map([
+  ['too-old', 'it came older than `max_age` of the policy lets them read'],
+  ['stale', 'it was stale when it came, and the policy says `stale_ok = false`'],
+])
+
+function notFetched(fault: Fill['fault']): ReviewFault {
+  if (fault?.code === 'audit_unavailable') return new ReviewFault('audit_unavailable', 'the fetch cannot be recorded, so it was not made')
+  return new ReviewFault('fetch_failed', `the page was not fetched: ${fault?.reason ?? 'nothing came'} (${fault?.code ?? 'cache_failed'})`)
 }

@@ -5,6 +5,7 @@ import type { AuditEvent, AuditSink } from '../audit/event.ts'
 import type { Redaction } from '../audit/redaction.ts'
 import type { Clock } from '../clock.ts'
 import type { Principal } from '../policy/facts.ts'
+import type { Policy } from '../policy/policy.ts'
 import type { ByteRange, CacheStore } from './cache-store.ts'
 import type { CachedResponse } from './cached-response.ts'
 import { standingOf, type AgeRules } from './freshness.ts'
@@ -16,6 +17,12 @@ export type { Hit, Miss } from './page-source.ts'
 
 /** What whoever had it fetched puts there for everybody. */
 export const commonPartition = 'common'
+
+/** What policy says of the age of what is read. */
+export function ageRulesOf(policy: Policy | undefined): AgeRules {
+  const { maxAgeMs, staleOk = true } = policy?.webFetch ?? {}
+  return { maxAgeMs, staleOk }
+}
 
 /** The part of the cache that is a team's own. */
 export function partitionOf(team: string | undefined): string {
@@ -39,13 +46,16 @@ export class WebCache implements PageSource {
     this.#options = options
   }
 
-  /** `url`: as `cacheUrl` writes it; `fields`: of the request, flat. A page of the team's own comes before a common one. */
+  /** `url`: as `cacheUrl` writes it; `fields`: of the request, flat. A page of the team's own comes before a common one.
+   * What people had fetched is read by whoever asks, in the one form that it was fetched in, where no other form fits:
+   * reading would otherwise depend on fields that no reviewer sees. */
   find(url: string, fields: readonly string[], { team }: Pick<Principal, 'team'>, rules: AgeRules): Hit | Miss {
     const { store, clock } = this.#options
     let miss: Miss = notInCache
     for (const partition of [partitionOf(team), commonPartition]) {
-      for (const entry of store.find({ shelf: 'web', partition, url })) {
-        if (!entry.vary.every(([name, value]) => (joinedValue(fields, name) ?? null) === value)) continue
+      const kept = store.find({ shelf: 'web', partition, url })
+      const isMeant = ({ vary }: CachedResponse): boolean => vary.every(([name, value]) => (joinedValue(fields, name) ?? null) === value)
+      for (const entry of [...kept.filter(isMeant), ...kept.filter((each) => !isMeant(each) && fetchedByPeople.has(each.source))]) {
         const standing = standingOf(entry, clock.now(), rules)
         if (standing.refused === undefined) return { kind: 'hit', entry, standing }
         miss = { kind: 'miss', detail: standing.refused }
@@ -91,5 +101,8 @@ async function findBehind(own: Miss, found: ReturnType<PageSource['find']>): Pro
   const other = await found
   return other.kind === 'miss' && other.detail === 'not-in-cache' ? own : other
 }
+
+/** without anything of an agent's */
+const fetchedByPeople: ReadonlySet<CachedResponse['source']> = new Set(['fetched', 'added', 'warmed'])
 
 const notInCache: Miss = { kind: 'miss', detail: 'not-in-cache' }

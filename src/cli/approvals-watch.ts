@@ -56,10 +56,10 @@ async function printNew(client: ControlClient, filter: Omit<QuestionFilter, 'sta
 
 function lineOf(question: Question): string {
   const { id, agent, session, kind, method, url, reason, statedReason, firstSeenMs } = question
-  const about = kind === 'request' ? `${method ?? '?'} ${url ?? placeOf(question)}` : placeOf(question)
+  const about = kind === 'fetch' ? `the page ${url ?? placeOf(question)}` : kind === 'request' ? `${method ?? '?'} ${url ?? placeOf(question)}` : placeOf(question)
   const says = statedReason === undefined ? '' : `; the agent says: “${statedReason}”`
-  const text = escapeText(`${new Date(firstSeenMs).toISOString()}  ${agent} in session ${session} asks for ${about}: ${reason}${says}`, 4096)
-  return `${text}\n  sallyport approvals allow ${escapeText(id)}   or deny, or show\n`
+  const text = escapeText(`${new Date(firstSeenMs).toISOString()}  ${agent} in session ${session} asks for ${about}: ${reason}${says}`, 16_384)
+  return `${text}\n  sallyport approvals allow ${escapeText(id)}${kind === 'fetch' ? ' --fetch   or without it, to have the host read live;' : '  '} or deny, or show\n`
 }
 
 class WatchScreen {

@@ -38,6 +38,10 @@ how long:
   --until TIME       such as 2027-01-31T18:00Z
   --always           at once up to the longest that settings give, and as a rule for all
                    sessions of the agent: proposed, or written when an admin answers
+a page that is not in the web cache:
+  --fetch            have the proxy fetch it into the cache, once; nothing is opened. Without it
+                     allow lets the agent read the host live, for as long as the options say
+  --confirmed        you looked at the whole URL, which is long or looks like data
 how wide, beyond the host, port and session that asked:
   --subdomains       every name below the host too
   --all-ports        every port that the policy does not close
@@ -55,6 +59,7 @@ examples:
   sallyport approvals show lib.test
   sallyport approvals allow lib.test --session
   sallyport approvals allow 01JABCDEF --for 8h --subdomains --comment 'release day' --yes
+  sallyport approvals allow https://docs.example/guide --fetch
   sallyport approvals deny paste.example --always --agent
   sallyport approvals watch --url https://sallyport.example:3129 --token-file ~/.sallyport-token
   sallyport approvals wait 01JABCDEF --timeout 10m && ./deploy
@@ -88,15 +93,22 @@ async function list(argv: readonly string[], { io, clock, withClient }: ControlC
     const { items, next } = await listQuestions(client, { state: state === 'all' ? undefined : state, host, session }, most)
     if (values.json) io.out(`${asciiJson({ items: items.map(({ json }) => json), next_cursor: next ?? null })}\n`)
     else if (items.length === 0) io.out(state === 'pending' ? 'no question is open\n' : 'there is no such question\n')
-    else io.out(table(['ID', 'HOST', 'AGENT', 'TEAM', 'TRIES', 'HELD', 'AGE', 'STATE'], items.map((each) => rowOf(each, clock.now()))))
+    else io.out(tableOf(items, clock.now()))
     if (next !== undefined && !values.json) io.err(`there are more: -n ${most * 10} shows them\n`)
     return 0
   })
 }
 
+/** With the whole URL of each page below its row. */
+function tableOf(items: readonly Question[], nowMs: number): string {
+  const [heading, ...rows] = table(['ID', 'HOST', 'AGENT', 'TEAM', 'TRIES', 'HELD', 'AGE', 'STATE'], items.map((each) => rowOf(each, nowMs))).trimEnd().split('\n')
+  const pages = items.map(({ kind, method, url }) => (kind === 'fetch' && url !== undefined ? `\n  ${escapeText(`${method ?? 'GET'} ${url}`, 16_384)}` : ''))
+  return `${[heading, ...rows.map((row, at) => `${row}${pages[at] ?? ''}`)].join('\n')}\n`
+}
+
 function rowOf(question: Question, nowMs: number): string[] {
   const { id, agent, team, attempts, waiting, firstSeenMs, kind, method } = question
-  const place = kind === 'request' ? `${method ?? ''} ${placeOf(question)}` : placeOf(question)
+  const place = kind === 'fetch' ? `page of ${placeOf(question)}` : kind === 'request' ? `${method ?? ''} ${placeOf(question)}` : placeOf(question)
   return [id, place, agent, team ?? '-', String(attempts), String(waiting), span(nowMs - firstSeenMs), stateText(question, nowMs)]
 }
 
@@ -115,7 +127,7 @@ async function show(argv: readonly string[], { io, clock, withClient }: ControlC
     const width = Math.max(...lines.map(({ label }) => label.length))
     io.out(`${escapeText(`question ${card.question.id}, version ${card.question.version}: ${stateText(card.question, clock.now())}`)}\n`)
     io.out(lines.map(({ label, text }) => `  ${label.padEnd(width)}  ${text}\n`).join(''))
-    if (card.question.state === 'pending') io.out(`to answer: sallyport approvals allow|deny ${escapeText(card.question.id)} [--session | --for TIME | --always]\n`)
+    if (card.question.state === 'pending') io.out(`to answer: sallyport approvals allow|deny ${escapeText(card.question.id)} [${card.question.kind === 'fetch' ? '--fetch | ' : ''}--session | --for TIME | --always]\n`)
     return 0
   })
 }

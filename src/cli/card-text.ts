@@ -16,8 +16,10 @@ export interface CardLine {
 }
 
 /** `pending`, `one yes of two`, `snoozed 5 min`, `allowed once by ana` */
-export function stateText({ state, firstYes, snoozedUntilMs, decision }: Question, nowMs: number): string {
+export function stateText({ state, firstYes, fetching, snoozedUntilMs, decision }: Question, nowMs: number): string {
+  if (decision?.isFetched === true) return `fetched by ${decision.by}`
   if (decision !== undefined) return `${state} ${decision.term} by ${decision.by}`
+  if (state === 'pending' && fetching !== undefined) return `being fetched by ${fetching.by}`
   if (state === 'pending' && firstYes !== undefined) return 'one yes of two'
   if (state === 'pending' && snoozedUntilMs !== undefined && snoozedUntilMs > nowMs) return `snoozed ${span(snoozedUntilMs - nowMs)}`
   return state
@@ -25,7 +27,7 @@ export function stateText({ state, firstYes, snoozedUntilMs, decision }: Questio
 
 /** What is known of the question itself; for a list that has no card yet. */
 export function questionLines(question: Question, nowMs: number): CardLine[] {
-  return cardLines({ question, unicodeHost: undefined, registrableDomain: undefined, hints: [], nearestRules: [], others: [], similar: [], patterns: [], fourEyes: false, commentFor: [], ownerMay: [] }, nowMs)
+  return cardLines({ question, unicodeHost: undefined, registrableDomain: undefined, hints: [], nearestRules: [], others: [], similar: [], doubts: [], patterns: [], fourEyes: false, commentFor: [], ownerMay: [] }, nowMs)
 }
 
 export function cardLines(card: QuestionCard, nowMs: number): CardLine[] {
@@ -35,12 +37,14 @@ export function cardLines(card: QuestionCard, nowMs: number): CardLine[] {
     if (text !== undefined) lines.push({ label, text: escapeText(text, 8192), isWarning })
   }
   add('host', hostText(card))
-  add('request', requestText(question))
+  add(question.kind === 'fetch' ? 'page' : 'request', requestText(question))
+  for (const doubt of card.doubts) add('!', `of the URL: ${doubt}`, true)
   add('who', [`agent ${question.agent}`, labelled('owner', question.owner), labelled('team', question.team), `session ${question.session}`].filter((part) => part !== undefined).join(', '))
   add('client', [question.userAgent, labelled('from', question.clientAddress)].filter((part) => part !== undefined).join(', ') || undefined)
   add('says', question.statedReason === undefined ? undefined : `“${question.statedReason}” (the agent's own words)`)
   add('why', whyText(question))
   add('asked', askedText(question, nowMs))
+  add('fetching', question.fetching === undefined ? undefined : `${question.fetching.by} has the page fetched, since ${span(nowMs - question.fetching.sinceMs)}`)
   add('four eyes', fourEyesText(card, nowMs))
   for (const { text } of card.hints) add('!', text, true)
   // a card that has no such hint, or none at all, must not hide it
@@ -68,6 +72,7 @@ function hostText({ question, unicodeHost, registrableDomain }: QuestionCard): s
 function requestText({ kind, method, url, upgrade }: Question): string | undefined {
   const upgraded = upgrade === undefined ? '' : ` with an upgrade to ${upgrade}`
   if (kind === 'request') return `${method ?? '?'} ${url ?? '?'}${upgraded}; an answer is for this one request`
+  if (kind === 'fetch') return `${method ?? 'GET'} ${url ?? '?'}; not in the cache: it is fetched with this URL and nothing else of the agent's, or the host is read live`
   if (method === undefined && url === undefined) return undefined
   return `${[method, url].filter((part) => part !== undefined).join(' ')}${upgraded}; an answer is for every request to host and port`
 }
@@ -95,6 +100,6 @@ function askedText(question: Question, nowMs: number): string {
 
 function fourEyesText({ question, fourEyes }: QuestionCard, nowMs: number): string | undefined {
   const { firstYes, state } = question
-  if (firstYes !== undefined && state === 'pending') return `${firstYes.by} said yes ${span(nowMs - firstYes.atMs)} ago; one more person has to`
+  if (firstYes !== undefined && state === 'pending') return `${firstYes.by} said yes${firstYes.isFetch ? ' to fetching the page, and to no more,' : ''} ${span(nowMs - firstYes.atMs)} ago; one more person has to`
   return fourEyes ? 'two people have to allow it' : undefined
 }

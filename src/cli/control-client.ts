@@ -19,6 +19,8 @@ export interface CallOptions {
   readonly unlessVersion?: number
   /** the server may keep the call for so long, `s` */
   readonly waitSeconds?: number
+  /** how much longer than usual the answer may take, `ms` */
+  readonly patienceMs?: number
   readonly signal?: AbortSignal
 }
 
@@ -46,7 +48,7 @@ export class ControlClient {
   /** Throws ControlFault for every answer but 2xx and 304, and when there is none. */
   async call(method: 'GET' | 'POST', path: string, options: CallOptions = {}): Promise<Answer> {
     const text = options.body === undefined ? undefined : JSON.stringify(options.body)
-    const timeout = AbortSignal.timeout(answerTimeoutMs + (options.waitSeconds ?? 0) * 1000)
+    const timeout = AbortSignal.timeout(answerTimeoutMs + (options.waitSeconds ?? 0) * 1000 + (options.patienceMs ?? 0))
     const signal = options.signal === undefined ? timeout : AbortSignal.any([options.signal, timeout])
     try {
       const answer = await this.#send(method, path, fieldsOf(options, text), text, signal)

@@ -37,7 +37,9 @@ export interface Question {
   readonly lastSeenMs: number
   readonly expiresMs: number
   readonly snoozedUntilMs: number | undefined
-  readonly firstYes: { readonly by: string; readonly atMs: number } | undefined
+  readonly firstYes: { readonly by: string; readonly atMs: number; readonly isFetch: boolean } | undefined
+  /** somebody has its page fetched at this moment */
+  readonly fetching: { readonly by: string; readonly sinceMs: number } | undefined
   readonly decision: Decided | undefined
   /** as it was sent, for `--json` */
   readonly json: object
@@ -51,6 +53,9 @@ export interface Decided {
   readonly atMs: number
   readonly comment: string | undefined
   readonly grantId: string | undefined
+  /** the page was fetched into the cache, and nothing opened */
+  readonly isFetched: boolean
+  readonly fetchNote: string | undefined
 }
 
 export interface QuestionCard {
@@ -61,6 +66,8 @@ export interface QuestionCard {
   readonly nearestRules: readonly { readonly rule: ShownRule; readonly why: string }[]
   readonly others: readonly { readonly agent: string; readonly session: string; readonly state: string }[]
   readonly similar: readonly { readonly host: string; readonly verdict: string; readonly term: string; readonly by: string; readonly atMs: number; readonly comment: string | undefined }[]
+  /** why the URL of a page is to be looked at twice */
+  readonly doubts: readonly string[]
   readonly patterns: readonly string[]
   readonly fourEyes: boolean
   readonly commentFor: readonly string[]
@@ -88,6 +95,7 @@ export function readCard(value: unknown): QuestionCard {
     nearestRules: card.objects('nearest_rules').map((each) => ({ rule: ruleOf(each.object('rule')), why: each.text('why') })),
     others: card.objects('others').map((each) => ({ agent: each.text('agent'), session: each.text('session'), state: each.text('state') })),
     similar: card.objects('similar').map((each) => ({ host: each.text('host'), verdict: each.text('verdict'), term: each.text('term'), by: each.text('by'), atMs: each.time('at'), comment: each.optionalText('comment') })),
+    doubts: card.texts('doubts'),
     patterns: card.texts('patterns'),
     fourEyes: rules?.flag('four_eyes') ?? false,
     commentFor: rules?.texts('comment_for') ?? [],
@@ -102,6 +110,7 @@ export function readPage<T>(value: unknown, readItem: (item: unknown) => T): Pag
 
 function questionOf(from: Members): Question {
   const firstYes = from.optionalObject('first_yes')
+  const fetching = from.optionalObject('fetching')
   const decision = from.optionalObject('decision')
   const rule = from.optionalObject('rule')
   return {
@@ -132,7 +141,8 @@ function questionOf(from: Members): Question {
     lastSeenMs: from.time('last_seen'),
     expiresMs: from.time('expires_at'),
     snoozedUntilMs: from.optionalTime('snoozed_until'),
-    firstYes: firstYes === undefined ? undefined : { by: firstYes.text('by'), atMs: firstYes.time('at') },
+    firstYes: firstYes === undefined ? undefined : { by: firstYes.text('by'), atMs: firstYes.time('at'), isFetch: firstYes.optionalFlag('is_fetch') ?? false },
+    fetching: fetching === undefined ? undefined : { by: fetching.text('by'), sinceMs: fetching.time('since') },
     decision: decision === undefined ? undefined : decidedOf(decision),
     json: from.json,
   }
@@ -147,6 +157,8 @@ function decidedOf(from: Members): Decided {
     atMs: from.time('at'),
     comment: from.optionalText('comment'),
     grantId: from.optionalText('grant_id'),
+    isFetched: from.optionalFlag('is_fetched') ?? false,
+    fetchNote: from.optionalText('fetch_note'),
   }
 }
 
@@ -165,6 +177,8 @@ export interface ShownGrant {
   readonly subdomains: boolean
   readonly port: number | undefined
   readonly isOneRequest: boolean
+  /** the host may be read live, and nothing else */
+  readonly isLiveReading: boolean
   readonly by: string
   readonly createdMs: number
   readonly expiresMs: number | undefined
@@ -183,6 +197,7 @@ export function readGrant(value: unknown): ShownGrant {
     subdomains: from.flag('subdomains'),
     port: from.optionalNumber('port'),
     isOneRequest: from.optionalText('request_digest') !== undefined,
+    isLiveReading: from.optionalFlag('live_reading') ?? false,
     by: from.text('by'),
     createdMs: from.time('created_at'),
     expiresMs: from.optionalTime('expires_at'),

@@ -48,10 +48,10 @@ function rowOf(grant: ShownGrant, nowMs: number): string[] {
 }
 
 /** `lib.test:443`, `lib.test and below, all ports`, `one request to lib.test:443` */
-function whereOf({ host, port, subdomains, isOneRequest }: ShownGrant): string {
+function whereOf({ host, port, subdomains, isOneRequest, isLiveReading }: ShownGrant): string {
   const name = host.includes(':') ? `[${host}]` : host
   const place = subdomains ? `${name} and below${port === undefined ? '' : `, port ${port}`}` : `${name}${port === undefined ? '' : `:${port}`}`
-  return `${isOneRequest ? 'one request to ' : ''}${place}${port === undefined ? ', all ports' : ''}`
+  return `${isOneRequest ? 'one request to ' : isLiveReading ? 'reading live ' : ''}${place}${port === undefined ? ', all ports' : ''}`
 }
 
 async function revoke(argv: readonly string[], { io, withClient }: ControlContext): Promise<number> {

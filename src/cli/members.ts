@@ -40,6 +40,10 @@ export class Members {
     return value
   }
 
+  optionalFlag(name: string): boolean | undefined {
+    return this.#isAbsent(name) ? undefined : this.flag(name)
+  }
+
   /** A time as `ms` since the epoch. */
   time(name: string): number {
     const ms = Date.parse(this.text(name))

@@ -12,6 +12,8 @@ export interface Refused {
   readonly rule?: { readonly id: string; readonly file: string; readonly line: string } | undefined
   /** id of the question that a reviewer was asked */
   readonly approval?: string | undefined
+  /** the question is about a page that is not in the web cache */
+  readonly isPage?: boolean
 }
 
 const steps: Partial<Record<ErrorCode, string>> = {
@@ -25,6 +27,10 @@ const steps: Partial<Record<ErrorCode, string>> = {
   dns_mixed: 'the name has a forbidden address among its addresses; mend its DNS, or open the range with `local`',
   self: 'nothing: the proxy is no destination',
   name_budget_exceeded: 'many new names under one domain in a minute look like data leaving in DNS; wait, or list the names without a wildcard; `limits.new_names_per_minute` or a `[[network.limits]]` of the policy sets the number',
+  cache_miss: 'have it put there: `sallyport cache add URL`; with `on_miss = "ask"` under `[web_fetch]` of the policy reviewers are asked about each page',
+  cache_failed: 'the cache could not be read or written: the operator log and the disk say more',
+  cache_unavailable: 'the policy has this read from the web cache, and the settings say that there is none: `cache.enabled`',
+  web_fetch_disabled: 'this is intended; the mode is under `[web_fetch]` of the policy, its ceiling is `allowed_web_search_modes`',
   approval_expired: 'nobody answered in time: ask again while someone has `sallyport approvals watch` open',
   approval_withdrawn: 'the policy changed or the session ended while it waited: ask again',
   approval_limit: 'answer what is open first: `sallyport approvals list`, or wait until it expires; `approvals.per_session` or a `[[network.limits]]` of the policy sets the number',
@@ -81,7 +87,10 @@ function stepFor(code: ErrorCode, refused: Refused): string | undefined {
 
 /** The question is asked: the command that answers it. A rule would keep it from being asked again. */
 function answerStep(refused: Refused): string {
-  const { approval } = refused
+  const { approval, isPage = false } = refused
+  if (isPage && approval !== undefined) {
+    return `a reviewer answers this: \`sallyport approvals allow ${approval} --fetch\` has the page fetched into the cache, without \`--fetch\` the host is read live, \`sallyport approvals deny ${approval}\` says no; \`sallyport approvals show ${approval}\` shows the whole URL`
+  }
   const about = approval ?? pattern(refused)
   const more = approval === undefined ? '' : `; \`sallyport approvals show ${approval}\` tells more`
   return `a reviewer answers this: \`sallyport approvals allow ${about}\` or \`sallyport approvals deny ${about}\`, then the client tries again${more}`

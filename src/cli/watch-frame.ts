@@ -7,7 +7,7 @@ import { placeOf } from './question-finder.ts'
 import { plural } from './plural.ts'
 import { span } from './time-words.ts'
 import { confirmText, widerChoices } from './watch-model.ts'
-import { cardOf, type Menu, isTooSmall, leastColumns, leastRows, selectedQuestion, snoozeLines, termLines, type WatchState } from './watch-state.ts'
+import { cardOf, type Menu, isTooSmall, leastColumns, leastRows, selectedQuestion, snoozeLines, termLinesOf, type WatchState } from './watch-state.ts'
 import type { Question } from './control-wire.ts'
 
 type Tone = 'plain' | 'strong' | 'faint' | 'bad' | 'good' | 'warn' | 'chosen'
@@ -98,7 +98,7 @@ function listRows(state: WatchState): Line[] {
 
 function rowText({ selected, size, nowMs }: WatchState, question: Question): string {
   const { id, kind, method, agent, waiting, firstSeenMs, attempts } = question
-  const place = escapeText(kind === 'request' ? `${method ?? ''} ${placeOf(question)}` : placeOf(question), 300)
+  const place = escapeText(kind === 'fetch' ? `page of ${placeOf(question)}` : kind === 'request' ? `${method ?? ''} ${placeOf(question)}` : placeOf(question), 300)
   return columnsText(size.columns, [id === selected ? '> ' : '  ', tail(place, widthsOf(size.columns).host), escapeText(agent, 100), String(waiting), span(nowMs - firstSeenMs), String(attempts), escapeText(stateText(question, nowMs))])
 }
 
@@ -137,9 +137,9 @@ function bodyLines(state: WatchState, room: number): Line[] {
       ]
     case 'confirm':
       return [
-        ...wrapped(escapeText(confirmText(view), 2048), size.columns, 'warn').slice(0, room - 5),
+        ...wrapped(escapeText(confirmText(view), 16_384), size.columns, 'warn').slice(0, room - 5),
         plain(''),
-        plain('  this reaches further than what was asked. Type yes and Enter to do it:'),
+        plain(view.term.kind === 'fetch' ? '  look at the whole URL: it may carry something out. Type yes and Enter to fetch it:' : '  this reaches further than what was asked. Type yes and Enter to do it:'),
         ...inputLines(view.text, size.columns),
       ]
     default:
@@ -162,12 +162,12 @@ function choiceLine(letter: string, text: string, isChosen: boolean): Line {
 
 function menuLines(state: WatchState, menu: Menu): Line[] {
   const { question, verdict, line, subdomains, allPorts, who, comment } = menu
-  const wider = widerChoices(question)
+  const wider = widerChoices(menu)
   const whos = { session: 'this session', agent: `every session of agent ${question.agent}`, team: `every session of team ${question.team ?? '-'}` }
   const title = `  ${verdict} ${placeOf(question)} for ${question.agent}`
   return [
     { text: escapeText(title), tone: verdict === 'allow' ? 'good' : 'bad' },
-    ...termLines.map(({ letter, text }, at) => choiceLine(letter, text, at === line)),
+    ...termLinesOf(menu).map(({ letter, text }, at) => choiceLine(letter, text, at === line)),
     ...(wider.subdomains ? [plain(`    b  ${box(subdomains)} every name below it too`)] : []),
     ...(wider.ports ? [plain(`    p  ${box(allPorts)} every port`)] : []),
     plain(`    w  for ${escapeText(whos[who], 200)}`),
@@ -207,6 +207,7 @@ function helpLines(): Line[] {
   return [
     '  up, down, j, k   choose a question        PgUp, PgDn   scroll its context',
     '  a                allow it ...             d            deny it ...',
+    '  f                fetch the page, where the question is about one',
     '  s                ask again later          Esc          back, nothing is done',
     '  q, Ctrl-C        leave; questions stay    Ctrl-L       draw again',
     '',
@@ -225,7 +226,7 @@ function noticeLine({ notice, trouble, view }: WatchState): Line {
 function keysText({ view }: WatchState): string {
   switch (view.kind) {
     case 'list':
-      return ' a allow  d deny  s snooze  up/down choose  PgDn context  ? help  q quit'
+      return ' a allow  d deny  f fetch a page  s snooze  up/down choose  PgDn context  ? help  q quit'
     case 'menu':
       return ' a letter, or up/down and Enter, answers at once; b p w widen; Esc back'
     case 'snooze':

@@ -1,15 +1,17 @@
 // How the screen of `approvals watch` changes: state and event in, state and effects out. Pure. No single key
 // decides anything, an answer is about the version that was looked at, and what is wide is typed out.
-import { type AnswerDraft, answerText, isWide, type Term, type Verdict } from './answer.ts'
+import { type AnswerDraft, answerText, isDoubtful, isWide, type Term, type Verdict } from './answer.ts'
 import { misfit } from './approvals-answer.ts'
 import type { Question, QuestionCard } from './control-wire.ts'
 import { parseIp } from '../target/address.ts'
 import { isDuration } from './time-words.ts'
 import type { Key } from './watch-keys.ts'
-import { cardOf, draftOf, type Menu, isTooSmall, selectedQuestion, snoozeLines, termLines, type View, type WatchEvent, type WatchState, type WatchStep } from './watch-state.ts'
+import { cardOf, draftOf, type Menu, isTooSmall, selectedQuestion, snoozeLines, termLinesOf, type View, type WatchEvent, type WatchState, type WatchStep } from './watch-state.ts'
 
 const longestInput = 500
 const pageLines = 10
+/** lines that a confirmation has room for at least */
+const leastConfirmLines = 8
 
 export function step(state: WatchState, event: WatchEvent): WatchStep {
   switch (event.kind) {
@@ -141,6 +143,9 @@ function inList(state: WatchState, key: Key): WatchStep {
       return opened(state, question, 'allow')
     case 'd':
       return opened(state, question, 'deny')
+    case 'f':
+      // on the line that fetches: Enter does it
+      return question?.kind === 'fetch' ? opened(state, question, 'allow', 0) : still(state)
     case 's':
       return question === undefined ? still(state) : still({ ...state, view: { kind: 'snooze', question, line: undefined } })
     default:
@@ -154,26 +159,27 @@ function moved(state: WatchState, by: number): WatchStep {
   return next === undefined ? still(state) : withCard({ ...state, selected: next.id, scroll: 0 })
 }
 
-function opened(state: WatchState, question: Question | undefined, verdict: Verdict): WatchStep {
+function opened(state: WatchState, question: Question | undefined, verdict: Verdict, line?: number): WatchStep {
   if (question === undefined) return still(state)
   // what decides has to have been on the screen
   if (cardOf(state, question) === undefined) return { state: { ...state, notice: { text: 'the context of this question is still being read', isBad: true } }, effects: [{ kind: 'load', id: question.id }] }
-  return still({ ...state, view: { kind: 'menu', menu: { question, verdict, line: undefined, subdomains: false, allPorts: false, who: 'session', comment: undefined } } })
+  return still({ ...state, view: { kind: 'menu', menu: { question, verdict, line, subdomains: false, allPorts: false, who: 'session', comment: undefined } } })
 }
 
 function inMenu(state: WatchState, menu: Menu, key: Key): WatchStep {
   const show = (changed: Partial<Menu>): WatchStep => still({ ...state, view: { kind: 'menu', menu: { ...menu, ...changed } } })
   if (key.kind === 'escape') return still({ ...state, view: { kind: 'list' } })
+  const lines = termLinesOf(menu)
   const move = moveOf(key)
-  if (move !== 0) return show({ line: nextLine(menu.line, move, termLines.length) })
+  if (move !== 0) return show({ line: nextLine(menu.line, move, lines.length) })
   if (key.kind === 'enter') {
     if (menu.line === undefined) return still({ ...state, notice: { text: 'choose how long first: a letter, or the arrow keys and Enter', isBad: true } })
-    return chosen(state, menu, termLines[menu.line]?.term)
+    return chosen(state, menu, lines[menu.line]?.term)
   }
   const letter = letterOf(key)
-  const line = termLines.find((each) => each.letter === letter)
+  const line = lines.find((each) => each.letter === letter)
   if (line !== undefined) return chosen(state, menu, line.term)
-  const wider = widerChoices(menu.question)
+  const wider = widerChoices(menu)
   if (letter === 'b' && wider.subdomains) return show({ subdomains: !menu.subdomains })
   if (letter === 'p' && wider.ports) return show({ allPorts: !menu.allPorts })
   if (letter === 'w') return show({ who: nextWho(menu) })
@@ -182,8 +188,9 @@ function inMenu(state: WatchState, menu: Menu, key: Key): WatchStep {
 }
 
 /** Which ways there are to go beyond what was asked. */
-export function widerChoices({ kind, host }: Question): { readonly subdomains: boolean; readonly ports: boolean } {
-  return { subdomains: kind !== 'request' && parseIp(host) === undefined, ports: kind !== 'request' }
+export function widerChoices({ question: { kind, host }, verdict }: Pick<Menu, 'question' | 'verdict'>): { readonly subdomains: boolean; readonly ports: boolean } {
+  const isWhole = kind === 'host' || (kind === 'fetch' && verdict === 'allow')
+  return { subdomains: isWhole && parseIp(host) === undefined, ports: isWhole }
 }
 
 function nextWho({ who, question }: Menu): Menu['who'] {
@@ -200,15 +207,26 @@ function nextLine(line: number | undefined, move: number, count: number): number
 function chosen(state: WatchState, menu: Menu, term: Term | undefined): WatchStep {
   if (term === undefined) return still({ ...state, view: { kind: 'input', menu, what: 'time', text: '' } })
   const draft = draftOf(menu, term)
-  const missing = missingOf(draft, cardOf(state, menu.question))
+  const card = cardOf(state, menu.question)
+  const missing = missingOf(draft, card)
   if (missing !== undefined) return still({ ...state, view: { kind: 'menu', menu }, notice: { text: missing, isBad: true } })
+  if (card !== undefined && isDoubtful(draft, card)) return lookedAtTwice(state, menu)
   if (isWide(draft)) return still({ ...state, view: { kind: 'confirm', menu, term, text: '' } })
   return sent(state, menu.question, draft)
 }
 
+/** The whole URL has to be on the screen when `yes` is typed. */
+function lookedAtTwice(state: WatchState, menu: Menu): WatchStep {
+  const term = { kind: 'fetch', isConfirmed: true } as const
+  if (confirmText({ menu, term }).length <= leastConfirmLines * (state.size.columns - 4)) return still({ ...state, view: { kind: 'confirm', menu, term, text: '' } })
+  const text = `the URL is longer than this screen shows at once: sallyport approvals allow ${menu.question.id} --fetch`
+  // no letter of a `yes` that somebody types by now may answer
+  return still({ ...state, view: { kind: 'list' }, notice: { text, isBad: true } })
+}
+
 function missingOf(draft: AnswerDraft, card: QuestionCard | undefined): string | undefined {
   const wrong = card === undefined ? 'the context of this question is gone: look again' : misfit(draft, card)
-  return wrong?.replace('say why with --comment TEXT', 'c writes one')
+  return wrong?.replace('say why with --comment TEXT', 'c writes one').replace(': --fetch', '')
 }
 
 function sent(state: WatchState, question: Question, draft: AnswerDraft): WatchStep {

@@ -75,8 +75,19 @@ export interface TermLine {
   readonly term: Term | undefined
 }
 
+/** Of a page that is not in the cache: what opens nothing comes first. */
+const fetchLine: TermLine = { letter: 'f', text: 'fetch this page once into the cache; nothing is opened', term: { kind: 'fetch', isConfirmed: false } }
+
+/** The lines of a menu. */
+export function termLinesOf({ question, verdict }: Pick<Menu, 'question' | 'verdict'>): readonly TermLine[] {
+  if (question.kind === 'host') return termLines
+  const lines = termLines.map((line) => (line.term?.kind === 'always' ? { ...line, text: 'always: for as long as a grant may last; no rule is made of it' } : line))
+  if (question.kind !== 'fetch' || verdict === 'deny') return lines
+  return [fetchLine, ...lines.map((line) => ({ ...line, text: `let the host be read live, ${line.text}` }))]
+}
+
 /** Terms in the order of the menu, the shortest first. */
-export const termLines: readonly TermLine[] = [
+const termLines: readonly TermLine[] = [
   { letter: 'o', text: 'once: what waits now, or the next retry', term: { kind: 'once' } },
   { letter: 's', text: 'until this session ends', term: { kind: 'session' } },
   { letter: '1', text: 'for 1 hour', term: { kind: 'for', duration: '1h' } },

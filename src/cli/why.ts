@@ -184,7 +184,13 @@ function ruleOf(record: JournalRecord): ShownRule | undefined {
 }
 
 function nextOf(record: JournalRecord): string {
-  return nextStep(String(refusalCode(record)), { host: attributeText(record, 'server.address'), port: attributeText(record, 'server.port'), rule: ruleOf(record), approval: attributeText(record, 'sallyport.approval.id') })
+  return nextStep(String(refusalCode(record)), { host: attributeText(record, 'server.address'), port: attributeText(record, 'server.port'), rule: ruleOf(record), approval: attributeText(record, 'sallyport.approval.id'), isPage: isAboutPage(record) })
+}
+
+/** The question that a miss of the web cache leads to; its record says so in words alone. */
+function isAboutPage({ attributes }: JournalRecord): boolean {
+  const reason = attributes['sallyport.reason']
+  return typeof reason === 'string' && reason.startsWith('only cached content may be read from ')
 }
 
 function refusalCode({ attributes }: JournalRecord): unknown {

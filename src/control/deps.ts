@@ -16,6 +16,8 @@ import type { Explanation } from '../policy/explain.ts'
 import type { Problem } from '../policy/problem.ts'
 
 export interface ControlLimits {
+  /** a connection on which nothing moves is closed, also while its request is answered */
+  readonly idleMs: number
   /** of a request's body, `bytes` */
   readonly bodyBytes: number
   /** calls that an actor may make at once, and what comes back in a second */
@@ -35,6 +37,7 @@ export interface ControlLimits {
 }
 
 export const controlLimits: ControlLimits = {
+  idleMs: 75_000,
   bodyBytes: 64 * 1024,
   actorBurst: 120,
   actorPerSecond: 20,

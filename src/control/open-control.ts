@@ -65,7 +65,8 @@ export function openControl(options: OpenControlOptions): Control {
     answers,
     audit,
     clock,
-    limits: controlLimits,
+    // whoever has a page fetched hears what came of it
+    limits: { ...controlLimits, idleMs: Math.max(controlLimits.idleMs, settings.cache.fetchTimeoutMs + 30_000) },
     proxyUrl: options.proxyUrl,
     sockets: options.sockets,
     trustedPem: options.trustedPem,

@@ -63,9 +63,12 @@ const approvalMembers: Members = {
   last_seen: instant,
   expires_at: instant,
   snoozed_until: orNull(instant),
-  first_yes: describe(orNull(object({ by: string, at: instant })), 'Four eyes: the first of two'),
+  first_yes: describe(orNull(object({ by: string, at: instant, is_fetch: describe(boolean, 'A yes to fetching the page, and to no more') })), 'Four eyes: the first of two'),
+  fetching: describe(orNull(object({ by: string, since: instant })), 'Somebody has the page fetched at this moment, and nobody else decides meanwhile'),
   decision: orNull(object({
     verdict, term: oneOf(grantTerms), by: string, second_by: orNull(string), at: instant, comment: orNull(string), grant_id: orNull(string),
+    is_fetched: describe(boolean, 'The page was fetched into the web cache, and nothing opened'),
+    fetch_note: describe(orNull(string), 'What is missing of what was fetched: where its redirects lead'),
   })),
 }
 
@@ -78,12 +81,14 @@ export const card = object({
   nearest_rules: list(object({ rule, why: string })),
   others: list(object({ agent: string, session: string, state: string })),
   similar: list(object({ approval_id: string, host: string, verdict, term: oneOf(grantTerms), by: string, at: instant, comment: orNull(string) })),
+  doubts: describe(list(string), 'Of a page: why its URL is to be looked at twice; `fetch` then needs `confirmed`'),
   patterns: list(string),
   rules: object({ four_eyes: boolean, comment_for: list(string), owner_may: list(oneOf(grantTerms)) }),
 })
 export const grant = object({
   id: string, approval_id: string, verdict, term: oneOf(grantTerms), who: oneOf(grantWhos), holder: string, scheme: oneOf(['http', 'https']),
   host: string, subdomains: boolean, port: describe(orNull(integer), 'null: every port that policy does not deny'), request_digest: orNull(string),
+  live_reading: describe(boolean, 'The host may be read live where the policy has it read from the cache, and nothing else'),
   by: string, created_at: instant, expires_at: orNull(instant),
 })
 export const session = object({

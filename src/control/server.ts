@@ -70,7 +70,7 @@ function newInstance({ deps }: ControlContext, tls: ServerOptions | undefined): 
     bodyLimit: deps.limits.bodyBytes,
     trustProxy: false,
     exposeHeadRoutes: true,
-    connectionTimeout: 75_000,
+    connectionTimeout: deps.limits.idleMs,
     requestTimeout: 20_000,
     keepAliveTimeout: 10_000,
     forceCloseConnections: true,

@@ -7,7 +7,7 @@ import type { Proposal } from '../approvals/desk.ts'
 import type { Session } from '../approvals/session.ts'
 import type { CachedResponse } from '../cache/cached-response.ts'
 import type { Explanation } from '../policy/explain.ts'
-import type { Grant } from '../policy/grant.ts'
+import { liveReading, type Grant } from '../policy/grant.ts'
 import type { ExplainAnswer, PolicyState } from './deps.ts'
 
 /** RFC 3339, UTC, ms; null for none. */
@@ -16,7 +16,7 @@ export function time(ms: number | undefined): string | null {
 }
 
 export function approvalJson(approval: Approval) {
-  const { firstYes, decision } = approval
+  const { firstYes, fetching, decision } = approval
   return {
     id: approval.id,
     version: approval.version,
@@ -45,7 +45,8 @@ export function approvalJson(approval: Approval) {
     last_seen: time(approval.lastSeenMs),
     expires_at: time(approval.expiresMs),
     snoozed_until: time(approval.snoozedUntilMs),
-    first_yes: firstYes === undefined ? null : { by: firstYes.by, at: time(firstYes.atMs) },
+    first_yes: firstYes === undefined ? null : { by: firstYes.by, at: time(firstYes.atMs), is_fetch: firstYes.answer.isFetch === true },
+    fetching: fetching === undefined ? null : { by: fetching.by, since: time(fetching.sinceMs) },
     decision: decision === undefined ? null : {
       verdict: decision.verdict,
       term: decision.term,
@@ -54,6 +55,8 @@ export function approvalJson(approval: Approval) {
       at: time(decision.atMs),
       comment: decision.comment ?? null,
       grant_id: decision.grantId ?? null,
+      is_fetched: decision.isFetched === true,
+      fetch_note: decision.fetchNote ?? null,
     },
   }
 }
@@ -68,6 +71,7 @@ export function cardJson(card: Card) {
     others: card.others,
     similar: card.similar.map(({ approvalId, host, verdict, term, by, atMs, comment }) =>
       ({ approval_id: approvalId, host, verdict, term, by, at: time(atMs), comment: comment ?? null })),
+    doubts: card.doubts,
     patterns: card.patterns,
     rules: { four_eyes: card.rules.fourEyes, comment_for: card.rules.commentFor, owner_may: card.rules.ownerMay },
   }
@@ -85,7 +89,8 @@ export function grantJson(grant: Grant) {
     host: grant.host,
     subdomains: grant.subdomains,
     port: grant.port ?? null,
-    request_digest: grant.requestDigest ?? null,
+    request_digest: grant.requestDigest === liveReading ? null : (grant.requestDigest ?? null),
+    live_reading: grant.requestDigest === liveReading,
     by: grant.by,
     created_at: time(grant.createdMs),
     expires_at: time(grant.expiresMs),

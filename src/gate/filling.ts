@@ -1,6 +1,9 @@
 // What a fetch of our own into the web cache may do: what a reviewer or an admin had policy's question answered with,
 // and never what policy denies. Pure.
+import { needsFourEyes } from '../policy/approval-rules.ts'
 import type { Decision, FieldChange, Obligations } from '../policy/decision.ts'
+import type { Facts } from '../policy/facts.ts'
+import type { Policy } from '../policy/policy.ts'
 
 /** `owner`: whoever had it fetched. Of the fields that rules set credentials are left out: what they fetch is not for
  * everybody who reads the cache. */
@@ -11,6 +14,14 @@ export function filledBy(decision: Decision, owner: string): Decision {
     reason: `${decision.reason}; ${owner} has it fetched into the cache`,
     obligations: withoutCredentials(decision.obligations),
   }
+}
+
+/** Where a redirect leads to another host, a reviewer's yes to the page before is none to what policy asks about there. */
+export function ledTo(decision: Decision, { approvals }: Policy, { host }: Pick<Facts, 'host'>): Decision {
+  if (decision.verdict === 'deny') return decision
+  const refused = { ...decision, verdict: 'deny', code: 'approval_required' } as const
+  if (decision.verdict === 'ask') return { ...refused, reason: `${decision.reason}, and the yes was to another host` }
+  return needsFourEyes(approvals, host, false) ? { ...refused, reason: `two people have to allow ${host.text}, and the yes was to another host` } : decision
 }
 
 function withoutCredentials({ fieldChanges, ...others }: Obligations): Obligations {

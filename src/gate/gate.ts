@@ -12,9 +12,9 @@ import { asksInside, openedInside } from '../policy/asks-inside.ts'
 import type { Policy } from '../policy/compile.ts'
 import type { Decision, RuleRef } from '../policy/decision.ts'
 import { evaluate } from '../policy/evaluate.ts'
-import { answeredBy } from '../policy/grant.ts'
+import { cacheSession } from '../policy/facts.ts'
+import { answeredBy, liveReading } from '../policy/grant.ts'
 import { limitsFor } from '../policy/limit-rules.ts'
-import type { Approval } from '../approvals/approval.ts'
 import type { Approvals } from '../approvals/approvals.ts'
 import type { GrantUse } from '../approvals/grant-book.ts'
 import type { OpenedApproval } from '../approvals/pending.ts'
@@ -23,12 +23,12 @@ import type { IpAddress } from '../target/address.ts'
 import { Admitted, ParentTarget, Vetted } from './admitted.ts'
 import { codeOf, denial, refusal } from './denial.ts'
 import type { Exchange, Malformed } from './exchange.ts'
-import { filledBy } from './filling.ts'
+import { filledBy, ledTo } from './filling.ts'
 import { LiveExchanges, type LiveEnd } from './live-exchanges.ts'
-import { answerMiss, type AfterMiss, type MissPort } from './missing.ts'
+import { answerMiss, isReadLive, type AfterMiss, type MissPort } from './missing.ts'
 import type { NameBudget } from './name-budget.ts'
 import type { Presence } from './presence.ts'
-import { digestFor, putQuestion, questionOf, withoutGrant, type Answered } from './questioning.ts'
+import { digestFor, overtaken, putQuestion, questionOf, withoutGrant, type Answered } from './questioning.ts'
 import { RecentRefusals } from './recent-refusals.ts'
 import type { Refusal } from './refusal.ts'
 import { seal } from './seal.ts'
@@ -87,6 +87,8 @@ export class Gate {
         return { policy, decision: this.#evaluate(policy, exchange) }
       },
       isLive: (session) => options.isLive?.(session) !== false,
+      stands: (admitted) => admitted.use !== undefined && this.#grantStands(admitted),
+      withinMeans: (policy, exchange, decision) => this.#withinMeans(policy, exchange, decision),
       record: (exchange, policy, decision, approvalId) => this.#record(exchange, policy, { ...decision, approvalId }, 'approval'),
       refuse: (exchange, policy, decision, approvalId) => this.#refuse(policy, exchange, decision, approvalId),
       admit: (exchange, policy, decision, use) => Admitted.make(seal, exchange, decision, policy, use),
@@ -181,7 +183,7 @@ export class Gate {
       return { ...refusal(exchange, 'approval_pending', answered.reason, question.rule, approval.id), retryAfterS: answered.retryAfterS }
     }
     const decision = this.#evaluate(policy, exchange)
-    const stop = this.#overtaken(exchange, decision, question, approval)
+    const stop = overtaken(exchange, decision, question, { approval, isLive: this.#options.isLive?.(exchange.facts.principal.session) !== false })
     if (stop !== undefined) return this.#refuse(policy, exchange, { ...decision, verdict: 'deny', ...stop }, approval.id)
     const { answered: now, use } = this.#withGrant(policy, exchange, decision, question.requestDigest)
     const isUnanswered = now.verdict === 'ask' || (now.verdict === 'deny' && approval.state === 'denied')
@@ -189,15 +191,6 @@ export class Gate {
     if (now.verdict === 'deny' || policy === undefined) return this.#refuse(policy, exchange, { ...now, verdict: 'deny' }, approval.id)
     const refused = await this.#record(exchange, policy, { ...now, approvalId: approval.id }, 'approval')
     return refused ?? Admitted.make(seal, exchange, now, policy, use)
-  }
-
-  /** What was asked is not what policy asks now, or nobody is there any more who asked: no answer to it counts. */
-  #overtaken({ facts }: Exchange, decision: Decision, { requestDigest }: Question, approval: Approval): Pick<Decision, 'code' | 'reason'> | undefined {
-    if (this.#options.isLive?.(facts.principal.session) === false) {
-      return approval.state === 'allowed' ? { code: 'session_ended', reason: errorEntry('session_ended').text } : withoutGrant(approval)
-    }
-    if (decision.verdict !== 'ask' || isAboutRequest(facts, decision) === (requestDigest !== undefined)) return undefined
-    return { code: 'approval_withdrawn', reason: `${facts.host.text}:${facts.port}: the policy changed and asks about each request now; sending this again asks again` }
   }
 
   async #refuse(policy: Policy | undefined, exchange: Exchange, decision: Decision, approvalId?: string): Promise<Refusal> {
@@ -237,7 +230,7 @@ export class Gate {
     return this.#noted(exchange, refused ?? refusal(exchange, code, reason, stage === 'policy' ? answer.rule : rule))
   }
 
-  /** The cache alone may answer, and does not hold it: `why` is the end of a sentence. */
+  /** The cache alone may answer, and does not hold it: `why` is the end of a sentence. Without `presence` nobody is asked. */
   async missed(admitted: Admitted, why: string, presence: Presence | undefined): Promise<AfterMiss> {
     const { exchange, policy, decision } = admitted
     try {
@@ -245,14 +238,17 @@ export class Gate {
       return typeof answer === 'string' || answer instanceof Admitted ? answer : this.#noted(exchange, answer)
     } catch (error) {
       this.#unwritten(error)
+      if (error instanceof ProxyError && error.code === 'audit_unavailable') return this.#noted(exchange, refusal(exchange, error.code, errorEntry(error.code).text, undefined))
       return this.#noted(exchange, await this.#refuse(policy, exchange, { ...decision, verdict: 'deny', code: 'internal_error', reason: 'the question could not be put to a reviewer' }))
     }
   }
 
-  /** A fetch of our own into the web cache. */
-  async admitFill(exchange: Exchange, approvalId: string | undefined): Promise<Admitted | Refusal> {
+  /** A fetch of our own into the web cache. `isLedTo`: a redirect of another host led to it. */
+  async admitFill(exchange: Exchange, approvalId: string | undefined, isLedTo = false): Promise<Admitted | Refusal> {
     const policy = this.#options.policy()
-    const decision = this.#withinMeans(policy, exchange, filledBy(this.#evaluate(policy, exchange), exchange.facts.principal.owner ?? 'nobody'))
+    const evaluated = this.#evaluate(policy, exchange)
+    const asked = isLedTo && approvalId !== undefined && policy !== undefined ? ledTo(evaluated, policy, exchange.facts) : evaluated
+    const decision = this.#withinMeans(policy, exchange, filledBy(asked, exchange.facts.principal.owner ?? 'nobody'))
     const refused = await this.#record(exchange, policy, { ...decision, approvalId }, 'policy')
     if (refused !== undefined) return refused
     if (decision.verdict === 'allow' && policy !== undefined) return Admitted.make(seal, exchange, decision, policy)
@@ -340,7 +336,9 @@ export class Gate {
       const decision = evaluate(policy, facts, this.#options.clock.now())
       const isLookedInto = admitted.decision.obligations.inspect !== 'none'
       if (decision.verdict === 'deny') return false
-      if (decision.verdict === 'ask' && !(isLookedInto && asksInside(policy, facts, decision)) && !this.#isGranted(admitted, decision)) return false
+      const needsYes = isReadLive(admitted, decision) || (decision.verdict === 'ask' && !(isLookedInto && asksInside(policy, facts, decision)))
+      // whoever has a page fetched has said yes to it
+      if (needsYes && facts.principal.session !== cacheSession && !this.#isGranted(admitted, decision)) return false
       if (facts.stage === 'connect' && decision.obligations.inspect !== 'none' && !isLookedInto && facts.port !== 80) return false
       return addresses === undefined || judgeAddresses(policy, facts, decision, addresses, this.#options.surroundings()).ok
     } catch (error) {
@@ -361,7 +359,7 @@ export class Gate {
   /** By the grant that let it in, while that stands, or by another one that covers it now; a no is stronger than both. */
   #isGranted(admitted: Admitted, decision: Decision): boolean {
     const { use, exchange: { facts } } = admitted
-    const grant = this.#options.approvals?.grantFor(facts, undefined)
+    const grant = this.#options.approvals?.grantFor(facts, isReadLive(admitted, decision) ? liveReading : undefined)
     if (grant?.verdict === 'deny') return false
     if (use !== undefined && this.#grantStands(admitted)) return true
     // one that is for a single request is never joined by a second one

@@ -45,6 +45,13 @@ async function held(approvals: Approvals, id: string, ms: number, presence: Pres
   }
 }
 
+/** What was asked is not what policy asks now, or nobody is there any more who asked: no answer to it counts. */
+export function overtaken({ facts }: Exchange, decision: Decision, { requestDigest }: Question, { approval, isLive }: { readonly approval: Approval; readonly isLive: boolean }): { readonly code: ErrorCode; readonly reason: string } | undefined {
+  if (!isLive) return approval.state === 'allowed' ? { code: 'session_ended', reason: errorEntry('session_ended').text } : withoutGrant(approval)
+  if (decision.verdict !== 'ask' || isAboutRequest(facts, decision) === (requestDigest !== undefined)) return undefined
+  return { code: 'approval_withdrawn', reason: `${facts.host.text}:${facts.port}: the policy changed and asks about each request now; sending this again asks again` }
+}
+
 /** Policy still asks, and no grant answers: what became of the approval says why. */
 export function withoutGrant(approval: Approval): { readonly code: ErrorCode; readonly reason: string } {
   if (approval.state === 'allowed') {

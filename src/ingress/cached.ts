@@ -3,7 +3,7 @@
 import { cacheUrl } from '../cache/cache-url.ts'
 import { planAnswer, type AnswerPlan } from '../cache/conditional.ts'
 import { fieldsOfHit, statusOfMiss } from '../cache/page-source.ts'
-import type { CacheReader, Hit, WebCache } from '../cache/web-cache.ts'
+import { ageRulesOf, type CacheReader, type Hit, type WebCache } from '../cache/web-cache.ts'
 import type { ClientResponse } from '../egress/client-leg.ts'
 import { Admitted } from '../gate/admitted.ts'
 import { refusal } from '../gate/denial.ts'
@@ -24,8 +24,7 @@ const maxLooks = 2
 export async function serveCached(arrival: PlainArrival, context: IngressContext, read: ReadExchange, { admitted, presence }: Passed): Promise<Admitted | undefined> {
   const { webCache, gate } = context
   const { exchange, target } = read
-  const { webFetch } = admitted.policy
-  const rules = { maxAgeMs: webFetch?.maxAgeMs, staleOk: webFetch?.staleOk ?? true }
+  const rules = ageRulesOf(admitted.policy)
   const { rawHeaders } = arrival.request
   if (webCache === undefined) throw new Error('a web cache was promised and there is none')
   for (let look = 1; ; look++) {

@@ -134,7 +134,7 @@ const hints: Readonly<Record<Approval['state'], string>> = {
   allowed: 'Send the request again now.',
   denied: 'A reviewer looked at it and said no. Use something else, or ask your user; do not work around it.',
   expired: 'Nobody answered in time. Sending the request again asks again.',
-  withdrawn: 'The policy changed or the session ended. Sending the request again is judged by what holds now.',
+  withdrawn: 'The policy changed, the session ended, or the page is in the cache by now. Sending the request again is judged by what holds now.',
 }
 
 function problem(status: number, code: string, detail: string): string {

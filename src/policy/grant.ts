@@ -27,7 +27,7 @@ export interface Grant {
   readonly subdomains: boolean
   /** undefined: every port that policy does not deny */
   readonly port: number | undefined
-  /** digest of the one request it is for; undefined: every request to host and port */
+  /** digest of the one request or page it is for; `liveReading`; undefined: every request to host and port */
   readonly requestDigest: string | undefined
   /** name of whoever decided */
   readonly by: string
@@ -36,6 +36,15 @@ export interface Grant {
   readonly expiresMs: number | undefined
   /** of a refusal: what the reviewer said to whoever asks again */
   readonly comment: string | undefined
+}
+
+/** In the place of a digest: the host may be read live where policy has it read from the cache alone. It is a yes to
+ * nothing else, and a yes to something else is none to this. */
+export const liveReading = 'live-reading'
+
+/** Whether it is for one request, so that a *once* of it is used up by the first. */
+export function isOneRequest({ requestDigest }: Pick<Grant, 'requestDigest'>): boolean {
+  return requestDigest !== undefined && requestDigest !== liveReading
 }
 
 /** Who and where, of a grant or of an exchange. */

@@ -89,3 +89,15 @@ t.test('names of any length make a message of bounded size', async (t) => {
   t.ok(webhookBody('d', approval, pageUrl, 0).length < 50_000)
   t.ok(slackMessage(approval, pageUrl).length < 40_000)
 })
+
+t.test('a page that is not in the cache is named as one, and its fetch is no opening', async (t) => {
+  const page = { ...question, kind: 'fetch', method: 'GET', url: 'https://files.example.net/secret?q=1' } as const
+  const decision = { verdict: 'allow', term: 'once', by: 'bob', secondBy: undefined, atMs: 0, comment: undefined, grantId: undefined } as const
+  t.match(textOf(slackMessage(page, pageUrl)), /asks for a page that is not in the web cache, of `files\.example\.net:443`/)
+  t.match(textOf(slackMessage({ ...page, firstYes: { by: 'bob', mintedBy: undefined, atMs: 0, answer: { ...onceYes, isFetch: true } } }, pageUrl)), /`bob` would have a page .* fetched/)
+  const fetched = { ...page, state: 'allowed', decision: { ...decision, isFetched: true } } as const
+  t.match(textOf(slackMessage(fetched, pageUrl)), /`bob` had a page .* fetched for .*; nothing was opened/)
+  t.match(textOf(slackMessage({ ...page, state: 'allowed', decision }, pageUrl)), /`files\.example\.net:443`, read live \(once\)/)
+  t.match(JSON.parse(webhookBody('d-1', fetched, pageUrl, 0)), { approval: { kind: 'fetch', decision: { is_fetched: true } } })
+  for (const text of [slackMessage(fetched, pageUrl), webhookBody('d-1', fetched, pageUrl, 0)]) t.notMatch(text, /secret/)
+})

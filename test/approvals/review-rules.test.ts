@@ -48,6 +48,32 @@ const soon = now + hour
 const bank = { host: 'www.bank.example' }
 const mine = { owner: 'bea' }
 
+const page = { kind: 'fetch' as const, url: 'https://www.shop.example/guide' }
+const oddPage = { kind: 'fetch' as const, url: `https://www.shop.example/${'0123456789abcdef'.repeat(3)}` }
+const fetched = { isFetch: true }
+
+const pages: readonly Case[] = [
+  { name: 'a reviewer has a page fetched', who: bea, of: page, says: fetched },
+  { name: 'a program has a page fetched whose URL raises no doubt', who: bot, of: page, says: fetched },
+  { name: 'a program does not confirm a URL that stands out', who: bot, of: oddPage, says: { ...fetched, isConfirmed: true }, fault: 'scope_not_allowed' },
+  { name: 'a person confirms it', who: bea, of: oddPage, says: fetched, fault: 'confirmation_required' },
+  { name: 'and then it is taken', who: bea, of: oddPage, says: { ...fetched, isConfirmed: true } },
+  { name: 'what is not a page is not fetched', who: bea, says: fetched, fault: 'invalid' },
+  { name: 'a fetch is no deny', who: bea, of: page, says: { ...fetched, verdict: 'deny' }, fault: 'invalid' },
+  { name: 'a fetch is once', who: bea, of: page, says: { ...fetched, term: 'session' }, fault: 'invalid' },
+  { name: 'a fetch is not wide', who: bea, of: page, says: { ...fetched, subdomains: true }, fault: 'invalid' },
+  { name: 'a no to a page is not wide', who: bea, of: page, says: { verdict: 'deny', subdomains: true }, fault: 'invalid' },
+  { name: 'a yes to live reading may be', who: bea, of: page, says: { subdomains: true } },
+  { name: 'the owner has a page fetched where once is left to owners', who: bea, of: { ...page, ...mine }, policy: once, says: fetched },
+  { name: 'the owner does not where nothing is', who: bea, of: { ...page, ...mine }, policy: plain, says: fetched, fault: 'self_approval' },
+  { name: 'a program does not fetch for its own agent', who: bot, of: { ...page, owner: 'bot' }, policy: once, says: fetched, fault: 'self_approval' },
+  { name: 'the second of two fetches where the first did', who: cid, of: { ...page, ...bank }, policy: strict, first: firstBy('bea', fetched), says: fetched },
+  { name: 'the second of two may do less than let it be read live', who: cid, of: { ...page, ...bank }, policy: strict, first: firstBy('bea', { term: 'session' }), says: fetched },
+  { name: 'the second of two may not do more than fetch', who: cid, of: { ...page, ...bank }, policy: strict, first: firstBy('bea', fetched), fault: 'scope_not_allowed' },
+  { name: 'saying that nothing is fetched is saying nothing of it', who: cid, of: { ...page, ...bank }, policy: strict, first: firstBy('bea'), says: { isFetch: false } },
+  { name: 'two people have to want a fetch from a host of four eyes, and no program', who: bot, of: { ...page, ...bank }, policy: strict, says: fetched, fault: 'scope_not_allowed' },
+]
+
 const roles: readonly Case[] = [
   { name: 'a reviewer allows', who: bea },
   { name: 'a reviewer denies', who: bea, says: { verdict: 'deny' } },
@@ -204,7 +230,7 @@ function faultOf(work: () => void): string | undefined {
   }
 }
 
-for (const [group, cases] of Object.entries({ roles, owners, 'four eyes': eyes, scopes, comments })) {
+for (const [group, cases] of Object.entries({ pages, roles, owners, 'four eyes': eyes, scopes, comments })) {
   t.test(group, async (t) => {
     for (const each of cases) {
       const fault = faultOf(() => judgeAnswer(anApproval(each.of), anAnswer(each.says), each.who, rulesFor(each)))

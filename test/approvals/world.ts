@@ -5,7 +5,7 @@ import type { Answer, Approval } from '../../src/approvals/approval.ts'
 import { Approvals } from '../../src/approvals/approvals.ts'
 import { migrations } from '../../src/approvals/migrations.ts'
 import type { PendingLimits } from '../../src/approvals/pending.ts'
-import { ReviewDesk } from '../../src/approvals/review-desk.ts'
+import { ReviewDesk, type FetchPage } from '../../src/approvals/review-desk.ts'
 import type { Session, SessionDirectory } from '../../src/approvals/session.ts'
 import type { AuditEvent } from '../../src/audit/event.ts'
 import { Deadlines } from '../../src/deadlines.ts'
@@ -37,6 +37,8 @@ export interface WorldOptions {
   readonly file?: string
   readonly holdMs?: number
   readonly append?: (event: AuditEvent) => Promise<void>
+  /** there is a web cache */
+  readonly fetchPage?: FetchPage
   /** what stands before the database */
   readonly wrap?: (store: Store) => Store
 }
@@ -89,6 +91,7 @@ export class World {
       nextId, onNarrowed, onRequested: () => {}, onEnded: () => {}, onFault: (error) => this.faults.push(error),
     })
     this.desk = new ReviewDesk({
+      fetchPage: options.fetchPage,
       approvals: this.approvals, store, clock, audit, policy, maxTtlMs: 30 * 86_400_000, nextId, onNarrowed, onDecided: () => {},
       proposals: { list: () => [], propose: async () => {}, resolve: () => Promise.reject(new Error('none')) },
     })
@@ -96,7 +99,7 @@ export class World {
       policy, approvals: this.approvals, audit: { ...audit, overQuota: () => false }, redaction: { url: 'path', key: new Uint8Array(32) }, clock,
       isLive: (session) => session === 'anonymous' || this.sessions.has(session),
       surroundings: () => ({ ownPorts: [3128], ownAddresses: [], onlyLoopback: true }), nameBudget: new NameBudget(clock, 100),
-      usesParent: false, parentResolves: false, onFault: (error) => this.faults.push(error), onVerdict: () => {},
+      hasCache: options.fetchPage !== undefined, usesParent: false, parentResolves: false, onFault: (error) => this.faults.push(error), onVerdict: () => {},
     })
     t.teardown(() => {
       this.approvals.close()

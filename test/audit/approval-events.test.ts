@@ -5,6 +5,7 @@ import {
 } from '../../src/audit/approval-events.ts'
 import type { AuditEvent } from '../../src/audit/event.ts'
 import { encodeEvent, parseLine, sealLine, zeroHash } from '../../src/audit/record.ts'
+import { liveReading } from '../../src/policy/grant.ts'
 import * as fc from '../support/property.ts'
 import { anyText, approval, decided, grant } from './fixture.ts'
 
@@ -110,4 +111,14 @@ t.test('any text in any field stays in one line of ASCII, within bounds, under a
       })
     }),
   )
+})
+
+t.test('a page that was fetched is told from a host that is read live', async (t) => {
+  const page = { ...approval, kind: 'fetch' } as const
+  const fetched = approvalDecidedEvent(page, { ...decided, term: 'once', untilMs: undefined, grantId: undefined, isFetch: true })
+  t.match(fetched, { body: /had fetched one page of .* for codex, once/, attributes: { 'sallyport.approval.fetch': true, 'sallyport.approval.kind': 'fetch' } })
+  t.match(approvalDecidedEvent(page, { ...decided, isComplete: false, isFetch: true }).body, /would fetch one page of/)
+  t.match(approvalDecidedEvent(page, decided), { body: /allowed .*, read live, for codex/, attributes: { 'sallyport.approval.fetch': false } })
+  t.match(approvalWithdrawnEvent(page, 'cached', 1000), { body: /the page is in the cache now/, attributes: { 'sallyport.approval.cause': 'cached' } })
+  t.match(grantCreatedEvent({ ...grant, requestDigest: liveReading }).attributes, { 'sallyport.grant.live_reading': true, 'sallyport.grant.one_request': false })
 })

@@ -86,6 +86,7 @@ export const decided: ApprovalOutcome = {
   comment: 'the data of the spring report',
   grantId: '01JD00000000000000000000GR',
   isComplete: true,
+  isFetch: false,
   waitedMs: 41_250.4,
   subdomains: false,
   allPorts: false,

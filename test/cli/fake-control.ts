@@ -198,7 +198,8 @@ class State {
   #decided(found: Json, body: Json): Json {
     const isFirst = found['four_eyes'] === true && body['verdict'] === 'allow' && found['first_yes'] === null
     if (isFirst) return { ...found, first_yes: { by: 'bo', at: at(0) } }
-    const decision = { verdict: body['verdict'], term: body['term'], by: 'bo', second_by: null, at: at(0), comment: body['comment'] ?? null, grant_id: '01JG0000000000000000000AAA' }
+    const isFetched = body['fetch'] === true
+    const decision = { verdict: body['verdict'], term: body['term'] ?? 'once', by: 'bo', second_by: null, at: at(0), comment: body['comment'] ?? null, grant_id: isFetched ? null : '01JG0000000000000000000AAA', is_fetched: isFetched, fetch_note: null }
     return { ...found, state: body['verdict'] === 'allow' ? 'allowed' : 'denied', decision }
   }
 

@@ -138,6 +138,19 @@ t.test('why takes the question from the record', async (t) => {
   t.match(JSON.parse((await run(dir, '--json')).text), { refusals: [{ approval_id: '01JQ0000000000000000000AAA' }] })
 })
 
+t.test('why tells of a miss of the web cache, and of the question about its page', async (t) => {
+  const dir = folder(t)
+  const journal = await openTestJournal(t, dir)
+  const reason = 'only cached content may be read from docs.test, and this is not in the cache'
+  const missed = decisionEvent({ ...subject, host: 'docs.test' }, { ...denied, code: 'cache_miss', reason }, 'approval', redaction)
+  const asked = decisionEvent({ ...subject, host: 'asked.test' }, { ...denied, verdict: 'ask', code: 'approval_required', reason: `${reason}, so it needs an approval` }, 'approval', redaction)
+  await journal.append(missed)
+  await journal.append({ ...asked, attributes: { ...asked.attributes, 'sallyport.approval.id': '01JQ0000000000000000000AAA' } })
+  await journal.close()
+  t.match((await run(dir, 'docs.test')).text, /this is not in the cache \(cache_miss\)[^]*`sallyport cache add URL`/)
+  t.match((await run(dir, 'asked.test')).text, '`sallyport approvals allow 01JQ0000000000000000000AAA --fetch`')
+})
+
 t.test('what is pasted as the next step says is a policy that opens the host', async (t) => {
   for (const [host, port, line] of [['new.test', '443', 0], ['127.0.0.1', '8081', 1]] as const) {
     const [, pasted = ''] = /`((?:network\.|hosts)[^`]*)`/.exec(nextStep('not_allowed', { host, port })) ?? []

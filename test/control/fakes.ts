@@ -168,6 +168,7 @@ export function cardOf(approval: Approval): Card {
     nearestRules: [{ rule: { id: 'allowed_domains', pattern: 'other.example', file: 'policies/10-base.toml', line: 3 }, why: 'covers other.example alone' }],
     others: [{ agent: 'codex', session: 's-2', state: 'allowed' }],
     similar: [{ approvalId: 'A0', host: 'b.example', verdict: 'deny', term: 'once', by: 'rita', atMs: nowMs, comment: undefined }],
+    doubts: [],
     patterns: [approval.host],
     rules: { fourEyes: false, commentFor: ['always'], ownerMay: ['once'] },
   }

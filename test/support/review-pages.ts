@@ -35,7 +35,7 @@ export function approvalOf(over: Partial<Approval> = {}): Approval {
 export function cardOf(approval: Approval, over: Partial<Card> = {}): Card {
   return {
     approval, unicodeHost: undefined, registrableDomain: registrableDomain(approval.host), hints: [], nearestRules: [], others: [], similar: [],
-    patterns: [approval.host], rules: { fourEyes: false, commentFor: [], ownerMay: [] }, ...over,
+    doubts: [], patterns: [approval.host], rules: { fourEyes: false, commentFor: [], ownerMay: [] }, ...over,
   }
 }
 

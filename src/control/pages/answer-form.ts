@@ -9,8 +9,9 @@ import { parseIp } from '../../target/address.ts'
 import type { FormFields } from './form-fields.ts'
 import { Flag, html, Verbatim, type Html } from './html.ts'
 import type { View } from './layout.ts'
+import { readers } from './page-url.ts'
 import { termsFor } from './permissions.ts'
-import { durations } from './times.ts'
+import { durations, since } from './times.ts'
 
 /** What a form sent that has to be shown again, with the reader's own words. */
 export interface Draft {
@@ -27,6 +28,7 @@ export const maxComment = 1000
 /** Reads an answer. Throws ReviewFault `invalid`. */
 export function readAnswer(form: FormFields, nowMs: number): Answer {
   const verdict = form.get('verdict')
+  if (verdict === 'fetch') return { ...fetchAnswer, comment: readComment(form), version: readVersion(form) }
   if (verdict !== 'allow' && verdict !== 'deny') throw new ReviewFault('invalid', 'Say whether to allow or to deny.')
   const term = termOf(form)
   const who = grantWhos.find((known) => known === (form.get('who') || 'session'))
@@ -42,6 +44,9 @@ export function readAnswer(form: FormFields, nowMs: number): Answer {
     version: readVersion(form),
   }
 }
+
+/** A yes to one page, which opens nothing. */
+const fetchAnswer = { verdict: 'allow', term: 'once', untilMs: undefined, subdomains: false, allPorts: false, who: 'session', isFetch: true } as const
 
 /** The version that was looked at. Throws ReviewFault `invalid`. */
 export function readVersion(form: FormFields): number {
@@ -91,6 +96,7 @@ export function answerForm(view: View, card: Card, draft: Draft): Html {
   const { approval } = card
   const terms = termsFor(view.actor, approval, card)
   if (terms.length === 0) return html`<p class="quiet">${whyNot(view, card)}</p>`
+  if (approval.fetching !== undefined) return busy(view, approval.fetching)
   const required = card.rules.commentFor
   const values = terms.flatMap((term) => (term === 'until' ? [...durations.keys()].map((name) => `${untilPrefix}${name}`) : [term]))
   const chosen = values.includes(draft.term) ? draft.term : values[0]
@@ -100,13 +106,39 @@ export function answerForm(view: View, card: Card, draft: Draft): Html {
   <input type="hidden" name="csrf" value="${view.csrf}">
   <input type="hidden" name="version" value="${approval.version}">
   ${fourEyes(view, card)}
+  ${fetchWay(approval, terms)}
   <fieldset><legend>For how long</legend>${terms.map((term) => termChoice(term, chosen, approval))}</fieldset>
-  ${widening(approval)}
+  ${isFetchOnly(approval) ? undefined : widening(approval)}
   <label class="field"><span>Comment <span class="quiet">${commentNote(required)}</span></span>
     <textarea name="comment" rows="2" maxlength="${maxComment}"${new Flag('required', required.includes('allow') && required.includes('deny'))}>
 ${new Verbatim(draft.comment)}</textarea></label>
-  <div class="buttons"><button type="submit" name="verdict" value="deny" class="deny">Deny</button><button type="submit" name="verdict" value="allow" class="allow">Allow</button></div>
+  ${buttons(approval)}
 </form>`
+}
+
+/** The first of two ways to say yes to a page; what follows in the form is the second. */
+function fetchWay(approval: Approval, terms: readonly GrantTerm[]): Html | undefined {
+  if (approval.kind !== 'fetch') return undefined
+  const note = html`<p class="quiet">The proxy fetches it by itself. Of the agent’s request nothing is sent but this URL, and nothing is opened. From then on it is read by ${readers(approval)}.</p>`
+  return html`${terms.includes('once') ? html`
+  <div class="way"><h2>Fetch this page once into the cache</h2>${note}
+    <div class="buttons"><button type="submit" name="verdict" value="fetch" class="allow">Fetch into the cache</button></div></div>` : undefined}
+  ${isFetchOnly(approval) ? undefined : html`<div class="way"><h2>Let the host be read live</h2><p class="quiet">The agent’s own GET requests go to the host, with all of their fields, for as long as this says.</p></div>`}`
+}
+
+/** The first of two people said yes to fetching, and the second cannot say yes to more. */
+function isFetchOnly({ kind, firstYes }: Approval): boolean {
+  return kind === 'fetch' && firstYes?.answer.isFetch === true
+}
+
+function buttons(approval: Approval): Html {
+  const [deny, allow] = approval.kind === 'fetch' ? ['Deny this page', 'Let it be read live'] : ['Deny', 'Allow']
+  return html`<div class="buttons"><button type="submit" name="verdict" value="deny" class="deny">${deny}</button>${isFetchOnly(approval) ? undefined : html`<button type="submit" name="verdict" value="allow" class="allow">${allow}</button>`}</div>`
+}
+
+/** Instead of the form, while somebody has the page fetched. */
+function busy({ actor, nowMs }: View, { by, sinceMs }: NonNullable<Approval['fetching']>): Html {
+  return html`<p class="note" role="status">${by === actor.name ? 'You have' : html`<strong>${by}</strong> has`} the page fetched, since ${since(sinceMs, nowMs)}. What comes of it is shown here.</p>`
 }
 
 /** Puts a question off; it answers nothing. */
@@ -129,6 +161,10 @@ function fourEyes({ actor }: View, { approval, rules }: Card): Html | undefined 
   if (!rules.fourEyes) return undefined
   const { firstYes } = approval
   if (firstYes === undefined) return html`<p class="note">Two people have to allow this. One deny is enough.</p>`
+  if (firstYes.answer.isFetch === true) {
+    if (firstYes.by === actor.name) return html`<p class="note">You would have the page fetched. Somebody else has to want that too.</p>`
+    return html`<p class="note"><strong>${firstYes.by}</strong> would have the page fetched. If you fetch it too, it is. More than that cannot be allowed now.</p>`
+  }
   if (firstYes.by === actor.name) return html`<p class="note">You have allowed this. Somebody else has to allow it too.</p>`
   return html`<p class="note"><strong>${firstYes.by}</strong> has allowed this. If you do too, it is open.</p>`
 }
@@ -147,7 +183,8 @@ function choice(value: string, chosen: string | undefined, text: Html): Html {
 
 function termWords(term: 'once' | 'session' | 'always', { kind }: Approval): readonly [name: string, text: string] {
   if (term === 'session') return ['This session', 'until it ends']
-  if (term === 'always') return ['Always', 'and a rule for all sessions of the agent']
+  if (term === 'always') return ['Always', kind === 'host' ? 'and a rule for all sessions of the agent' : 'for as long as a grant may last; no rule is made of it']
+  if (kind === 'fetch') return ['Once', 'whoever waits or the next try, and a minute from then on']
   return ['Once', kind === 'request' ? 'this one request' : 'whoever waits, or the next try']
 }
 
@@ -155,8 +192,8 @@ function widening({ kind, host, agent, team, scheme, port }: Approval): Html {
   const isName = parseIp(host) === undefined
   return html`
   <details class="wider"><summary>Wider than asked</summary>
-    ${kind === 'host' && isName ? html`<label class="choice"><input type="checkbox" name="subdomains" value="yes"> <span>Every name below <span class="mono wrap">${host}</span> too</span></label>` : undefined}
-    ${kind === 'host' ? html`<label class="choice"><input type="checkbox" name="all_ports" value="yes"> <span>Every port, not only ${scheme} on ${port}</span></label>` : undefined}
+    ${kind !== 'request' && isName ? html`<label class="choice"><input type="checkbox" name="subdomains" value="yes"> <span>Every name below <span class="mono wrap">${host}</span> too</span></label>` : undefined}
+    ${kind !== 'request' ? html`<label class="choice"><input type="checkbox" name="all_ports" value="yes"> <span>Every port, not only ${scheme} on ${port}</span></label>` : undefined}
     <label class="choice"><input type="radio" name="who" value="session" checked> <span>For this session</span></label>
     <label class="choice"><input type="radio" name="who" value="agent"> <span>For every session of ${agent}</span></label>
     ${team === undefined ? undefined : html`<label class="choice"><input type="radio" name="who" value="team"> <span>For everybody in team ${team}</span></label>`}

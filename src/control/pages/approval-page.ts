@@ -8,6 +8,7 @@ import { factsList, shortened } from './facts-list.ts'
 import { fullName, hostName, schemeAndPort } from './host-name.ts'
 import { html, textLines, type Html } from './html.ts'
 import type { Page, View } from './layout.ts'
+import { doubtsList, wholeUrl } from './page-url.ts'
 import { mayReview } from './permissions.ts'
 import { outcomeText, waitingMark } from './queue-page.ts'
 import { ago, dateText, until } from './times.ts'
@@ -21,14 +22,14 @@ export function approvalPage(view: View, card: Card, fault?: string, draft: Draf
   return {
     title: approval.host,
     place: 'questions',
-    shows: [approval.version, approval.state, approval.waiting > 0, approval.snoozedUntilMs],
+    shows: [approval.version, approval.state, approval.waiting > 0, approval.snoozedUntilMs, approval.fetching?.sinceMs],
     main: html`
 <p class="crumbs"><a href="/" data-up>Questions</a></p>
 ${fault === undefined ? undefined : html`<p class="fault" role="alert" tabindex="-1" autofocus>${fault}</p>`}
 <div class="card">
   <div class="asked">
     ${heading(card)}
-    ${request(approval)}
+    ${approval.kind === 'fetch' ? html`${wholeUrl(approval)}${doubtsList(card)}` : request(approval)}
     ${card.hints.length === 0 ? undefined : html`<ul class="hints" aria-label="Worth knowing">${card.hints.map(({ code, text }) => html`<li data-hint="${code}">${text}</li>`)}</ul>`}
     ${approval.statedReason === undefined ? undefined : html`<figure class="says"><figcaption class="label">The agent says</figcaption><blockquote>${textLines(approval.statedReason)}</blockquote></figure>`}
   </div>
@@ -40,7 +41,7 @@ ${fault === undefined ? undefined : html`<p class="fault" role="alert" tabindex=
 
 function heading({ approval, unicodeHost }: Card): Html {
   const { host, agent, kind, upgrade } = approval
-  return html`<p class="kicker"><strong>${agent}</strong> asks to ${kind === 'request' ? 'send one request to' : 'reach'}</p>
+  return html`<p class="kicker"><strong>${agent}</strong> asks to ${kind === 'fetch' ? 'read a page that is not in the cache, of' : kind === 'request' ? 'send one request to' : 'reach'}</p>
     <h1 class="target" aria-label="${host}">${hostName(host)}</h1>
     ${unicodeHost === undefined ? undefined : html`<p class="unicode">reads as <bdi>${unicodeHost}</bdi></p>`}
     ${fullName(host)}
@@ -69,6 +70,7 @@ function outcome({ nowMs }: View, approval: Approval): Html {
   return html`<p class="outcome">${outcomeText(approval, nowMs)}</p>
     ${decision === undefined ? undefined : factsList([
       ['When', ago(decision.atMs, nowMs)],
+      ['Missing', decision.fetchNote],
       ['Comment', decision.comment === undefined ? undefined : textLines(decision.comment)],
       ['Grant', decision.grantId === undefined ? undefined : html`<a href="/grants">${decision.grantId}</a>`],
     ])}`

@@ -49,11 +49,12 @@ async function decide(door: Door, visit: Visit, card: Card): Promise<FastifyRepl
   if (approval.state === 'pending' && terms.length === 0 && approval.owner !== actor.name) return refuseRole(door, visit.reply, actor)
   const answer = readAnswer(visit.form, nowMs)
   check(card, answer)
-  if (isWide(answer)) {
+  const isDoubtful = answer.isFetch === true && card.doubts.length > 0
+  if (isWide(answer) || isDoubtful) {
     const confirmation = confirmationOf(deps.csrfKey, visit.secret, approval.id, answer)
     if (!isSealed(confirmation, visit.form.get('confirmed'))) return send(visit, confirmPage(visit.view, card, answer, confirmation))
   }
-  return toQueue(visit, await deps.desk.decide(approval.id, answer, actor))
+  return toQueue(visit, await deps.desk.decide(approval.id, isDoubtful ? { ...answer, isConfirmed: true } : answer, actor))
 }
 
 /** What the desk would refuse is said before somebody confirms it. Throws ReviewFault. */

@@ -1,5 +1,6 @@
 // What answers opened and closed, and until when. Revoking takes two steps, since it may cut what runs.
-import type { Grant } from '../../policy/grant.ts'
+import { isPageDigest } from '../../approvals/question.ts'
+import { liveReading, type Grant } from '../../policy/grant.ts'
 import { counted, emptyState } from './facts-list.ts'
 import { hostName, schemeAndPort } from './host-name.ts'
 import { html, type Html } from './html.ts'
@@ -24,10 +25,11 @@ ${grants.length === 0
 
 function row(view: View, grant: Grant): Html {
   const { nowMs } = view
-  const { id, approvalId, verdict, subdomains, requestDigest, by, createdMs } = grant
+  const { id, approvalId, verdict, subdomains, by, createdMs } = grant
+  const about = aboutOf(grant)
   return html`
     <li class="row">
-      <div class="row-head"><span class="${verdict}-mark">${verdict === 'allow' ? 'Allowed' : 'Denied'}</span> <a class="row-link" href="/approvals/${approvalId}" data-row="${id}" aria-label="${grant.host}">${hostName(grant.host)}</a><span class="chips">${schemeAndPort(grant)}${subdomains ? html` <span class="chip unusual">and below</span>` : undefined}${requestDigest === undefined ? undefined : html` <span class="chip">one request</span>`}</span></div>
+      <div class="row-head"><span class="${verdict}-mark">${verdict === 'allow' ? 'Allowed' : 'Denied'}</span> <a class="row-link" href="/approvals/${approvalId}" data-row="${id}" aria-label="${grant.host}">${hostName(grant.host)}</a><span class="chips">${schemeAndPort(grant)}${subdomains ? html` <span class="chip unusual">and below</span>` : undefined}${about === undefined ? undefined : html` <span class="chip">${about}</span>`}</span></div>
       <p class="meta"><span>${holder(grant)}</span><span>${end(grant, nowMs)}</span><span>by ${by}, ${ago(createdMs, nowMs)}</span></p>
       ${mayReview(view.actor) ? html`
       <details class="step"><summary>Revoke</summary>
@@ -36,6 +38,13 @@ function row(view: View, grant: Grant): Html {
           <button type="submit" class="deny">Revoke this grant</button></form>
       </details>` : undefined}
     </li>`
+}
+
+/** What it is about, where that is less than the host. */
+function aboutOf({ requestDigest }: Grant): string | undefined {
+  if (requestDigest === liveReading) return 'reading it live'
+  if (requestDigest === undefined) return undefined
+  return isPageDigest(requestDigest) ? 'one page' : 'one request'
 }
 
 function holder({ who, holder: name }: Grant): Html {

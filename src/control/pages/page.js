@@ -46,6 +46,7 @@ const changed = document.getElementById('changed')
 
 /** Whether a reload would take something away: focus, a selection, typed or chosen values, an opened part. */
 function isBusy() {
+  if (isSending) return true
   const focused = document.activeElement
   const isFree = focused === null || focused === document.body || focused === main || focused.hasAttribute('data-row')
   if (!isFree || !(getSelection()?.isCollapsed ?? true)) return true
@@ -68,6 +69,18 @@ function reload() {
   remember()
   location.reload()
 }
+
+// an answer is on its way: a reload would take away what comes of it
+let isSending = false
+addEventListener('submit', (event) => {
+  isSending = true
+  event.submitter?.setAttribute('aria-busy', 'true')
+})
+// back from where the answer led
+addEventListener('pageshow', () => {
+  isSending = false
+  for (const button of document.querySelectorAll('button[aria-busy]')) button.removeAttribute('aria-busy')
+})
 
 let isAsking = false
 let askAgain = false

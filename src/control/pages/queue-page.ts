@@ -32,7 +32,7 @@ export function queuePage(view: View, { approvals, hasMore, about }: Queue): Pag
   return {
     title: waiting > 0 ? `(${waiting}) Questions` : 'Questions',
     place: 'questions',
-    shows: approvals.map(({ id, version, waiting: held, snoozedUntilMs }) => [id, version, held > 0, snoozedUntilMs]),
+    shows: approvals.map(({ id, version, waiting: held, snoozedUntilMs, fetching }) => [id, version, held > 0, snoozedUntilMs, fetching?.sinceMs]),
     main: html`
 <div class="head"><h1>Questions</h1><p class="quiet">${summary(open, waiting)}</p><a class="reload" href="/">Reload</a></div>
 ${about === undefined ? undefined : notice(about, nowMs)}
@@ -83,13 +83,13 @@ function groupOf({ domain, agent, team, approvals }: Group, nowMs: number): Html
 }
 
 function row(approval: Approval, nowMs: number): Html {
-  const { id, method, url, upgrade, statedReason, session, owner, attempts, firstSeenMs, firstYes, snoozedUntilMs } = approval
+  const { id, kind, method, url, upgrade, statedReason, session, owner, attempts, firstSeenMs, firstYes, snoozedUntilMs, fetching } = approval
   return html`
     <li class="${approval.waiting > 0 ? 'row is-waiting' : 'row'}">
-      <div class="row-head"><a class="row-link" href="/approvals/${id}" data-row="${id}" aria-label="${approval.host}">${hostName(approval.host)}</a><span class="chips">${schemeAndPort(approval)}${upgrade === undefined ? undefined : html` <span class="chip">WebSocket</span>`}</span></div>
+      <div class="row-head"><a class="row-link" href="/approvals/${id}" data-row="${id}" aria-label="${approval.host}">${hostName(approval.host)}</a><span class="chips">${schemeAndPort(approval)}${upgrade === undefined ? undefined : html` <span class="chip">WebSocket</span>`}${kind === 'fetch' ? html` <span class="chip">page not in the cache</span>` : undefined}</span></div>
       ${method === undefined && url === undefined ? undefined : html`<p class="request mono">${method} ${url === undefined ? undefined : shortened(url, 160)}</p>`}
       ${statedReason === undefined ? undefined : html`<p class="says"><span class="label">The agent says</span> ${shortened(statedReason.replace(/\s+/g, ' '), 160)}</p>`}
-      <p class="meta">${waitingMark(approval, nowMs)}<span>asked ${attempts === 1 ? 'once' : `${attempts} times`}, first ${ago(firstSeenMs, nowMs)}</span><span>session <span class="mono">${session}</span>${owner === undefined ? undefined : html` of ${owner}`}</span>${firstYes === undefined ? undefined : html`<span>${firstYes.by} said yes, one more is needed</span>`}${snoozedUntilMs === undefined || snoozedUntilMs <= nowMs ? undefined : html`<span>snoozed until ${until(snoozedUntilMs, nowMs)}</span>`}</p>
+      <p class="meta">${waitingMark(approval, nowMs)}<span>asked ${attempts === 1 ? 'once' : `${attempts} times`}, first ${ago(firstSeenMs, nowMs)}</span><span>session <span class="mono">${session}</span>${owner === undefined ? undefined : html` of ${owner}`}</span>${firstYes === undefined ? undefined : html`<span>${firstYes.by} said yes, one more is needed</span>`}${fetching === undefined ? undefined : html`<span>${fetching.by} has it fetched, since ${since(fetching.sinceMs, nowMs)}</span>`}${snoozedUntilMs === undefined || snoozedUntilMs <= nowMs ? undefined : html`<span>snoozed until ${until(snoozedUntilMs, nowMs)}</span>`}</p>
     </li>`
 }
 
@@ -103,13 +103,16 @@ export function waitingMark({ waiting, attempts, firstSeenMs, lastSeenMs }: Appr
 }
 
 /** What became of a question, in one sentence. */
-export function outcomeText({ host, state, decision, firstYes, snoozedUntilMs }: Approval, nowMs: number): string | undefined {
+export function outcomeText({ host, kind, state, decision, firstYes, snoozedUntilMs }: Approval, nowMs: number): string | undefined {
   if (decision !== undefined) {
     const second = decision.secondBy === undefined ? '' : ` and ${decision.secondBy}`
+    if (decision.isFetched === true) return `A page of ${host} was fetched into the cache by ${decision.by}${second}. Nothing was opened.${decision.fetchNote === undefined ? '' : ` But ${decision.fetchNote}.`}`
+    if (kind === 'fetch') return decision.verdict === 'allow' ? `${host} may be read live, ${termTexts[decision.term]}, by ${decision.by}${second}.` : `A page of ${host} was denied ${termTexts[decision.term]} by ${decision.by}.`
     return `${host} was ${decision.verdict === 'allow' ? 'allowed' : 'denied'} ${termTexts[decision.term]} by ${decision.by}${second}.`
   }
   if (state === 'expired') return `The question about ${host} expired without an answer: the agent was refused.`
-  if (state === 'withdrawn') return `The question about ${host} was withdrawn: its session ended, or policy answers it now.`
+  if (state === 'withdrawn') return `The question about ${host} was withdrawn: its session ended, policy answers it now, or its page was fetched for somebody else.`
+  if (firstYes?.answer.isFetch === true) return `${firstYes.by} would have a page of ${host} fetched. That takes a second person.`
   if (firstYes !== undefined) return `${firstYes.by} said yes to ${host}. It stays closed until a second person does.`
   if (snoozedUntilMs !== undefined && snoozedUntilMs > nowMs) return `${host} is snoozed. It is neither allowed nor denied.`
   return undefined
