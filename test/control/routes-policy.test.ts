@@ -17,7 +17,7 @@ t.test('grants are listed and revoked', async (t) => {
   world.desk.grantsById.set('G1', grant)
   const wire = {
     id: 'G1', approval_id: 'A1', verdict: 'allow', term: 'until', who: 'agent', holder: 'codex', scheme: 'https', host: 'a.example', subdomains: true, port: null,
-    request_digest: null, by: 'rita', created_at: '2026-01-02T03:04:05.678Z', expires_at: '2026-01-02T03:04:06.678Z',
+    request_digest: null, live_reading: false, by: 'rita', created_at: '2026-01-02T03:04:05.678Z', expires_at: '2026-01-02T03:04:06.678Z',
   }
   t.strictSame((await call(world.url, '/v1/grants', { token: 'sp_viewer' })).json, { items: [wire] })
   const revoke = () => call(world.url, '/v1/grants/G1/revoke', { method: 'POST', token: 'sp_reviewer', body: {} })

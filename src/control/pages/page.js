@@ -73,6 +73,7 @@ function reload() {
 // an answer is on its way: a reload would take away what comes of it
 let isSending = false
 addEventListener('submit', (event) => {
+  if (event.target.method !== 'post') return
   isSending = true
   event.submitter?.setAttribute('aria-busy', 'true')
 })

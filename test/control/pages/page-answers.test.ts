@@ -36,7 +36,7 @@ t.test('a page is fetched with one press where nothing is odd about its URL', as
   const answered = await client.post(`/approvals/${id}/decision`, { verdict: 'fetch', version: '1', term: 'always', who: 'agent', comment: 'for the build' })
   t.equal(answered.status, 303)
   t.match(world.calls, [['decide', id, { verdict: 'allow', isFetch: true, term: 'once', who: 'session', subdomains: false, comment: 'for the build', version: 1 }, 'reviewer']])
-  t.notMatch(world.calls[0]?.[2], { isConfirmed: true })
+  t.notMatch(JSON.stringify(world.calls), 'isConfirmed')
 })
 
 t.test('an odd URL is shown whole and marked, and fetched only after a second page', async (t) => {
