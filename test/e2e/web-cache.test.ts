@@ -148,7 +148,7 @@ t.test('teams are kept apart, and keys are whole URLs', async (t) => {
   t.match(await as(red, `http://SITE.test:${origin.port}/a?b=1`), { status: 200 })
   t.match(await fetchInto(proxy, `http://${at}/lang`), { fault: null })
   for (const session of [red, blue, none]) t.match(await as(session, `http://${at}/lang`), { status: 200 })
-  t.match(await as(red, `http://${at}/lang`, 'Accept-Language: fr\r\n'), { status: 504 }, 'another variant')
+  t.match(await as(red, `http://${at}/lang`, 'Accept-Language: fr\r\n'), { status: 200 }, 'people had one form of it fetched, and an agent that prefers another reads that one')
 })
 
 t.test('inside TLS of a session that trusts the proxy, reading is answered from the cache, and a CONNECT resolves nothing', async (t) => {
