@@ -34,6 +34,8 @@ export interface CachedPage {
   readonly plan: AnswerPlan
   /** of no bytes where the plan has none */
   readonly content: AsyncIterable<Uint8Array> | Uint8Array
+  /** what the cache says of it, flat: Age, Cache-Status */
+  readonly made: readonly string[]
   /** Journals that it was answered, with `bytes` of content. */
   answered(bytes: number): void
 }
@@ -70,7 +72,8 @@ const nothing = new Uint8Array(0)
 async function pageOf(webCache: WebCache, found: Hit, question: CacheQuestion): Promise<CachedPage | undefined> {
   const plan = planAnswer(question.method, question.fields, found.entry)
   const content = plan.hasContent ? await webCache.read(found.entry, plan.range) : nothing
-  return content === undefined ? undefined : { kind: 'page', found, plan, content, answered: (bytes) => webCache.answered(readerOf(question), found, plan.status, bytes) }
+  if (content === undefined) return undefined
+  return { kind: 'page', found, plan, content, made: madeFields(found.entry, found.standing), answered: (bytes) => webCache.answered(readerOf(question), found, plan.status, bytes) }
 }
 
 /** Answers from the cache, or refuses. Admitted: the caller forwards. */
@@ -84,7 +87,7 @@ export async function serveCached(arrival: PlainArrival, context: IngressContext
 }
 
 async function answerPage({ request, response, connection }: PlainArrival, { gate, pseudonym }: IngressContext, admitted: Admitted, page: CachedPage): Promise<void> {
-  const { found: { entry, standing }, plan: { status, reason, fields }, content } = page
+  const { plan: { status, reason, fields }, content, made } = page
   const live = gate.live.open(admitted, () => request.socket.destroy())
   const none = { bytesFromClient: 0, bytesFromOrigin: 0 }
   let isSent = false
@@ -92,7 +95,7 @@ async function answerPage({ request, response, connection }: PlainArrival, { gat
     // pipelined answers go out in order
     if (connection.owed > 1) await connection.turnOf(response)
     if (live.closedBy === undefined && !response.destroyed) {
-      response.writeHead(status, reason, [...fields, ...madeFields(entry, standing), 'Via', `1.1 ${pseudonym}`])
+      response.writeHead(status, reason, [...fields, ...made, 'Via', `1.1 ${pseudonym}`])
       const bytes = await sendContent(response, content)
       isSent = !response.destroyed || response.writableFinished
       page.answered(bytes)

@@ -4,7 +4,6 @@
 import { cacheUrl } from '../cache/cache-url.ts'
 import { valuesOf, onlyValue } from '../cache/field-list.ts'
 import { FillRequest, FillResponse, type FilledHead } from '../cache/fill-client.ts'
-import { madeFields } from '../cache/freshness.ts'
 import { maxRedirects, redirectOf } from '../cache/redirect.ts'
 import { digestOf } from '../approvals/question.ts'
 import { errorEntry, ProxyError } from '../errors.ts'
@@ -161,12 +160,12 @@ export class FetchEndpoint {
   async #cached(hop: Hop, admitted: Admitted, cached: CachedPage): Promise<TargetUri | undefined> {
     const { gate } = this.#context
     const { arrival: { request }, exchange, asked } = hop
-    const { found: { entry, standing }, plan: { status }, content } = cached
+    const { found: { entry, standing }, plan: { status }, content, made } = cached
     const live = gate.live.open(admitted, () => request.socket.destroy())
     try {
       const next = nextOf(entry, hop)
       const bytes = next === undefined ? await this.#answer(hop, live, {
-        status, fields: entry.fields, content, length: entry.bodyBytes, made: madeFields(entry, standing), ageS: Math.max(0, Math.floor(standing.ageMs / 1000)),
+        status, fields: entry.fields, content, length: entry.bodyBytes, made, ageS: Math.max(0, Math.floor(standing.ageMs / 1000)),
         url: cacheUrl(hop.target), requestId: exchange.id,
       }) : 0
       if (next !== undefined && asked.method === 'GET') await discard(content)
