@@ -173,7 +173,9 @@ export class FetchEndpoint {
       gate.ended(exchange, live.closedBy !== undefined ? { outcome: 'expired', code: live.closedBy, status, ...none } : { outcome: bytes === undefined ? 'failed' : 'completed', status, ...none })
       return next
     } catch (error) {
-      this.#spoil(hop, error, none)
+      const isTold = error instanceof ProxyError || error instanceof UnreadablePage
+      if (!isTold) this.#context.onFault(error)
+      this.#spoil(hop, isTold ? error : new ProxyError('cache_failed', 'a page of the cache broke off', { cause: error }), none)
       return undefined
     } finally {
       live.done()
