@@ -170,6 +170,7 @@ class ProxyApp implements App {
       sessions,
       questions: approvals,
       webCache: this.#cache?.pages,
+      fetching: { ...settings.cache, userAgent: `sallyport/${deps.version}` },
       leafContexts: new LeafContexts(this.#ca),
       limits,
       pseudonym,

@@ -85,6 +85,13 @@ export const errorTable = {
   credentials_required: { status: 407, proxyStatus: 'http_request_denied', text: 'this proxy is used with the credentials of a session', retryable: false },
   credentials_invalid: { status: 407, proxyStatus: 'http_request_denied', text: 'the proxy credentials are not valid here', retryable: false },
   client_not_allowed: { status: 403, proxyStatus: 'http_request_denied', xProxyError: 'blocked-by-policy', text: 'this client address may not use this proxy', retryable: false },
+  // the fetch service of the proxy itself
+  fetch_syntax: { status: 400, proxyStatus: 'http_request_error', text: 'the question to /fetch is not valid', retryable: false },
+  fetch_from_browser: { status: 403, proxyStatus: 'http_request_denied', xProxyError: 'blocked-by-policy', text: 'the fetch service does not answer web pages', retryable: false },
+  fetch_format: { status: 406, proxyStatus: 'http_request_error', text: 'this cannot be given as text', retryable: false },
+  fetch_redirects: { status: 502, proxyStatus: 'http_protocol_error', text: 'the redirects of this cannot be followed', retryable: false },
+  fetch_too_large: { status: 502, proxyStatus: 'http_response_body_size', text: 'this is larger than may be fetched', retryable: false },
+  fetch_busy: { status: 503, proxyStatus: 'connection_limit_reached', text: 'too many pages wait to be turned into text', retryable: true },
   // the web cache: nothing was asked of anybody
   cache_miss: { status: 504, proxyStatus: 'http_request_denied', xProxyError: 'blocked-by-policy', text: 'only cached content may be read from this host, and this is not in the cache', retryable: false },
   cache_failed: { status: 503, proxyStatus: 'proxy_internal_error', text: 'the web cache cannot be read or written', retryable: true },

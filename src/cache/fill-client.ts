@@ -1,4 +1,4 @@
-// The client of a fetch of our own: a GET without content and without anything of an agent's, and an answer that is
+// The client of a fetch of our own: a GET or HEAD without content and without anything of an agent's, and an answer that is
 // read as fast as it is kept. It is dressed as a client's request and response, so that a fill goes the way of any
 // other exchange. Must never look complete when the answer was not.
 import { EventEmitter } from 'node:events'
@@ -24,7 +24,7 @@ class NoSource extends EventEmitter implements ClientSource {
 
 /** A request that has ended with its head. */
 export class FillRequest extends EventEmitter implements ClientRequest {
-  readonly method = 'GET'
+  readonly method: 'GET' | 'HEAD'
   readonly url: string
   readonly httpVersion = '1.1'
   readonly rawHeaders: readonly string[]
@@ -36,8 +36,9 @@ export class FillRequest extends EventEmitter implements ClientRequest {
   readonly readableLength = 0
   readonly readableHighWaterMark = 0
 
-  constructor(url: string, rawHeaders: readonly string[]) {
+  constructor(url: string, rawHeaders: readonly string[], method: 'GET' | 'HEAD' = 'GET') {
     super()
+    this.method = method
     this.url = url
     this.rawHeaders = rawHeaders
   }

@@ -20,6 +20,7 @@ import { cacheUrl } from './cache-url.ts'
 import type { CachedResponse, CacheSource } from './cached-response.ts'
 import { decoded, DecodingFault } from './decoding.ts'
 import { FillRequest, FillResponse, type FilledHead } from './fill-client.ts'
+import { maxRedirects, redirectOf } from './redirect.ts'
 
 export interface FillerOptions {
   readonly gate: Gate
@@ -71,8 +72,6 @@ interface Hop {
 }
 
 const noAnswer = 'the answer did not come in time, or broke off'
-const maxRedirects = 5
-const redirects: ReadonlySet<number> = new Set([301, 302, 303, 307, 308])
 
 export class Filler {
   readonly #options: FillerOptions
@@ -95,7 +94,7 @@ export class Filler {
         first ??= text
         const entry = await this.#fetchOne(target, order, { untilMs, isLedTo: text !== first })
         kept.push(entry)
-        const next = locationOf(entry, url)
+        const next = redirectOf(entry, url)
         if (next === undefined) return { kept, fault: undefined }
         if (hop === maxRedirects) return { kept, fault: { url: next, code: 'cache_failed', reason: `more than ${maxRedirects} redirects` } }
         url = next
@@ -154,6 +153,8 @@ export class Filler {
     // what is not wanted is not read on
     keeping.catch(() => response.destroy())
     const result = await forwarded
+    // it failed before there was a head, which is waited for
+    if (!response.headersSent) response.destroy()
     const { bytesFromClient, bytesFromOrigin, peerAddress, status } = result
     const ending = { status, bytesFromClient, bytesFromOrigin, peerAddress }
     try {
@@ -244,13 +245,4 @@ function faultOf(error: unknown): { readonly code: ErrorCode; readonly reason: s
   if (error instanceof NotKept) return { code: 'cache_failed', reason: `it cannot be kept: ${error.message}` }
   if (error instanceof ProxyError) return { code: error.code, reason: error.message }
   throw error
-}
-
-/** Where a redirect leads, absolute; undefined: it is none, or leads nowhere that http can go. */
-function locationOf({ status, fields }: CachedResponse, from: string): string | undefined {
-  if (!redirects.has(status)) return undefined
-  const at = fields.findIndex((name, index) => index % 2 === 0 && name.toLowerCase() === 'location')
-  const location = at === -1 ? undefined : fields[at + 1]
-  const url = location === undefined ? null : URL.parse(location, from)
-  return url === null || (url.protocol !== 'http:' && url.protocol !== 'https:') ? undefined : url.href
 }

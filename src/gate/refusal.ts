@@ -64,6 +64,11 @@ export function refusalMessage(refusal: Refusal): string {
   return `${head}Connection: close\r\n\r\n${body}`
 }
 
+/** For who reads the body of a 407 as well. */
+export function problemOf(refusal: Refusal): string {
+  return problem(refusal)
+}
+
 /** ASCII only: a terminal that shows the body must not act on what a request put into it. */
 function problem({ code, reason, host, rule, requestId, approvalId }: Refusal): string {
   const { start, end } = problemTexts.get(code) ?? problemText(code)
@@ -100,6 +105,13 @@ function lead(code: ErrorCode): string {
 /** the host is open, for other requests */
 const requestCodes: ReadonlySet<ErrorCode> = new Set(['request_not_allowed', 'content_not_allowed', 'upgrade_not_allowed', 'provider_search_refused', 'body_unreadable', 'body_too_large_to_inspect'])
 
+const fetchHints: ReadonlyMap<ErrorCode, string> = new Map<ErrorCode, string>([
+  ['fetch_syntax', 'Send GET /fetch?url=URL&format=raw|text|markdown to the proxy; all of URL is percent-encoded.'],
+  ['fetch_format', 'Ask for it with format=raw.'],
+  ['fetch_redirects', 'Fetch another URL; trying again will not help.'],
+  ['fetch_too_large', 'Fetch a smaller part or another URL; trying again will not help.'],
+])
+
 /** What an agent may do next. A refusal that is meant must not read like a fault to work around. */
 function hint(code: ErrorCode): string {
   const { status, retryable } = errorEntry(code)
@@ -114,6 +126,7 @@ function hint(code: ErrorCode): string {
     const wait = retryable ? 'Wait a minute and try again, or ask' : 'Ask'
     return `This is the intended network policy, not a fault. ${wait} your user or administrator to allow the host, or use a host that is allowed. Do not try to work around it. \`sallyport why\` tells more.`
   }
+  if (fetchHints.has(code)) return fetchHints.get(code) ?? ''
   if (status === 502 || status === 504) return 'The policy allows this host; the destination or its name server failed. Trying again later may help.'
   if (status === 407) return 'Use the HTTPS_PROXY address that was issued for this session.'
   if (status === 503 || status === 500) return 'The proxy cannot serve this now. Trying again shortly may help.'

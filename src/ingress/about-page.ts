@@ -15,6 +15,10 @@ or try it once:
 
   curl -x ${proxyUrl} https://example.com/ -I
 
+A tool that calls a fetch service uses this one, with a session's credentials (format: raw, text or markdown):
+
+  curl -u SESSION:TOKEN '${proxyUrl}/fetch?url=https%3A%2F%2Fexample.com%2F&format=text'
+
 What it refuses is refused on purpose: the answer says why. On the proxy's machine,
 \`sallyport why [HOST]\` shows the last refusals and the rules behind them.
 ${lastRefusals(refusals)}`

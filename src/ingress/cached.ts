@@ -1,44 +1,69 @@
 // The door's answer where only the cache may answer: a page from it, or what the gate says of a miss. INVARIANT: nothing
 // is resolved, dialled or revalidated here; only what the gate admits anew after a miss goes out live.
+import { ageRulesOf, type CacheReader, type Hit, type WebCache } from '../cache/web-cache.ts'
 import { cacheUrl } from '../cache/cache-url.ts'
 import { planAnswer, type AnswerPlan } from '../cache/conditional.ts'
 import { fieldsOfHit, statusOfMiss } from '../cache/page-source.ts'
-import { ageRulesOf, type CacheReader, type Hit, type WebCache } from '../cache/web-cache.ts'
-import type { ClientResponse } from '../egress/client-leg.ts'
 import { Admitted } from '../gate/admitted.ts'
 import { refusal } from '../gate/denial.ts'
+import type { Presence } from '../gate/presence.ts'
+import type { Refusal } from '../gate/refusal.ts'
+import type { TargetUri } from '../target/target-uri.ts'
 import type { IngressContext } from './context.ts'
-import type { RequestPresence } from './presence.ts'
 import { refuse, type PlainArrival } from './plain.ts'
 import type { ReadExchange } from './read-request.ts'
+import { sendContent } from './send-content.ts'
 
 interface Passed {
   readonly admitted: Admitted
-  readonly presence: RequestPresence
+  readonly presence: Presence
+}
+
+/** What is looked for, and how it was asked for. */
+export interface CacheQuestion extends Passed {
+  readonly target: TargetUri
+  readonly method: 'GET' | 'HEAD'
+  /** of the request, flat */
+  readonly fields: readonly string[]
+}
+
+/** A page that is there. */
+export interface CachedPage {
+  readonly kind: 'page'
+  readonly found: Hit
+  readonly plan: AnswerPlan
+  /** of no bytes where the plan has none */
+  readonly content: AsyncIterable<Uint8Array> | Uint8Array
+  /** what the cache says of it, flat: Age, Cache-Status */
+  readonly made: readonly string[]
+  /** Journals that it was answered, with `bytes` of content. */
+  answered(bytes: number): void
+  /** It is not read any more. */
+  release(): void
 }
 
 // a page that a reviewer had fetched is there at the second look
 const maxLooks = 2
 
-/** Answers from the cache, or refuses. Admitted: a reviewer lets the host be read live, and the caller forwards. */
-export async function serveCached(arrival: PlainArrival, context: IngressContext, read: ReadExchange, { admitted, presence }: Passed): Promise<Admitted | undefined> {
+/** What every door answers with where only the cache may answer. Admitted: a reviewer lets the host be read live, and the
+ * caller forwards. */
+export async function lookUp(context: IngressContext, question: CacheQuestion): Promise<CachedPage | Admitted | Refusal> {
   const { webCache, gate } = context
-  const { exchange, target } = read
-  const rules = ageRulesOf(admitted.policy)
-  const { rawHeaders } = arrival.request
+  const { admitted, presence, target, fields } = question
+  const { exchange, policy } = admitted
+  const rules = ageRulesOf(policy)
   if (webCache === undefined) throw new Error('a web cache was promised and there is none')
   for (let look = 1; ; look++) {
-    const looked = webCache.findAnywhere(cacheUrl(target), rawHeaders, exchange.facts.principal, rules)
-    const found = looked instanceof Promise ? await looked : looked
-    if (found.kind === 'hit' && await answerHit(arrival, context, read, { admitted, found, webCache })) return undefined
+    const found = await webCache.findAnywhere(cacheUrl(target), fields, exchange.facts.principal, rules)
+    const page = found.kind === 'hit' ? await pageOf(webCache, found, question) : undefined
+    if (page !== undefined) return page
     const detail = found.kind === 'hit' ? 'not-in-cache' : found.detail
-    webCache.missed(readerOf(read), detail)
+    webCache.missed(readerOf(question), detail)
     const after = await gate.missed(admitted, missWords[detail], look < maxLooks ? presence : undefined)
     if (after instanceof Admitted) return after
     if (after === 'fetched' && look < maxLooks) continue
     const refused = after === 'fetched' ? refusal(exchange, 'cache_miss', 'what was fetched is no longer in the cache', undefined) : after
-    refuse(arrival, context, exchange, { ...refused, cacheStatus: statusOfMiss(detail) }, false)
-    return undefined
+    return { ...refused, cacheStatus: statusOfMiss(detail) }
   }
 }
 
@@ -46,36 +71,34 @@ const missWords = {
   'not-in-cache': 'is not in the cache', 'too-old': 'is too old in the cache', stale: 'is stale in the cache',
   'parent-unreachable': 'is not in the cache, and the parent cache cannot be asked', 'parent-doubtful': 'is not in the cache, and what the parent cache has of it is not fit to be read',
 } as const
+const nothing = new Uint8Array(0)
 
-interface Answered {
-  readonly admitted: Admitted
-  readonly found: Hit
-  readonly webCache: WebCache
-}
-
-/** False: what was found cannot be read, and nothing was said. */
-async function answerHit(arrival: PlainArrival, context: IngressContext, read: ReadExchange, answered: Answered): Promise<boolean> {
-  const { request } = arrival
-  const { found, webCache } = answered
+/** undefined: what was found cannot be read. */
+async function pageOf(webCache: WebCache, found: Hit, question: CacheQuestion): Promise<CachedPage | undefined> {
+  const release = (): void => found.held?.release()
+  let content: CachedPage['content'] | undefined
   try {
-    const plan = planAnswer(request.method === 'HEAD' ? 'HEAD' : 'GET', request.rawHeaders, found.entry)
-    const body = plan.hasContent ? await webCache.open(found, plan.range) : nothing
-    if (body === undefined) return false
-    await answerWith(arrival, context, read, { ...answered, plan, body })
-    return true
+    const plan = planAnswer(question.method, question.fields, found.entry)
+    content = plan.hasContent ? await webCache.open(found, plan.range) : nothing
+    if (content === undefined) return undefined
+    return { kind: 'page', found, plan, content, made: fieldsOfHit(found), answered: (bytes) => webCache.answered(readerOf(question), found, plan.status, bytes), release }
   } finally {
-    found.held?.release()
+    if (content === undefined) release()
   }
 }
 
-interface Answer extends Answered {
-  readonly plan: AnswerPlan
-  readonly body: AsyncIterable<Uint8Array> | Uint8Array
+/** Answers from the cache, or refuses. Admitted: the caller forwards. */
+export async function serveCached(arrival: PlainArrival, context: IngressContext, read: ReadExchange, { admitted, presence }: Passed): Promise<Admitted | undefined> {
+  const { method, rawHeaders } = arrival.request
+  const answer = await lookUp(context, { admitted, presence, target: read.target, method: method === 'HEAD' ? 'HEAD' : 'GET', fields: rawHeaders })
+  if (answer instanceof Admitted) return answer
+  if (answer.kind === 'page') await answerPage(arrival, context, admitted, answer).finally(() => answer.release())
+  else refuse(arrival, context, read.exchange, answer, false)
+  return undefined
 }
 
-async function answerWith(arrival: PlainArrival, { gate, pseudonym, onFault }: IngressContext, read: ReadExchange, { admitted, found, webCache, plan, body }: Answer): Promise<void> {
-  const { request, response, connection } = arrival
-  const { status } = plan
+async function answerPage({ request, response, connection }: PlainArrival, { gate, pseudonym, onFault }: IngressContext, admitted: Admitted, page: CachedPage): Promise<void> {
+  const { plan: { status, reason, fields }, content, made } = page
   const live = gate.live.open(admitted, () => request.socket.destroy())
   const none = { bytesFromClient: 0, bytesFromOrigin: 0 }
   let isSent = false
@@ -83,55 +106,22 @@ async function answerWith(arrival: PlainArrival, { gate, pseudonym, onFault }: I
     // pipelined answers go out in order
     if (connection.owed > 1) await connection.turnOf(response)
     if (live.closedBy === undefined && !response.destroyed) {
-      response.writeHead(status, plan.reason, [...plan.fields, ...fieldsOfHit(found), 'Via', `1.1 ${pseudonym}`])
-      const bytes = await send(response, plan, body, onFault)
+      response.writeHead(status, reason, [...fields, ...made, 'Via', `1.1 ${pseudonym}`])
+      // its head is out: what breaks off is cut
+      const bytes = await sendContent(response, content).catch((error: unknown) => {
+        onFault(error)
+        return 0
+      })
       isSent = !response.destroyed || response.writableFinished
-      webCache.answered(readerOf(read), found, status, bytes)
+      page.answered(bytes)
     }
   } finally {
     live.done()
     const { closedBy } = live
-    gate.ended(read.exchange, closedBy === undefined ? { outcome: isSent ? 'completed' : 'failed', status, ...none } : { outcome: 'expired', code: closedBy, status, ...none })
+    gate.ended(admitted.exchange, closedBy === undefined ? { outcome: isSent ? 'completed' : 'failed', status, ...none } : { outcome: 'expired', code: closedBy, status, ...none })
   }
 }
 
-const nothing = new Uint8Array(0)
-
-/** Bytes of content that were sent. What breaks off is cut, so that nobody takes it for whole; its head is out by then. */
-async function send(response: ClientResponse, { hasContent }: AnswerPlan, body: AsyncIterable<Uint8Array> | Uint8Array, onFault: (error: unknown) => void): Promise<number> {
-  if (body instanceof Uint8Array) {
-    if (hasContent && body.length > 0) response.end(body)
-    else response.end()
-    return body.length
-  }
-  let bytes = 0
-  try {
-    for await (const chunk of body) {
-      if (response.destroyed) return bytes
-      bytes += chunk.length
-      if (!response.write(chunk)) await drained(response)
-    }
-    response.end()
-  } catch (error) {
-    response.destroy()
-    onFault(error)
-  }
-  return bytes
-}
-
-function drained(response: ClientResponse): Promise<void> {
-  return new Promise((resolve) => {
-    const done = (): void => {
-      response.off('drain', done)
-      response.off('close', done)
-      resolve()
-    }
-    response.on('drain', done)
-    response.on('close', done)
-    if (response.destroyed) done()
-  })
-}
-
-function readerOf({ exchange: { id, facts: { principal, scheme, host, port } }, target: { path, query } }: ReadExchange): CacheReader {
+function readerOf({ admitted: { exchange: { id, facts: { principal, scheme, host, port } } }, target: { path, query } }: CacheQuestion): CacheReader {
   return { requestId: id, session: principal.session, agent: principal.agent, place: { scheme, host: host.text, port, path, query } }
 }

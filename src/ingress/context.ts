@@ -28,6 +28,15 @@ export interface IngressLimits {
   readonly helloBytes: number
 }
 
+export interface FetchLimits {
+  /** of a body, decoded */
+  readonly maxBodyBytes: number
+  /** of a page and its redirects, the time that it is held not counted */
+  readonly fetchTimeoutMs: number
+  /** as which it is fetched */
+  readonly userAgent: string
+}
+
 export interface IngressContext {
   readonly gate: Gate
   readonly reach: Reach
@@ -48,6 +57,8 @@ export interface IngressContext {
   readonly leafContexts: LeafContexts
   /** what cached-only reading is answered from; absent: the gate refuses it */
   readonly webCache?: WebCache | undefined
+  /** of what the fetch service fetches live */
+  readonly fetching: FetchLimits
   /** what an agent may ask about its own questions */
   readonly questions: OwnQuestions
   readonly limits: IngressLimits

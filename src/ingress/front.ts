@@ -12,6 +12,8 @@ import { readConnectHead, type ConnectHead } from './connect-head.ts'
 import type { IngressContext } from './context.ts'
 import { createHttp2Leg, type Http2Leg } from './http2-leg.ts'
 import { malformedOf } from './malformed.ts'
+import { FetchEndpoint } from './fetch-endpoint.ts'
+import { isFetchTarget } from './fetch-question.ts'
 import { isOwnQuestion, serveOwnQuestion } from './own-questions.ts'
 import { servePlain, type Continue } from './plain.ts'
 import { PlainLegs } from './plain-leg.ts'
@@ -58,7 +60,8 @@ export function createFront(context: IngressContext, connections: ClientConnecti
   const [parse] = server.listeners('connection')
   server.removeAllListeners('connection')
   const http2 = createHttp2Leg(context, { serve: (arrival) => servePlain(arrival, context) })
-  const doors = new Doors(context, { connections, bodies, http2, parse: (socket) => parse?.call(server, socket) })
+  const fetching = new FetchEndpoint(context)
+  const doors = new Doors(context, { connections, bodies, http2, fetching, parse: (socket) => parse?.call(server, socket) })
   server.on('connection', (socket: Socket) => doors.accept(socket))
   const sweep = setInterval(() => doors.sweep(), sweepMs).unref()
   server.on('request', (request, response) => doors.request(request, response, 'none'))
@@ -78,7 +81,10 @@ export function createFront(context: IngressContext, connections: ClientConnecti
       clearInterval(sweep)
       doors.closeSilent()
     },
-    idle: () => connections.empty(),
+    idle: async () => {
+      await connections.empty()
+      fetching.close()
+    },
     destroy: () => {
       clearInterval(sweep)
       bodies.stop()
@@ -109,6 +115,7 @@ interface DoorParts {
   readonly connections: ClientConnections
   readonly bodies: StalledBodies
   readonly http2: Http2Leg
+  readonly fetching: FetchEndpoint
   /** takes a socket into node's HTTP/1.1 parser */
   readonly parse: (socket: Socket) => void
 }
@@ -121,16 +128,18 @@ class Doors {
   readonly #http2: Http2Leg
   readonly #parse: (socket: Socket) => void
   readonly #legs: PlainLegs
+  readonly #fetching: FetchEndpoint
   readonly #turnedAway = new WeakSet<Duplex>()
   /** those that node's parser reads */
   readonly #parsed = new WeakMap<Duplex, ClientConnection>()
 
-  constructor(context: IngressContext, { connections, bodies, http2, parse }: DoorParts) {
+  constructor(context: IngressContext, { connections, bodies, http2, fetching, parse }: DoorParts) {
     this.#context = context
     this.#connections = connections
     this.#bodies = bodies
     this.#http2 = http2
     this.#parse = parse
+    this.#fetching = fetching
     const { clock, idleDeadlines, isDraining, limits: { headerBytes, keepAliveTimeoutMs } } = context
     this.#legs = new PlainLegs({
       headerBytes, keepAliveTimeoutMs, clock, idleDeadlines, isDraining,
@@ -256,8 +265,9 @@ class Doors {
       if (this.#context.isDraining() && connection.owed === 0) socket.destroySoon()
     })
     const arrival = { request, response, connection, expectation, isFlood, bodies: this.#bodies }
-    const isOwn = connection.bound === undefined && !isFlood && isOwnQuestion(request)
-    this.#run(socket, isOwn ? serveOwnQuestion(arrival, this.#context) : servePlain(arrival, this.#context))
+    const isOurs = connection.bound === undefined && !isFlood
+    if (isOurs && isFetchTarget(request.url)) this.#run(socket, this.#fetching.serve(arrival))
+    else this.#run(socket, isOurs && isOwnQuestion(request) ? serveOwnQuestion(arrival, this.#context) : servePlain(arrival, this.#context))
   }
 
   /** A CONNECT that came through node's parser. */

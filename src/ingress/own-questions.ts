@@ -30,7 +30,7 @@ export function isOwnQuestion({ method, url, httpVersion, headers }: IncomingMes
 }
 
 /** By address, or by a name of one label, which no web page can have: a browser's page that points its own name here is not answered. */
-function isNamedAsProxy(host: string | undefined): boolean {
+export function isNamedAsProxy(host: string | undefined): boolean {
   if (host === undefined || host === '') return true
   try {
     const { host: named } = parseAuthority(host, 80)

@@ -6,7 +6,7 @@ import type { ClientRequest, ClientResponse } from '../egress/client-leg.ts'
 import type { ReadPump } from '../egress/read-pump.ts'
 import type { Exchange, Malformed } from '../gate/exchange.ts'
 import type { Gate } from '../gate/gate.ts'
-import { refusalMessage, renderRefusal, type Refusal } from '../gate/refusal.ts'
+import { refusalMessage, renderRefusal, type Refusal, type RenderedRefusal } from '../gate/refusal.ts'
 
 /** The client's end of a connection that is answered on its bare socket, whose errors are listened for. */
 export interface ClientEnd {
@@ -22,7 +22,11 @@ const lingerBytes = 1024 * 1024
 /** Answers a request. A body that has not been read closes the connection (RFC 9112 section 9.3): it is
  * drained for a moment first, so that a client in the middle of an upload gets to read the answer. */
 export function refuseResponse(request: ClientRequest, response: ClientResponse, refusal: Refusal, close: boolean): void {
-  const { status, reasonPhrase, fields, body } = renderRefusal(refusal)
+  writeRefusal(request, response, renderRefusal(refusal), close)
+}
+
+/** As refuseResponse, with the words of the caller. */
+export function writeRefusal(request: ClientRequest, response: ClientResponse, { status, reasonPhrase, fields, body }: RenderedRefusal, close: boolean): void {
   const isUnread = !request.complete
   const head = [...fields]
   if (close || isUnread) head.push('Connection', 'close')
