@@ -53,51 +53,53 @@ export function contentCoding(name: string): ContentCoding | undefined {
  */
 export function decoded(source: AsyncIterable<Uint8Array>, codings: readonly ContentCoding[], limits: DecodingLimits): AsyncIterable<Uint8Array> {
   if (codings.length > maxCodings) throw new DecodingFault('broken', `${codings.length} content codings; at most ${maxCodings} are undone`)
-  let content = atMost(source, limits.maxBytes)
-  for (const coding of codings.toReversed()) content = withoutCoding(content, coding, limits)
+  const came = { bytes: 0 }
+  let content = atMost(source, limits.maxBytes, came)
+  for (const coding of codings.toReversed()) content = withoutCoding(content, coding, limits, came)
   return content
 }
 
-async function* atMost(source: AsyncIterable<Uint8Array>, maxBytes: number): AsyncGenerator<Uint8Array> {
-  let bytes = 0
+async function* atMost(source: AsyncIterable<Uint8Array>, maxBytes: number, came: { bytes: number }): AsyncGenerator<Uint8Array> {
   for await (const chunk of source) {
-    bytes += chunk.length
-    if (bytes > maxBytes) throw tooLarge(maxBytes)
-    yield chunk
+    if (came.bytes + chunk.length > maxBytes) throw tooLarge(maxBytes)
+    // in small pieces, so that little is decoded that is not asked for
+    for (let at = 0; at < chunk.length; at += chunkBytes) {
+      const piece = chunk.subarray(at, at + chunkBytes)
+      came.bytes += piece.length
+      yield piece
+    }
   }
 }
 
-async function* withoutCoding(source: AsyncIterable<Uint8Array>, coding: ContentCoding, limits: DecodingLimits): AsyncGenerator<Uint8Array> {
-  const taken = { bytes: 0, fault: undefined as unknown }
+/** `came` counts the bytes that all of it came from, before the first of its codings was undone. */
+async function* withoutCoding(source: AsyncIterable<Uint8Array>, coding: ContentCoding, limits: DecodingLimits, came: { readonly bytes: number }): AsyncGenerator<Uint8Array> {
+  const taken: { isEmpty: boolean; fault: unknown } = { isEmpty: true, fault: undefined }
   const decoder = decoderOf(coding, limits.allowMembers === true)
   // what fails here fails the reading below as well, and a reader that has left wants to hear of nothing
-  pipeline(counted(source, taken), decoder, () => undefined)
+  pipeline(watched(source, taken), decoder, () => undefined)
   let given = 0
   try {
     for await (const chunk of decoder) {
       if (!(chunk instanceof Uint8Array)) throw new DecodingFault('broken', `${coding} gave no bytes`)
       given += chunk.length
       if (given > limits.maxBytes) throw tooLarge(limits.maxBytes)
-      if (given > freeBytes && given > taken.bytes * maxRatio) throw new DecodingFault('ratio', `${given} bytes from ${taken.bytes} bytes of ${coding}; at most ${maxRatio} times as many are taken`)
+      if (given > freeBytes && given > came.bytes * maxRatio) throw new DecodingFault('ratio', `${given} bytes from ${came.bytes} bytes of ${coding}; at most ${maxRatio} times as many are taken`)
       yield chunk
     }
   } catch (cause) {
     if (taken.fault !== undefined) throw taken.fault
     if (cause instanceof DecodingFault) throw cause
-    if (taken.bytes === 0) return
+    if (taken.isEmpty) return
     throw new DecodingFault('broken', `the content is not whole and valid ${coding}: ${cause instanceof Error ? cause.message : 'unknown'}`, { cause })
   }
 }
 
-/** Counts what is taken in small pieces, so that little is decoded that is not asked for, and keeps the fault of the source apart from the coding's. */
-async function* counted(source: AsyncIterable<Uint8Array>, taken: { bytes: number; fault: unknown }): AsyncGenerator<Uint8Array> {
+/** Keeps the fault of the source apart from the coding's. */
+async function* watched(source: AsyncIterable<Uint8Array>, taken: { isEmpty: boolean; fault: unknown }): AsyncGenerator<Uint8Array> {
   try {
     for await (const chunk of source) {
-      for (let at = 0; at < chunk.length; at += chunkBytes) {
-        const piece = chunk.subarray(at, at + chunkBytes)
-        taken.bytes += piece.length
-        yield piece
-      }
+      taken.isEmpty &&= chunk.length === 0
+      yield chunk
     }
   } catch (error) {
     taken.fault = error
