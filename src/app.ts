@@ -157,7 +157,7 @@ class ProxyApp implements App {
       ...settings, buffers, gate: this.#gate, credentials, pseudonym, clock, deadlines,
       onInsecure: (host) => deps.log.warn({ host }, 'the certificate of this origin is not judged, because a rule says `insecure`'),
     })
-    this.#cache = settings.cache.enabled ? openCache({ ...settings.cache, ...this.#wayOut, dataDir: settings.dataDir, gate: this.#gate, audit: journal, redaction, clock, nextId: () => ids.next(), version: deps.version, onFault }) : undefined
+    this.#cache = settings.cache.enabled ? openCache({ ...settings.cache, ...this.#wayOut, policy: () => this.#policies.current(), dataDir: settings.dataDir, gate: this.#gate, audit: journal, redaction, clock, nextId: () => ids.next(), version: deps.version, onFault }) : undefined
     const rules = { ...limits, clients: settings.clients, requireSession: settings.requireSession, ownUid: process.getuid?.() }
     this.#connections = new ClientConnections(rules, new PeerUids(clock), { buffers, clock, deadlines })
     this.#front = createFront({

@@ -4,14 +4,19 @@ import { join } from 'node:path'
 import type { Approval } from '../approvals/approval.ts'
 import { ReviewFault } from '../approvals/review-fault.ts'
 import type { CacheStore } from './cache-store.ts'
+import type { Policy } from '../policy/policy.ts'
+import { Archives } from './archives.ts'
 import { Filler, type FillerOptions } from './filler.ts'
 import { openCacheStore } from './sqlite-cache-store.ts'
+import { Warmer } from './warmer.ts'
 import { partitionOf, WebCache } from './web-cache.ts'
 
 export interface OpenCacheOptions extends Omit<FillerOptions, 'store'> {
   readonly dataDir: string
   /** of all bodies together */
   readonly maxBytes: number
+  /** undefined: none is loaded */
+  readonly policy: () => Policy | undefined
   readonly onFault: (error: unknown) => void
 }
 
@@ -19,6 +24,8 @@ export interface CacheRoom {
   readonly store: CacheStore
   readonly pages: WebCache
   readonly filler: Filler
+  readonly warmer: Warmer
+  readonly archives: Archives
   /** A reviewer's yes to one page. Rejects with ReviewFault `fetch_failed` when it is not in the cache then. */
   fetchPage(approval: Approval, by: string): Promise<void>
   close(): void
@@ -31,6 +38,8 @@ export function openCache(options: OpenCacheOptions): CacheRoom {
   return {
     store,
     filler,
+    warmer: new Warmer({ filler, store, clock }),
+    archives: new Archives({ ...options, store }),
     pages: new WebCache({ ...options, store }),
     fetchPage: async ({ id, url = '', team }, by) => {
       const { kept, fault } = await filler.fetch({ url, partition: partitionOf(team), source: 'fetched', by, team, pinned: false, approvalId: id })

@@ -101,6 +101,12 @@ export function cacheEntryJson(entry: CachedResponse) {
   }
 }
 
+export function cacheEntryDetailJson(entry: CachedResponse) {
+  const fields: { readonly name: string; readonly value: string }[] = []
+  for (let i = 0; i + 1 < entry.fields.length; i += 2) fields.push({ name: entry.fields[i] ?? '', value: entry.fields[i + 1] ?? '' })
+  return { ...cacheEntryJson(entry), reason: entry.reason, fields }
+}
+
 /** `refused`: requests of it that were, since the process started. */
 export function sessionJson(session: Session, refused: number) {
   const { agent, owner, team, trustsCa = false } = session.principal
