@@ -205,6 +205,8 @@ export class Filler {
     // what is not wanted is not read on
     receiving.catch(() => response.destroy())
     const result = await forwarded
+    // where no head came nothing of it was written, and whoever reads would wait
+    if (result.outcome !== 'completed') response.destroy()
     const { bytesFromClient, bytesFromOrigin, peerAddress, status } = result
     const ending = { status, bytesFromClient, bytesFromOrigin, peerAddress }
     try {

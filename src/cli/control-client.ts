@@ -100,7 +100,7 @@ export class ControlClient {
       answer.setEncoding('utf8')
       for await (const chunk of answer) yield* events.take(String(chunk))
     } catch (error) {
-      throw this.#faultOf(error, false)
+      throw signal.aborted ? new ControlFault('aborted', 'interrupted') : this.#faultOf(error, false)
     }
   }
 
