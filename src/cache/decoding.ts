@@ -30,14 +30,15 @@ export interface DecodingLimits {
   readonly maxBytes: number
   /** one coding may follow itself: the members of a gzip file */
   readonly allowMembers?: boolean
+  /** output up to here is judged by its size alone, 64 KiB where this is absent */
+  readonly freeBytes?: number
 }
 
 export const maxCodings = 2
 /** RFC 9110 section 8.4.1 codings that are undone here, and what they are also called. */
 const codingNames: ReadonlyMap<string, ContentCoding> = new Map([['gzip', 'gzip'], ['x-gzip', 'gzip'], ['deflate', 'deflate'], ['br', 'br'], ['zstd', 'zstd']])
 const maxRatio = 100
-/** output that is judged by size alone */
-const freeBytes = 64 * 1024
+const defaultFreeBytes = 64 * 1024
 const chunkBytes = 64 * 1024
 // RFC 9659: a window of 8 MiB at most
 const maxZstdWindow = 23
@@ -83,7 +84,7 @@ async function* withoutCoding(source: AsyncIterable<Uint8Array>, coding: Content
       if (!(chunk instanceof Uint8Array)) throw new DecodingFault('broken', `${coding} gave no bytes`)
       given += chunk.length
       if (given > limits.maxBytes) throw tooLarge(limits.maxBytes)
-      if (given > freeBytes && given > came.bytes * maxRatio) throw new DecodingFault('ratio', `${given} bytes from ${came.bytes} bytes of ${coding}; at most ${maxRatio} times as many are taken`)
+      if (given > (limits.freeBytes ?? defaultFreeBytes) && given > came.bytes * maxRatio) throw new DecodingFault('ratio', `${given} bytes from ${came.bytes} bytes of ${coding}; at most ${maxRatio} times as many are taken`)
       yield chunk
     }
   } catch (cause) {

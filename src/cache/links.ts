@@ -8,19 +8,23 @@ import type { TargetUri } from '../target/target-uri.ts'
 import { cacheUrl } from './cache-url.ts'
 
 const maxHrefLength = 8192
+// the parser's time grows with the square of the depth; a page that people read has a few dozen
+const maxDepth = 1000
 
 /**
  * URLs, as the cache writes them, that `a` and `area` of an HTML page link to on the page's own scheme, host and port, each
  * once, in their order, at most `maxLinks`. `rel=nofollow` and a robots meta element that says `nofollow` or `none` are
- * heeded. The page is read as UTF-8; in any other encoding links of ASCII are found all the same.
+ * heeded. Behind the thousandth level of elements nothing is read. The page is read as UTF-8; in any other encoding links of ASCII are found all the same.
  */
 export async function sameOriginLinks(page: TargetUri, content: AsyncIterable<Uint8Array>, maxLinks: number): Promise<string[]> {
   const links = new Set<string>()
   let base = cacheUrl(page)
   let hasBase = false
   let isFollowed = true
+  let depth = 0
   const parser = new Parser({
     onopentag(name, { href, rel, name: meta, content: says }) {
+      if (++depth > maxDepth) parser.pause()
       if (name === 'base' && href !== undefined && !hasBase) {
         hasBase = true
         base = URL.parse(href.trim(), base)?.href ?? base
@@ -32,13 +36,16 @@ export async function sameOriginLinks(page: TargetUri, content: AsyncIterable<Ui
         if (url !== undefined) links.add(url)
       }
     },
+    onclosetag() {
+      depth--
+    },
   })
   const decoder = new TextDecoder()
   for await (const chunk of content) {
     parser.write(decoder.decode(chunk, { stream: true }))
-    if (!isFollowed) break
+    if (!isFollowed || depth > maxDepth) break
   }
-  parser.end()
+  if (depth <= maxDepth) parser.end()
   return isFollowed ? [...links] : []
 }
 

@@ -26,6 +26,8 @@ export interface ListLimits {
 export const listLimits: ListLimits = { maxUrls: 50_000, maxBytes: 50 * 1024 * 1024 }
 const maxUrlLength = 8192
 const maxMessages = 20
+// the parser's time grows with the square of the depth; a sitemap has five levels
+const maxDepth = 100
 
 /**
  * A sitemap or sitemap index, UTF-8, already without gzip. Read leniently, entities of its own are not expanded. Throws
@@ -40,6 +42,7 @@ export async function readSitemap(source: AsyncIterable<Uint8Array>, limits: Lis
     onopentag(name) {
       root ??= name
       open.push(name)
+      if (open.length > maxDepth) throw new ProxyError('cache_failed', `not a sitemap: more than ${maxDepth} elements within each other`)
       // `image:loc` stands deeper
       if (open.length === 3 && name === 'loc') text = ''
     },
@@ -72,7 +75,8 @@ export async function readUrlList(source: AsyncIterable<Uint8Array>, limits: Lis
   let lines = 0
   const take = (line: string): void => {
     lines++
-    const url = line.replace(/(?:^|[\t ])#.*$/, '').trim()
+    const comment = line.search(/(?:^|[\t ])#/)
+    const url = (comment === -1 ? line : line.slice(0, comment)).trim()
     if (url !== '') list.addPage(url, `line ${lines}: `)
   }
   for await (const piece of textOf(source, limits)) {
@@ -119,7 +123,7 @@ class ListBuilder {
     } catch (error) {
       if (!(error instanceof ProxyError)) throw error
       this.#faultCount++
-      if (this.#faults.length < maxMessages) this.#faults.push(where + error.message)
+      if (this.#faults.length < maxMessages) this.#faults.push(where + error.detail)
     }
   }
 }

@@ -46,6 +46,8 @@ export interface SkippedRecord {
 export type ArchiveItem = { readonly page: ArchivedPage } | { readonly skipped: SkippedRecord }
 
 const maxHeadBytes = 64 * 1024
+// a page of one letter may compress a thousand times; an archive of many does not
+const freeArchiveBytes = 16 * 1024 * 1024
 const separator = '\r\n\r\n'
 /** what an archive says of itself and of requests; nothing is told of these */
 const silent: ReadonlySet<string> = new Set(['warcinfo', 'request', 'metadata'])
@@ -105,11 +107,11 @@ async function itemOf(head: RecordHead, bytes: ArchiveBytes, place: Place, optio
   if (capturedMs === undefined) return skip(place, 'broken', `its WARC-Date ${quoted(head.fields.get('warc-date') ?? '')} is no date`)
   const digests = digestsOf(head)
   if (typeof digests === 'string') return skip(place, 'broken', digests)
-  const block = { blockDigest: digests.block, payloadDigest: digests.payload, headBytes: '' }
+  const block = { blockDigest: digests.block, payloadDigest: digests.payload }
   if (head.type === 'resource') {
     const type = head.fields.get('content-type')
     const answer: HttpHead = { status: 200, reason: 'OK', fields: type === undefined ? [] : ['Content-Type', type] }
-    return { page: { ...answer, where: place.where, url: url.text, capturedMs, body: bodyOf(bytes, place, { ...block, isChunked: false, maxBodyBytes: options.maxBodyBytes }) } }
+    return { page: { ...answer, where: place.where, url: url.text, capturedMs, body: bodyOf(bytes, place, { ...block, start: bytes.offset, headBytes: '', isChunked: false, maxBodyBytes: options.maxBodyBytes }) } }
   }
   return pageOf(head, bytes, place, { url: url.text, capturedMs, block, maxBodyBytes: options.maxBodyBytes })
 }
@@ -136,11 +138,13 @@ async function pageOf(head: RecordHead, bytes: ArchiveBytes, place: Place, { url
   if (!isChunked && another === undefined && length !== undefined && length !== String(end - bytes.offset)) {
     return skip(place, 'broken', `the answer says Content-Length ${quoted(length)} and the record holds ${end - bytes.offset} bytes`)
   }
-  const body = bodyOf(bytes, place, { ...block, headBytes: text + separator, isChunked, maxBodyBytes })
+  const body = bodyOf(bytes, place, { ...block, start: bytes.offset, headBytes: text + separator, isChunked, maxBodyBytes })
   return { page: { where, url, capturedMs, status: http.status, reason: http.reason, fields: isChunked ? withoutTransferEncoding(http.fields) : http.fields, body } }
 }
 
 interface BodyOptions {
+  /** where the body begins; a body that is asked for later than that is gone */
+  readonly start: number
   readonly blockDigest: ClaimedDigest | undefined
   readonly payloadDigest: ClaimedDigest | undefined
   /** of the block, before the body */
@@ -150,11 +154,11 @@ interface BodyOptions {
 }
 
 /** The body in pieces; its digests are looked at when all of it has gone by. */
-async function* bodyOf(bytes: ArchiveBytes, { where, end }: Place, { blockDigest, payloadDigest, headBytes, isChunked, maxBodyBytes }: BodyOptions): AsyncGenerator<Uint8Array> {
+async function* bodyOf(bytes: ArchiveBytes, { where, end }: Place, { start, blockDigest, payloadDigest, headBytes, isChunked, maxBodyBytes }: BodyOptions): AsyncGenerator<Uint8Array> {
   const block = blockDigest === undefined ? undefined : createHash(blockDigest.algorithm).update(headBytes, 'latin1')
   const stored = payloadDigest === undefined ? undefined : createHash(payloadDigest.algorithm)
   const content = payloadDigest === undefined || !isChunked ? undefined : createHash(payloadDigest.algorithm)
-  let expected = bytes.offset
+  let expected = start
   async function* raw(): AsyncGenerator<Uint8Array> {
     while (expected < end) {
       if (bytes.offset !== expected) throw new ArchiveFault(where, 'its body was asked for after the next record was')
@@ -187,7 +191,7 @@ function readUrl(uri: string): { readonly text: string } | { readonly fault: str
   try {
     return { text: readCacheUrl(uri) }
   } catch (error) {
-    if (error instanceof ProxyError) return { fault: `its URL cannot be used: ${error.message}` }
+    if (error instanceof ProxyError) return { fault: `its URL cannot be used: ${error.detail}` }
     throw error
   }
 }
@@ -229,7 +233,7 @@ async function* uncompressed(source: AsyncIterable<Uint8Array>, name: string): A
     return
   }
   try {
-    yield* decoded(all(), ['gzip'], { maxBytes: Number.MAX_SAFE_INTEGER, allowMembers: true })
+    yield* decoded(all(), ['gzip'], { maxBytes: Number.MAX_SAFE_INTEGER, allowMembers: true, freeBytes: freeArchiveBytes })
   } catch (error) {
     throw error instanceof DecodingFault ? new ArchiveFault(name, error.message, { cause: error }) : error
   }

@@ -36,7 +36,10 @@ export function parseUrl(url: string): TargetUri {
   const mark = url.indexOf('#')
   const target = mark === -1 ? url : url.slice(0, mark)
   checkCharacters(target)
-  if (target.slice(0, 8).toLowerCase() === 'https://') return afterScheme(target, 8, 'https')
+  if (target.slice(0, 6).toLowerCase() === 'https:') {
+    if (!target.startsWith('//', 6)) throw fault('no authority', target)
+    return afterScheme(target, 8, 'https')
+  }
   return afterScheme(target, endOfScheme(target), 'http')
 }
 

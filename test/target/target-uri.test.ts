@@ -2,7 +2,7 @@ import t from 'tap'
 import { ProxyError } from '../../src/errors.ts'
 import { formatAuthority, parseAuthority } from '../../src/target/authority.ts'
 import { formatHost } from '../../src/target/host.ts'
-import { formatTarget, parseAbsoluteForm, parseOriginForm } from '../../src/target/target-uri.ts'
+import { formatTarget, parseAbsoluteForm, parseOriginForm, parseUrl } from '../../src/target/target-uri.ts'
 import * as fc from '../support/property.ts'
 
 const authority = parseAuthority('a.test:443')
@@ -54,6 +54,15 @@ t.test('userinfo, fragments, backslashes, spaces, controls and high bytes are re
     }
     t.throws(() => parseOriginForm(`/${c}`, 'https', authority), { code: 'target_syntax' })
   }
+})
+
+t.test('a URL of a list or an archive is http or https, and its fragment is dropped', async (t) => {
+  for (const [text, host, path, query] of [['https://A.test', 'a.test:443', '/', undefined], ['HTTPS://a.test:8443/x?y#z', 'a.test:8443', '/x', 'y'], ['http://a.test/#', 'a.test:80', '/', undefined], ['https://[::1]?#\n', '[::1]:443', '/', '']] as const) {
+    const uri = parseUrl(text)
+    t.strictSame([formatAuthority(uri.authority), uri.path, uri.query, uri.scheme], [host, path, query, text.slice(0, 5).toLowerCase() === 'https' ? 'https' : 'http'], text)
+  }
+  for (const text of ['https:/a.test/', 'https:a.test', 'https://u@a.test/', 'https://a.test\\@b.test/', '#https://a.test/', 'https://a.test/ #', '//a.test/']) t.throws(() => parseUrl(text), { code: 'target_syntax' }, text)
+  t.throws(() => parseUrl('ftp://a.test/'), { code: 'scheme_unsupported' })
 })
 
 t.test('the authority is held to the same grammar as that of CONNECT', async (t) => {
