@@ -158,9 +158,8 @@ class ImportedArchive {
   async #keepPending(): Promise<void> {
     if (this.#pending.length === 0) return
     await this.#options.record?.(this.#pending)
-    for (let next = this.#pending[0]; next !== undefined; next = this.#pending[0]) {
+    for (let next = this.#pending.shift(); next !== undefined; next = this.#pending.shift()) {
       this.#store.put(next.entry, next.body)
-      this.#pending.shift()
       this.counts.kept++
     }
   }

@@ -29,6 +29,8 @@ export interface FillWorld {
   cache(...argv: readonly string[]): Promise<Ran>
   /** the same, interrupted when the signal says */
   interrupted(signal: AbortSignal, ...argv: readonly string[]): Promise<Ran>
+  /** `sallyport cache …` by a listener, with a token */
+  at(url: string, token: string, ...argv: readonly string[]): Promise<Ran>
   /** as an agent reads it; the status and the text */
   read(url: string): Promise<{ readonly status: number; readonly text: string; readonly cacheStatus: string }>
 }
@@ -72,8 +74,9 @@ verdict = "allow"
     proxy, port, asked, pages,
     site: `http://docs.test:${port}`,
     control: new ControlClient(proxy.controlSocket),
-    cache: (...argv) => command(proxy, argv),
-    interrupted: (signal, ...argv) => command(proxy, argv, signal),
+    cache: (...argv) => command(proxy, [...argv, '--data', `${proxy.dir}/var`]),
+    interrupted: (signal, ...argv) => command(proxy, [...argv, '--data', `${proxy.dir}/var`], signal),
+    at: (url, token, ...argv) => command(proxy, [...argv, '--url', url, '--token', token]),
     read: (url) => new Promise((resolve, reject) => {
       const sent = http.get({ host: '127.0.0.1', port: proxy.port, path: url, headers: { host: new URL(url).host }, agent: false }, (response) => {
         let text = ''
@@ -88,6 +91,6 @@ verdict = "allow"
 
 async function command(proxy: TestProxy, argv: readonly string[], signal?: AbortSignal): Promise<Ran> {
   const io = fakeIo(proxy.dir, signal === undefined ? {} : { signal })
-  const code = await runCli(['cache', ...argv, '--data', `${proxy.dir}/var`], io, fakeProcess())
+  const code = await runCli(['cache', ...argv], io, fakeProcess())
   return { code, out: io.stdout(), err: io.stderr() }
 }
