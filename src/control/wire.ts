@@ -109,7 +109,7 @@ export function cacheEntryDetailJson(entry: CachedResponse) {
 
 /** `refused`: requests of it that were, since the process started. */
 export function sessionJson(session: Session, refused: number) {
-  const { agent, owner, team, trustsCa = false } = session.principal
+  const { agent, owner, team, trustsCa = false, webFetch = false } = session.principal
   return {
     id: session.id,
     agent,
@@ -118,6 +118,7 @@ export function sessionJson(session: Session, refused: number) {
     hold: session.hold === 'auto' ? 'auto' : session.hold / 1000,
     unattended: session.unattended,
     trusts_ca: trustsCa,
+    web_fetch: webFetch,
     socket: session.hasSocket,
     isolated: session.isIsolated,
     refused,

@@ -111,7 +111,7 @@ t.test('what cannot be put on record is not kept, and nothing of it stays', asyn
 t.test('a dry run reads everything and keeps nothing; what may not be had is refused with its reason', async (t) => {
   const store = new MemoryCacheStore()
   const archive = Buffer.concat([record({ block: answer('x') }), record({ block: answer('x'), fields: { 'WARC-Target-URI': 'http://b.test/' } }), record({ block: answer('x', ['Content-Encoding: gzip']), fields: { 'WARC-Target-URI': 'http://c.test/' } })])
-  const report = await importWarc(store, inPieces(archive), { ...options, isDryRun: true, refuses: (url) => (url === 'http://b.test/' ? 'not this one' : undefined), record: async () => t.fail('nothing is kept') })
+  const report = await importWarc(store, inPieces(archive), { ...options, isDryRun: true, refuses: (url) => (url === 'http://b.test/' ? 'not this one' : undefined), record: async () => { t.fail('nothing is kept') } })
   t.match(report, { kept: 1, refused: 1, broken: 1 })
   t.match(report.messages[0], /not this one$/)
   t.strictSame(store.entries, [])
