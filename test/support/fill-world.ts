@@ -44,18 +44,8 @@ export function sitemap(urls: readonly string[], isZipped = false): http.Request
   return (_request, response) => response.end(isZipped ? gzipSync(text) : text)
 }
 
-export async function fillWorld(t: Scope, options: TestProxyOptions = {}): Promise<FillWorld> {
-  const asked: string[] = []
-  const pages = new Map<string, http.RequestListener>()
-  const origin = await httpOrigin(t, (request, response) => {
-    asked.push(request.url ?? '')
-    const answer = pages.get(request.url ?? '')
-    if (answer === undefined) response.writeHead(404, { 'content-type': 'text/plain' }).end('nothing here\n')
-    else answer(request, response)
-  })
-  const { port } = origin
-  const proxy = await startProxy(t, {
-    policy: `[network]
+function cachedPolicy(port: number): string {
+  return `[network]
 unknown = "deny"
 denied_domains = ["denied.test"]
 [web_fetch]
@@ -66,7 +56,22 @@ hosts = ["docs.test:${port}", "other.test:${port}"]
 local = ["127.0.0.1/32"]
 via = "cache"
 verdict = "allow"
-`,
+`
+}
+
+/** `policyFor`: the policy, given the port of the site. */
+export async function fillWorld(t: Scope, options: TestProxyOptions = {}, policyFor = cachedPolicy): Promise<FillWorld> {
+  const asked: string[] = []
+  const pages = new Map<string, http.RequestListener>()
+  const origin = await httpOrigin(t, (request, response) => {
+    asked.push(request.url ?? '')
+    const answer = pages.get(request.url ?? '')
+    if (answer === undefined) response.writeHead(404, { 'content-type': 'text/plain' }).end('nothing here\n')
+    else answer(request, response)
+  })
+  const { port } = origin
+  const proxy = await startProxy(t, {
+    policy: policyFor(port),
     hosts: { 'docs.test': '127.0.0.1', 'other.test': '127.0.0.1', 'denied.test': '127.0.0.1' },
     ...options,
   })
