@@ -201,6 +201,9 @@ function statsText(answer: Members): string {
     `${entries} ${entries === 1 ? 'entry' : 'entries'}, ${answer.number('pinned')} pinned; since the proxy started ${answer.number('evicted')} evicted, ${answer.number('corrupt')} damaged`,
   ]
   const rows = answer.objects('groups').map((each) => [each.text('source'), readerText(each.text('partition')), String(each.number('entries')), sizeText(each.number('bytes'))])
+  // copies of live traffic, and what the caller may not read
+  const others = entries - answer.objects('groups').reduce((sum, each) => sum + each.number('entries'), 0)
+  if (others > 0 && !answer.flag('groups_partial')) rows.push(['others', '-', String(others), '-'])
   if (rows.length === 0) return `${lines.join('\n')}\n`
   return `${lines.join('\n')}\n\n${table(['SOURCE', 'READ BY', 'ENTRIES', 'SIZE'], rows)}${answer.flag('groups_partial') ? 'the newest entries alone were counted\n' : ''}`
 }

@@ -41,7 +41,8 @@ const leave = '\x1b[?2004l\x1b[?7h\x1b[?25h\x1b[0m\x1b[?1049l'
 export function processTerminal(): Terminal {
   return {
     isInteractive: isatty(0) && isatty(1),
-    columns: process.stdout.columns,
+    // a terminal that nobody has told its size says 0
+    ...(process.stdout.columns > 0 ? { columns: process.stdout.columns } : {}),
     ask: async (question, signal) => {
       const lines = createInterface({ input: process.stdin, output: process.stderr })
       try {

@@ -23,7 +23,7 @@ export const fetchAnswer = object({ kept: list(named.CacheEntry), fault: orNull(
 export const removeBody = object({}, { ...filter, all: describe(boolean, 'Without any filter: everything') })
 export const removeAnswer = object({ removed: integer, more: describe(boolean, 'There are more: call again') })
 export const statsAnswer = object({
-  entries: integer, pinned: integer,
+  entries: describe(integer, 'Copies of live traffic included'), pinned: integer,
   body_bytes: describe(integer, 'Of all bodies on disk; equal bodies count once'),
   max_bytes: integer,
   evicted: describe(integer, 'Since the proxy started'), corrupt: describe(integer, 'Bodies whose digest was wrong when they were read, since the proxy started'),
