@@ -6,7 +6,7 @@ import type { Filler, FillOrder } from './filler.ts'
 import { readRobots, type Robots } from './robots.ts'
 
 export interface SiteRulesOptions {
-  readonly filler: Filler
+  readonly filler: Pick<Filler, 'look'>
   readonly clock: Clock
   /** of the crawl; its URL is left out of account */
   readonly order: Omit<FillOrder, 'url'>
@@ -14,6 +14,8 @@ export interface SiteRulesOptions {
   readonly perSecond: number
   readonly ignoresRobots: boolean
   readonly signal: AbortSignal
+  /** rejects when the signal says; a test's seam */
+  readonly pause?: (ms: number, signal: AbortSignal) => Promise<void>
 }
 
 /** Why a URL is not fetched. */
@@ -58,13 +60,13 @@ export class SiteRules {
   }
 
   async #turn(host: string): Promise<void> {
-    const { clock, perSecond, signal } = this.#options
+    const { clock, perSecond, signal, pause = pauseFor } = this.#options
     const nowMs = clock.monotonic()
     const atMs = Math.max(nowMs, this.#nextMs.get(host) ?? nowMs)
     this.#nextMs.set(host, atMs + Math.max(1000 / perSecond, this.#delaysMs.get(host) ?? 0))
     if (atMs <= nowMs || signal.aborted) return
     try {
-      await delay(atMs - nowMs, undefined, { signal })
+      await pause(atMs - nowMs, signal)
     } catch (error) {
       // whoever waited sees that it is aborted
       if (!signal.aborted) throw error
@@ -87,6 +89,10 @@ export class SiteRules {
     const looked = await filler.look({ ...order, url }, robotsMaxBytes, async ({ status, content }) => readRobots(url, status, await textOf(content)))
     return 'fault' in looked ? looked.fault.reason : looked.value
   }
+}
+
+function pauseFor(ms: number, signal: AbortSignal): Promise<void> {
+  return delay(ms, undefined, { signal })
 }
 
 /** As much of it as counts. */

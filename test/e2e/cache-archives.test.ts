@@ -1,4 +1,4 @@
-// `cache import` and `cache export` over whole proxies: what comes in, what does not and why, and that it is on record first.
+// `cache import` and `cache export` over a whole proxy: what comes in, what does not and why, and that it is on record first.
 import { existsSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { gunzipSync } from 'node:zlib'
@@ -72,7 +72,7 @@ t.test('what is no file of ours to read is told before anything begins', async (
   t.match(await world.cache('import', world.proxy.policyFile), { code: 1, err: /no WARC record|not a WARC/ })
 })
 
-t.test('an export is read back as it was by another proxy, is its user\'s alone, and takes no file\'s place unasked', async (t) => {
+t.test('an export is read back as it was, is its user\'s alone, and takes no file\'s place unasked', async (t) => {
   const world = await fillWorld(t)
   world.pages.set('/one', page('<p>one', { etag: '"1"' }))
   world.pages.set('/two', page('<p>two'))

@@ -93,17 +93,6 @@ t.test('what is not kept is listed with its reason, and the exit code says so', 
   t.match(lines.at(-1), { event: 'done', kept: 1, failed: 4, interrupted: false })
 })
 
-t.test('a host is asked no faster than the rate says', async (t) => {
-  const world = await fillWorld(t)
-  const times: number[] = []
-  for (const name of ['1', '2', '3']) world.pages.set(`/${name}`, (request, response) => { times.push(performance.now()); page('x')(request, response) })
-  const list = join(world.proxy.dir, 'urls.txt')
-  writeFileSync(list, ['1', '2', '3'].map((name) => `${world.site}/${name}`).join('\n'))
-  t.match(await world.cache('warm', list, '--rate', '10/s'), { code: 0 })
-  // a timer never fires early by more than its rounding
-  for (const [at, time] of times.slice(1).entries()) t.ok(time - (times[at] ?? 0) >= 90, 'at least a tenth of a second lies between two')
-})
-
 t.test('it stops when its caller leaves', async (t) => {
   const world = await fillWorld(t)
   const stop = new AbortController()
