@@ -38,6 +38,7 @@ const env = processEnvironment()
 const io: CommandIo = {
   out: (text) => void process.stdout.write(text),
   err: (text) => void process.stderr.write(text),
+  bytes: (content) => void process.stdout.write(content),
   isTty: process.stdout.isTTY && wantsColour(env),
   cwd: process.cwd(),
   signal: stop.signal,

@@ -47,4 +47,8 @@ CREATE TABLE idempotency (
 ) STRICT;
 `,
   },
+  {
+    name: '002-web-fetch',
+    sql: 'ALTER TABLE sessions ADD COLUMN web_fetch INTEGER NOT NULL DEFAULT 0;',
+  },
 ]

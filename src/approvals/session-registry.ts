@@ -34,7 +34,7 @@ interface Entry {
   storedSeenMs: number | undefined
 }
 
-const columns = 'id, token_hash, agent, owner, team, hold_ms, unattended, trusts_ca, has_socket, is_isolated, created_ms, created_by, expires_ms, ended_ms, last_seen_ms'
+const columns = 'id, token_hash, agent, owner, team, hold_ms, unattended, trusts_ca, web_fetch, has_socket, is_isolated, created_ms, created_by, expires_ms, ended_ms, last_seen_ms'
 const sweepMs = 1_000
 const storeSeenMs = 60_000
 const shownMs = 86_400_000
@@ -129,9 +129,9 @@ export class SessionRegistry implements Sessions {
       throw new ReviewFault('audit_unavailable', 'the start of the session cannot be recorded, so there is none')
     }
     store.run(
-      `INSERT INTO sessions (${columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, NULL)`,
+      `INSERT INTO sessions (${columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, NULL)`,
       id, entry.tokenHash, wanted.agent, wanted.owner ?? null, wanted.team ?? null, wanted.hold === 'auto' ? null : wanted.hold,
-      wanted.unattended ? 1 : 0, wanted.trustsCa === true ? 1 : 0, hasSocket ? 1 : 0, isIsolated ? 1 : 0, createdMs, by, session.expiresMs ?? null,
+      wanted.unattended ? 1 : 0, session.principal.trustsCa === true ? 1 : 0, wanted.webFetch === true ? 1 : 0, hasSocket ? 1 : 0, isIsolated ? 1 : 0, createdMs, by, session.expiresMs ?? null,
     )
     this.#live.set(id, entry)
     return { session, token }
@@ -232,13 +232,15 @@ export class SessionRegistry implements Sessions {
   }
 }
 
-function subjectOf({ id, principal: { agent, owner, team, trustsCa = false }, expiresMs, unattended, hasSocket, isIsolated }: Session): SessionSubject {
-  return { id, agent, owner, team, expiresMs, unattended, trustsCa, hasSocket, isIsolated }
+function subjectOf({ id, principal: { agent, owner, team, trustsCa = false, webFetch = false }, expiresMs, unattended, hasSocket, isIsolated }: Session): SessionSubject {
+  return { id, agent, owner, team, expiresMs, unattended, trustsCa, webFetch, hasSocket, isIsolated }
 }
 
 /** One object for all exchanges of the session. */
-function principalOf(id: string, { agent, team, owner, trustsCa }: Pick<NewSession, 'agent' | 'team' | 'owner' | 'trustsCa'>): Principal {
-  return Object.freeze({ session: id, agent, team, owner, ...(trustsCa === true ? { trustsCa } : {}) })
+function principalOf(id: string, { agent, team, owner, trustsCa, webFetch }: Pick<NewSession, 'agent' | 'team' | 'owner' | 'trustsCa' | 'webFetch'>): Principal {
+  // what is read inside https is seen nowhere else
+  const trusts = trustsCa === true || webFetch === true
+  return Object.freeze({ session: id, agent, team, owner, ...(trusts ? { trustsCa: true } : {}), ...(webFetch === true ? { webFetch } : {}) })
 }
 
 function entryOf(row: Row): Entry {
@@ -248,7 +250,7 @@ function entryOf(row: Row): Entry {
   const lastSeenMs = optionalNumber(row, 'last_seen_ms')
   const session = {
     id,
-    principal: principalOf(id, { agent: textOf(row, 'agent'), team: optionalText(row, 'team'), owner: optionalText(row, 'owner'), trustsCa: numberOf(row, 'trusts_ca') !== 0 }),
+    principal: principalOf(id, { agent: textOf(row, 'agent'), team: optionalText(row, 'team'), owner: optionalText(row, 'owner'), trustsCa: numberOf(row, 'trusts_ca') !== 0, webFetch: numberOf(row, 'web_fetch') !== 0 }),
     hold: optionalNumber(row, 'hold_ms') ?? ('auto' as const),
     unattended: numberOf(row, 'unattended') !== 0,
     hasSocket: numberOf(row, 'has_socket') !== 0,

@@ -37,6 +37,8 @@ export interface NewSession {
   readonly ttlMs: number | undefined
   /** its clients trust our certificate authority */
   readonly trustsCa?: boolean
+  /** it reads the web, which is all that it does; its clients trust our certificate authority then */
+  readonly webFetch?: boolean
   readonly hasSocket?: boolean
   /** only with a socket */
   readonly isIsolated?: boolean

@@ -17,6 +17,8 @@ export interface ControlCall {
   readonly clientAddress: string
   /** id of the approval, grant, session or token that it was about */
   readonly subjectId: string | undefined
+  /** what it asked for that stands out: a file, a filter, that robots.txt is ignored */
+  readonly detail?: string | undefined
 }
 
 const maxMethod = 64
@@ -27,7 +29,7 @@ export function controlCalledEvent(call: ControlCall): AuditEvent {
   return {
     name: 'sallyport.control.called',
     severity: severityOf(call.status),
-    body: escapeText(`${labelText(call.actor)} (${labelText(call.role)}) called ${call.method.slice(0, maxMethod)} ${labelText(call.route)}${subject}: ${call.status}`),
+    body: escapeText(`${labelText(call.actor)} (${labelText(call.role)}) called ${call.method.slice(0, maxMethod)} ${labelText(call.route)}${subject}: ${call.status}${call.detail === undefined ? '' : `; ${labelText(call.detail)}`}`),
     attributes: {
       'sallyport.request.id': labelText(call.requestId),
       'sallyport.actor.name': labelText(call.actor),
@@ -38,6 +40,7 @@ export function controlCalledEvent(call: ControlCall): AuditEvent {
       'http.route': labelText(call.route),
       'http.response.status_code': call.status,
       'sallyport.subject.id': optionalLabel(call.subjectId),
+      'sallyport.control.detail': optionalLabel(call.detail),
     },
   }
 }

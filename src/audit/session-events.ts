@@ -15,6 +15,8 @@ export interface SessionSubject {
   readonly unattended: boolean
   /** its clients trust our certificate authority */
   readonly trustsCa: boolean
+  /** it reads the web, which is all that it does */
+  readonly webFetch: boolean
   /** it has a unix socket of its own */
   readonly hasSocket: boolean
   /** on the word of whoever made it */
@@ -40,6 +42,7 @@ export function sessionStartedEvent(session: SessionSubject, by: string): AuditE
       'sallyport.session.expires': isoTime(session.expiresMs),
       'sallyport.session.unattended': session.unattended,
       'sallyport.session.trusts_ca': session.trustsCa,
+      'sallyport.session.web_fetch': session.webFetch,
       'sallyport.session.socket': session.hasSocket,
       'sallyport.session.isolated': session.isIsolated,
       'sallyport.actor.name': labelText(by),

@@ -1,7 +1,7 @@
 // Puts pages into the cache by fetching them: an exchange of our own for each hop, which the gate decides and journals
 // like any other, made without anything of an agent's and without credentials. INVARIANT: a page is found only when all
 // of it came, was decoded within bounds and may be kept; what a redirect names is decided anew.
-import { cacheFilledEvent } from '../audit/cache-events.ts'
+import { cacheFilledEvent, type CachedPlace } from '../audit/cache-events.ts'
 import type { AuditSink } from '../audit/event.ts'
 import type { Redaction } from '../audit/redaction.ts'
 import type { Clock } from '../clock.ts'
@@ -13,12 +13,14 @@ import { Admitted } from '../gate/admitted.ts'
 import type { Exchange } from '../gate/exchange.ts'
 import type { Gate } from '../gate/gate.ts'
 import { cacheSession } from '../policy/facts.ts'
+import { quoted } from '../target/quoted.ts'
 import { parseUrl, type TargetUri } from '../target/target-uri.ts'
 import { admit, type KeptAnswer } from './admission.ts'
 import type { CacheStore } from './cache-store.ts'
 import { cacheUrl } from './cache-url.ts'
 import type { CachedResponse, CacheSource } from './cached-response.ts'
-import { decoded, DecodingFault } from './decoding.ts'
+import { contentCoding, decoded, DecodingFault, type ContentCoding } from './decoding.ts'
+import { joinedValue, listMembers } from './field-list.ts'
 import { FillRequest, FillResponse, type FilledHead } from './fill-client.ts'
 import { maxRedirects, redirectOf } from './redirect.ts'
 
@@ -48,6 +50,19 @@ export interface FillOrder {
   readonly team: string | undefined
   readonly pinned: boolean
   readonly approvalId: string | undefined
+  /** asked before a redirect is followed: why it is not, as a clause; undefined: it is */
+  readonly follow?: (url: string) => Promise<string | undefined>
+  /** aborted: what is under way is broken off */
+  readonly signal?: AbortSignal
+}
+
+/** An answer that is looked at and not kept. */
+export interface SeenAnswer {
+  /** where it came from, after redirects */
+  readonly url: string
+  readonly status: number
+  /** without content coding; throws where it broke off or is too large */
+  readonly content: AsyncIterable<Uint8Array>
 }
 
 export interface FillFault {
@@ -83,7 +98,36 @@ export class Filler {
   /** Fetches a page and what its redirects lead to. Never rejects for a page's sake. */
   async fetch(order: FillOrder): Promise<Fill> {
     const kept: CachedResponse[] = []
-    const untilMs = this.#options.clock.monotonic() + this.#options.fetchTimeoutMs
+    const fault = await this.#follow(order, async (target, hop) => {
+      const entry = await this.#fetchOne(target, order, hop)
+      kept.push(entry)
+      return redirectOf(entry, cacheUrl(target))
+    })
+    return { kept, fault }
+  }
+
+  /** Fetches a page as `fetch` does, has `read` look at the answer that is no redirect, and keeps nothing of it. */
+  async look<T>(order: FillOrder, maxBytes: number, read: (answer: SeenAnswer) => Promise<T>): Promise<{ readonly value: T } | { readonly fault: FillFault }> {
+    let seen: { readonly value: T } | undefined
+    const fault = await this.#follow(order, (target, hop) => this.#exchange(target, order, hop, async (_exchange, response) => {
+      const head = await response.head
+      if (head === undefined) throw new Refused('origin_timeout', noAnswer)
+      const url = cacheUrl(target)
+      const next = redirectOf(head, url)
+      if (next === undefined) seen = { value: await readAnswer(url, head, response, { maxBytes, read }) }
+      // what was not read is not wanted
+      response.destroy()
+      return next
+    }))
+    if (fault !== undefined) return { fault }
+    if (seen === undefined) throw new Error('an answer was neither read nor refused')
+    return seen
+  }
+
+  /** `visit` resolves to where a redirect leads. Resolves to why it went no further. */
+  async #follow(order: FillOrder, visit: (target: TargetUri, hop: Hop) => Promise<string | undefined>): Promise<FillFault | undefined> {
+    const { clock, fetchTimeoutMs } = this.#options
+    let untilMs = clock.monotonic() + fetchTimeoutMs
     let url = order.url
     let first: string | undefined
     for (let hop = 0; ; hop++) {
@@ -92,20 +136,36 @@ export class Filler {
         url = cacheUrl(target)
         const { text } = target.authority.host
         first ??= text
-        const entry = await this.#fetchOne(target, order, { untilMs, isLedTo: text !== first })
-        kept.push(entry)
-        const next = redirectOf(entry, url)
-        if (next === undefined) return { kept, fault: undefined }
-        if (hop === maxRedirects) return { kept, fault: { url: next, code: 'cache_failed', reason: `more than ${maxRedirects} redirects` } }
+        const next = await visit(target, { untilMs, isLedTo: text !== first })
+        if (next === undefined) return undefined
         url = next
+        if (hop === maxRedirects) throw new NotFollowed(`more than ${maxRedirects} redirects`)
+        const askedMs = clock.monotonic()
+        const why = await order.follow?.(next)
+        if (why !== undefined) throw new NotFollowed(why)
+        // being asked costs a page nothing
+        untilMs += clock.monotonic() - askedMs
       } catch (error) {
-        return { kept, fault: { url, ...faultOf(error) } }
+        return { url, ...faultOf(error) }
       }
     }
   }
 
-  async #fetchOne(target: TargetUri, order: FillOrder, { untilMs, isLedTo }: Hop): Promise<CachedResponse> {
+  async #fetchOne(target: TargetUri, order: FillOrder, hop: Hop): Promise<CachedResponse> {
+    const { audit, clock, redaction, store } = this.#options
+    const { kept, body, exchange } = await this.#exchange(target, order, hop, async (made, response) => ({ exchange: made, ...(await this.#keep(made, response, clock.now())) }))
+    const { source, by, pinned, partition, approvalId } = order
+    // on record before anybody can read it
+    await audit.append(cacheFilledEvent({
+      place: placeOf(target), source, by, partition, status: kept.head.status, bytes: body?.bytes ?? 0, digest: body?.digest, requestId: exchange.id, approvalId,
+    }, redaction))
+    return store.put({ ...kept.head, key: { shelf: 'web', partition, url: cacheUrl(target) }, source, by, pinned, capturedMs: undefined }, body)
+  }
+
+  /** One exchange with the origin, decided, journaled and ended; what `receive` makes of the answer. */
+  async #exchange<T>(target: TargetUri, order: FillOrder, { untilMs, isLedTo }: Hop, receive: (exchange: Exchange, response: FillResponse) => Promise<T>): Promise<T> {
     const { gate, reach } = this.#options
+    if (order.signal?.aborted === true) throw new NotFollowed('interrupted')
     const exchange = this.#exchangeOf(target, order)
     const admitted = await gate.admitFill(exchange, order.approvalId, isLedTo)
     if (!(admitted instanceof Admitted)) {
@@ -113,13 +173,17 @@ export class Filler {
       throw new Refused(admitted.code, admitted.reason)
     }
     const response = new FillResponse()
-    const live = gate.live.open(admitted, () => response.destroy())
-    const timer = setTimeout(() => response.destroy(), Math.max(0, untilMs - this.#options.clock.monotonic()))
+    const breakOff = (): void => response.destroy()
+    const live = gate.live.open(admitted, breakOff)
+    const timer = setTimeout(breakOff, Math.max(0, untilMs - this.#options.clock.monotonic()))
+    order.signal?.addEventListener('abort', breakOff)
     try {
       const destination = await this.#destinationOf(admitted)
       live.reached(reach.judgedAddresses(destination))
-      return await this.#receive(admitted, target, order, { response, forwarded: this.#forward(admitted, target, destination, response) })
+      const forwarded = this.#forward(admitted, target, destination, response)
+      return await this.#settled(exchange, receive(exchange, response), { response, forwarded })
     } finally {
+      order.signal?.removeEventListener('abort', breakOff)
       clearTimeout(timer)
       live.done()
     }
@@ -145,36 +209,27 @@ export class Filler {
     return forwarder.forward(request, response, planOf(admitted, target, destination, reach))
   }
 
-  /** Keeps the answer while it comes, and makes it visible when all of it did. */
-  async #receive({ exchange }: Admitted, target: TargetUri, order: FillOrder, { response, forwarded }: { readonly response: FillResponse; readonly forwarded: Promise<ForwardResult> }): Promise<CachedResponse> {
-    const { gate, clock, store, audit, redaction } = this.#options
-    const askedMs = clock.now()
-    const keeping = this.#keep(exchange, response, askedMs)
+  /** What became of the answer, once its exchange is over and on record. */
+  async #settled<T>(exchange: Exchange, receiving: Promise<T>, { response, forwarded }: { readonly response: FillResponse; readonly forwarded: Promise<ForwardResult> }): Promise<T> {
+    const { gate } = this.#options
     // what is not wanted is not read on
-    keeping.catch(() => response.destroy())
+    receiving.catch(() => response.destroy())
     const result = await forwarded
-    // it failed before there was a head, which is waited for
-    if (!response.headersSent) response.destroy()
+    // where no head came nothing of it was written, and whoever reads would wait
+    if (result.outcome !== 'completed') response.destroy()
     const { bytesFromClient, bytesFromOrigin, peerAddress, status } = result
     const ending = { status, bytesFromClient, bytesFromOrigin, peerAddress }
     try {
-      const { kept, body } = await keeping
+      const received = await receiving
       gate.ended(exchange, { outcome: 'completed', ...ending })
-      const { source, by, pinned, partition, approvalId } = order
-      const key = { shelf: 'web', partition, url: cacheUrl(target) } as const
-      const { scheme, authority: { host, port }, path, query } = target
-      // on record before anybody can read it
-      await audit.append(cacheFilledEvent({
-        place: { scheme, host: host.text, port, path, query }, source, by, partition, status: kept.head.status,
-        bytes: body?.bytes ?? 0, digest: body?.digest, requestId: exchange.id, approvalId,
-      }, redaction))
-      return store.put({ ...kept.head, key, source, by, pinned, capturedMs: undefined }, body)
+      return received
     } catch (error) {
       if (result.error !== undefined) {
         gate.ended(exchange, { outcome: 'failed', code: result.error.code, ...ending })
         throw new Refused(result.error.code, errorEntry(result.error.code).text)
       }
-      if (result.outcome !== 'completed') gate.ended(exchange, { outcome: 'failed', code: error instanceof NotKept ? undefined : 'origin_timeout', ...ending })
+      if (result.outcome === 'completed') gate.ended(exchange, { outcome: 'completed', ...ending })
+      else gate.ended(exchange, { outcome: 'failed', code: error instanceof NotKept ? undefined : 'origin_timeout', ...ending })
       throw error instanceof NotKept || result.outcome === 'completed' ? error : new Refused('origin_timeout', noAnswer)
     }
   }
@@ -223,6 +278,9 @@ class Refused extends Error {
 /** It came, and may not be kept; the message is a clause. */
 class NotKept extends Error {}
 
+/** It is not gone to; the message is a clause. */
+class NotFollowed extends Error {}
+
 function keepable({ facts: { fields = [] } }: Exchange, head: FilledHead, askedMs: number, answeredMs: number): KeptAnswer {
   const admission = admit({ method: 'GET', fields, isCredentialed: false }, { ...head, askedMs, answeredMs })
   if ('refused' in admission) throw new NotKept(admission.refused)
@@ -243,6 +301,26 @@ async function* counted(source: AsyncIterable<Uint8Array>, count: (bytes: number
 function faultOf(error: unknown): { readonly code: ErrorCode; readonly reason: string } {
   if (error instanceof Refused) return { code: error.code, reason: error.message }
   if (error instanceof NotKept) return { code: 'cache_failed', reason: `it cannot be kept: ${error.message}` }
+  if (error instanceof NotFollowed) return { code: 'cache_failed', reason: error.message }
   if (error instanceof ProxyError) return { code: error.code, reason: error.message }
   throw error
+}
+
+/** The content without its coding, within bounds. */
+async function readAnswer<T>(url: string, { status, fields }: FilledHead, response: FillResponse, { maxBytes, read }: { readonly maxBytes: number; readonly read: (answer: SeenAnswer) => Promise<T> }): Promise<T> {
+  const codings: ContentCoding[] = []
+  for (const member of listMembers(joinedValue(fields, 'content-encoding') ?? '')) {
+    const coding = contentCoding(member)
+    if (coding !== undefined) codings.push(coding)
+    else if (member.toLowerCase() !== 'identity') throw new NotKept(`its Content-Encoding ${quoted(member)} is not known`)
+  }
+  try {
+    return await read({ url, status, content: decoded(response.body, codings, { maxBytes }) })
+  } catch (error) {
+    throw error instanceof DecodingFault ? new NotKept(error.message) : error
+  }
+}
+
+function placeOf({ scheme, authority: { host, port }, path, query }: TargetUri): CachedPlace {
+  return { scheme, host: host.text, port, path, query }
 }

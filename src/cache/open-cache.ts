@@ -8,12 +8,14 @@ import type { CacheStore } from './cache-store.ts'
 import type { Deadlines } from '../deadlines.ts'
 import { openParentCache, type ParentCacheSettings } from '../egress/parent-cache.ts'
 import type { Resolver } from '../egress/resolver.ts'
+import { Archives } from './archives.ts'
 import { Filler, type Fill, type FillerOptions } from './filler.ts'
 import { Budget } from './held-body.ts'
 import { LiveCache } from './live/live-cache.ts'
 import { ParentPages } from './parent-pages.ts'
 import { ParentWatch, type ParentState } from './parent-watch.ts'
 import { openCacheStore } from './sqlite-cache-store.ts'
+import { Warmer } from './warmer.ts'
 import { ageRulesOf, partitionOf, WebCache } from './web-cache.ts'
 
 export interface OpenCacheOptions extends Omit<FillerOptions, 'store'> {
@@ -34,6 +36,8 @@ export interface CacheRoom {
   readonly store: CacheStore
   readonly pages: WebCache
   readonly filler: Filler
+  readonly warmer: Warmer
+  readonly archives: Archives
   /** copies of live traffic, where rules say `shared_cache` */
   readonly live: LiveCache
   /** undefined: there is none */
@@ -53,6 +57,8 @@ export function openCache(options: OpenCacheOptions): CacheRoom {
   return {
     store,
     filler,
+    warmer: new Warmer({ filler, store, clock }),
+    archives: new Archives({ ...options, store }),
     live: new LiveCache({ store, clock, deadlines, onFault, maxBodyBytes }),
     pages,
     parentState: () => parent?.watch.state(),

@@ -2,27 +2,18 @@
 import { parseArgs } from 'node:util'
 import { escapeText } from '../audit/escape.ts'
 import { asciiJson } from './ascii-json.ts'
+import { exportArchive, importArchive } from './cache-archive.ts'
+import { ls, rm, show, stats } from './cache-entries.ts'
+import { cacheUsage, cacheUsages } from './cache-usage.ts'
+import { warm } from './cache-warm.ts'
 import { type ControlContext, type ControlSeams, controlCommand } from './control-command.ts'
-import { controlOptions, controlOptionsHelp } from './control-options.ts'
+import { controlOptions } from './control-options.ts'
 import { Members } from './members.ts'
 import { type Command, type RunDeps, UsageError } from './run.ts'
 
-const usage = `usage: sallyport cache add URL... [OPTIONS]
-
-Where web reading is limited to the cache, agents read these pages and no others. add fetches pages and
-what their redirects lead to: through the proxy's own policy, without credentials, and on record.
-
-  --team NAME        only this team reads them (default: everybody)
-  --pin              never evicted
-${controlOptionsHelp}
-examples:
-  sallyport cache add https://docs.example.com/guide
-
-exit codes: 0 ok, 1 error, 2 wrong command line
-`
-
 export function cacheCommand(deps: Pick<RunDeps, 'env'>, seams: ControlSeams = {}): Command {
-  return controlCommand({ name: 'cache', summary: 'see and fill the web cache that agents read from', usage, actions: { add } }, deps, seams)
+  const actions = { add, warm, import: importArchive, export: exportArchive, ls, show, rm, stats }
+  return controlCommand({ name: 'cache', summary: 'see and fill the web cache that agents read from', usage: cacheUsage, usages: cacheUsages, actions }, deps, seams)
 }
 
 async function add(argv: readonly string[], { io, withClient }: ControlContext): Promise<number> {

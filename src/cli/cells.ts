@@ -33,6 +33,18 @@ export function fit(text: string, width: number): string {
   return width < 1 ? '' : `${kept}…`
 }
 
+/** Escaped text in at most `width` cells; what is cut is cut from its middle. */
+export function fitMiddle(text: string, width: number): string {
+  if (cellWidth(text) <= width) return text
+  const head = fit(text, Math.ceil((width + 1) / 2)).slice(0, -1)
+  let tail = ''
+  for (const character of Array.from(text).toReversed()) {
+    if (cellWidth(head) + cellWidth(tail) + characterWidth(character) > width - 1) break
+    tail = character + tail
+  }
+  return width < 1 ? '' : `${head}…${tail}`
+}
+
 /** Escaped text in exactly `width` cells. */
 export function pad(text: string, width: number): string {
   const cut = fit(text, width)

@@ -5,6 +5,7 @@ import { Agent as TlsAgent, request as httpsRequest } from 'node:https'
 import { escapeText } from '../audit/escape.ts'
 import { ControlFault, faultOfAnswer, isObject } from './control-fault.ts'
 import { StreamLines } from './event-lines.ts'
+import { type ServerEvent, ServerEvents } from './server-events.ts'
 
 /** Where the control API is. Paths are as a person would write them, for messages. */
 export type ControlPlace =
@@ -83,6 +84,38 @@ export class ControlClient {
       const fault = this.#faultOf(error, false)
       if (fault.code === 'cut') return 'ended'
       throw fault
+    }
+  }
+
+  /**
+   * Has something done whose progress is a server-sent stream: each event as it comes, until the server ends it. Aborting
+   * ends the stream, and what is being done with it. Throws ControlFault as `call` does.
+   */
+  async *events(path: string, body: object, signal: AbortSignal): AsyncGenerator<ServerEvent> {
+    const text = JSON.stringify(body)
+    try {
+      const answer = await this.#send('POST', path, { ...fieldsOf({}, text), accept: 'text/event-stream' }, text, signal)
+      const status = answer.statusCode ?? 0
+      if (status !== 200) throw faultOfAnswer(status, problemOf(await readBody(answer)), this.#place.token !== undefined)
+      answer.setTimeout(streamSilenceMs, () => answer.destroy())
+      const events = new ServerEvents()
+      answer.setEncoding('utf8')
+      for await (const chunk of answer) yield* events.take(String(chunk))
+    } catch (error) {
+      throw signal.aborted ? new ControlFault('aborted', 'interrupted') : this.#faultOf(error, false)
+    }
+  }
+
+  /** The bytes of a file that is answered. Throws ControlFault as `call` does. */
+  async *bytes(path: string, signal?: AbortSignal): AsyncGenerator<Uint8Array> {
+    try {
+      const answer = await this.#send('GET', path, {}, undefined, signal ?? new AbortController().signal)
+      const status = answer.statusCode ?? 0
+      if (status !== 200) throw faultOfAnswer(status, problemOf(await readBody(answer)), this.#place.token !== undefined)
+      answer.setTimeout(streamSilenceMs, () => answer.destroy())
+      for await (const chunk of answer) if (chunk instanceof Uint8Array) yield chunk
+    } catch (error) {
+      throw this.#faultOf(error, false)
     }
   }
 

@@ -26,15 +26,18 @@ export interface ControlCommand {
   readonly name: string
   readonly summary: string
   readonly usage: string
+  /** by word, for those that have a text of their own */
+  readonly usages?: Readonly<Record<string, string>>
   /** by word: `list`, `show` … */
   readonly actions: Readonly<Record<string, (argv: readonly string[], context: ControlContext) => Promise<number>>>
 }
 
-export function controlCommand({ name, summary, usage, actions }: ControlCommand, deps: Pick<RunDeps, 'env'>, seams: ControlSeams): Command {
+export function controlCommand({ name, summary, usage, usages = {}, actions }: ControlCommand, deps: Pick<RunDeps, 'env'>, seams: ControlSeams): Command {
   return {
     name,
     summary,
     usage,
+    usageOf: ([word = '']) => (Object.hasOwn(usages, word) ? usages[word] : undefined),
     run: async ([word, ...rest], io) => {
       const action = word !== undefined && Object.hasOwn(actions, word) ? actions[word] : undefined
       if (action === undefined) throw noAction(name, word, Object.keys(actions))

@@ -212,6 +212,7 @@ export interface ShownSession {
   readonly hold: string
   readonly unattended: boolean
   readonly trustsCa: boolean
+  readonly webFetch: boolean
   /** requests of it that were refused since the proxy started */
   readonly refused: number
   readonly createdMs: number
@@ -231,6 +232,7 @@ export function readSession(value: unknown): ShownSession {
     hold: typeof from.json['hold'] === 'number' ? `${from.number('hold')}s` : from.text('hold'),
     unattended: from.flag('unattended'),
     trustsCa: from.flag('trusts_ca'),
+    webFetch: from.flag('web_fetch'),
     refused: from.number('refused'),
     createdMs: from.time('created_at'),
     createdBy: from.text('created_by'),

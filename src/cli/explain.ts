@@ -30,6 +30,7 @@ request within decides; elsewhere the tunnel is opaque. Names are not resolved, 
   --team NAME          its team
   --trusts-ca          its session trusts the CA, as those of \`sallyport run\` do: what policy asks about an
                        https host is then asked inside TLS, request by request, and not at the CONNECT
+  --web-fetch          its session reads the web and does nothing else (\`sessions create --web-fetch\`)
 ${policyOptionsHelp}  --json               one JSON object
   -h, --help
 
@@ -38,6 +39,7 @@ examples:
   sallyport explain http://example.com/ --agent codex
   sallyport explain https://api.example/v1 --method PUT --content-type text/csv --content-length 2048
   sallyport explain https://new.example/ --trusts-ca
+  sallyport explain https://docs.example/guide --web-fetch
   sallyport explain github.com:22
   sallyport explain https://example.com/ --json | jq .verdict
 
@@ -54,6 +56,7 @@ const options = {
   agent: { type: 'string' },
   team: { type: 'string' },
   'trusts-ca': { type: 'boolean' },
+  'web-fetch': { type: 'boolean' },
 } as const
 
 export const explainCommand: Command = {
@@ -91,15 +94,16 @@ interface Values {
   readonly agent?: string
   readonly team?: string
   readonly 'trusts-ca'?: boolean
+  readonly 'web-fetch'?: boolean
 }
 
 function targetOf(positionals: readonly string[], values: Values): ExplainTarget {
   const [text] = positionals
   if (text === undefined || positionals.length > 1) throw new UsageError('one URL is needed')
-  const { method = 'GET', upgrade, agent = 'anonymous', team, 'trusts-ca': trustsCa = false } = values
+  const { method = 'GET', upgrade, agent = 'anonymous', team, 'web-fetch': webFetch = false, 'trusts-ca': trustsCa = webFetch } = values
   if (!/^[A-Za-z][A-Za-z\d_-]*$/.test(method)) throw new UsageError(`\`${method}\` is no method`)
   if (upgrade !== undefined && upgrade !== 'websocket') throw new UsageError('`--upgrade` takes `websocket`')
-  const principal: Principal = { session: 'anonymous', agent, team, owner: undefined, trustsCa }
+  const principal: Principal = { session: 'anonymous', agent, team, owner: undefined, trustsCa, ...(webFetch ? { webFetch } : {}) }
   try {
     return readTarget(text, { method: method.toUpperCase(), upgrade, principal, ...fieldsOf(values) })
   } catch (error) {

@@ -155,6 +155,7 @@ class AgentRun {
     const ask = { ...options.session, ...more, ...(this.#trustsCa ? { trusts_ca: true } : {}) }
     const answer = await this.#withClient((client) => client.call('POST', '/v1/sessions', { body: ask })).catch((error: unknown) => {
       if (!this.#trustsCa || !isCaFault(error)) throw error
+      if (options.session.web_fetch === true) throw new ControlFault(error.code, `nothing was started, for what --web-fetch reads is seen inside TLS only: ${caRemedy(error)}`, error.status, error.problem)
       if (!canDoWithoutCa(error)) throw new ControlFault(error.code, `nothing was started, for rules of the policy look inside TLS: ${caRemedy(error)}`, error.status, error.problem)
       io.err(`sallyport run: warning: ${caRemedy(error)}. No rule looks inside TLS now, so the command is started without trust in it; what a rule looks into later is refused\n`)
       return undefined
@@ -222,8 +223,8 @@ class AgentRun {
 /** Inside, the socket behind the bridge says whose requests these are. */
 const insideUrl = `http://127.0.0.1:${insidePort}`
 
-function aboutSession({ id, agent, owner, team, trustsCa }: ShownSession): string {
-  const labels = [`agent ${agent}`, ...(owner === undefined ? [] : [`owner ${owner}`]), ...(team === undefined ? [] : [`team ${team}`]), ...(trustsCa ? ['trusts the CA'] : [])]
+function aboutSession({ id, agent, owner, team, trustsCa, webFetch }: ShownSession): string {
+  const labels = [`agent ${agent}`, ...(owner === undefined ? [] : [`owner ${owner}`]), ...(team === undefined ? [] : [`team ${team}`]), ...(trustsCa ? ['trusts the CA'] : []), ...(webFetch ? ['reads the web, and nothing else'] : [])]
   return escapeText(`session ${id}: ${labels.join(', ')}`)
 }
 

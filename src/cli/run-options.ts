@@ -18,6 +18,8 @@ way out for the command, and the proxy's own files are not there for it (Linux, 
   --hold auto|TIME   how long a request waits for an answer, such as 4s (default: auto)
   --ttl TIME         the session ends by itself after this, such as 8h, if nothing else ends it
   --unattended       nobody is there to answer: what would be asked is refused at once
+  --web-fetch        the command reads the web and does nothing else: GET and HEAD, from the web cache unless
+                     policy has the web read live
   --env-only NAMES   of this environment the command gets PATH, HOME, TERM and the like, and these; comma
                      between them, may be given again; empty for no more
   --no-proxy LIST    hosts that the command speaks to directly (default: localhost,127.0.0.1,::1, and the
@@ -51,6 +53,7 @@ const options = {
   hold: { type: 'string' },
   ttl: { type: 'string' },
   unattended: { type: 'boolean' },
+  'web-fetch': { type: 'boolean' },
   'env-only': { type: 'string', multiple: true },
   'no-proxy': { type: 'string' },
   'print-env': { type: 'boolean', default: false },
@@ -76,7 +79,7 @@ export interface RunOptions {
   readonly command: string
   readonly args: readonly string[]
   /** body of the call that makes the session */
-  readonly session: { readonly agent: string; readonly owner?: string | undefined; readonly team?: string | undefined; readonly hold?: string | undefined; readonly ttl?: string | undefined; readonly unattended?: boolean | undefined }
+  readonly session: { readonly agent: string; readonly owner?: string | undefined; readonly team?: string | undefined; readonly hold?: string | undefined; readonly ttl?: string | undefined; readonly unattended?: boolean | undefined; readonly web_fetch?: boolean | undefined }
   /** undefined: the whole environment */
   readonly envOnly: readonly string[] | undefined
   /** undefined: the default */
@@ -102,7 +105,7 @@ export function readRunOptions(argv: readonly string[]): RunOptions {
     control: values,
     command,
     args,
-    session: { agent: agentOf(values.agent, command), owner, team, hold, ttl, unattended },
+    session: { agent: agentOf(values.agent, command), owner, team, hold, ttl, unattended, web_fetch: values['web-fetch'] },
     envOnly: values['env-only']?.flatMap((names) => readNames(names)),
     noProxy: values['no-proxy'],
     printEnv: values['print-env'],

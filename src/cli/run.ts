@@ -10,6 +10,8 @@ export interface CommandIo {
   out(text: string): void
   /** notes and errors */
   err(text: string): void
+  /** data as it is, for files and programs */
+  bytes?(content: Uint8Array): void
   /** stdout is a terminal and NO_COLOR is not set: colour and marks are welcome */
   readonly isTty: boolean
   readonly cwd: string
@@ -23,6 +25,8 @@ export interface Command {
   readonly summary: string
   /** whole text of `sallyport NAME --help`, ending in a newline */
   readonly usage: string
+  /** of one of its words; undefined: that has none of its own */
+  usageOf?(argv: readonly string[]): string | undefined
   /** resolves to the exit code; `argv` starts after the command's name */
   run(argv: readonly string[], io: CommandIo): Promise<number>
 }
@@ -152,7 +156,7 @@ export async function runCli(
   const end = rest.indexOf('--')
   const own = end === -1 ? rest : rest.slice(0, end)
   if (own.includes('--help') || own.includes('-h')) {
-    io.out(command.usage)
+    io.out(command.usageOf?.(own) ?? command.usage)
     return 0
   }
   try {

@@ -26,6 +26,8 @@ credentials from now on, closes what it has open and withdraws its questions.
                      program is known to wait, TIME is such as 4s
   --unattended       nobody is there to answer: what would be asked is refused at once
   --trusts-ca        its clients trust the proxy's certificate authority, so that rules may look inside https
+  --web-fetch        it reads the web and does nothing else: GET and HEAD, from the web cache unless policy
+                     has the web read live; its clients trust the certificate authority
   --ttl TIME         ends by itself after this, such as 8h
   --export           print shell lines and nothing else, for eval
 ${controlOptionsHelp}
@@ -33,6 +35,7 @@ examples:
   sallyport sessions create --agent codex --owner ana --ttl 8h
   eval "$(sallyport sessions create --agent codex --export)" && codex
   sallyport sessions create --agent ci --unattended --json | jq -r .proxy_url
+  sallyport sessions create --agent fetcher --web-fetch --ttl 1h
   sallyport sessions end s1a2b3c4d5e6f
 
 exit codes: 0 ok, 1 error, 2 wrong command line
@@ -46,6 +49,7 @@ const createOptions = {
   hold: { type: 'string' },
   unattended: { type: 'boolean' },
   'trusts-ca': { type: 'boolean' },
+  'web-fetch': { type: 'boolean' },
   ttl: { type: 'string' },
   export: { type: 'boolean', default: false },
 } as const
@@ -62,7 +66,7 @@ async function create(argv: readonly string[], { io, withClient }: ControlContex
   if (ttl !== undefined) readDuration('--ttl', ttl)
   if (values.export && values.json) throw new UsageError('give --export or --json, not both')
   return withClient(values, async (client) => {
-    const { body } = await client.call('POST', '/v1/sessions', { body: { agent, owner, team, hold, unattended, ttl, trusts_ca: values['trusts-ca'] } })
+    const { body } = await client.call('POST', '/v1/sessions', { body: { agent, owner, team, hold, unattended, ttl, trusts_ca: values['trusts-ca'], web_fetch: values['web-fetch'] } })
     const made = new Members(body, 'answer')
     const session = readSession(made.object('session').json)
     const lines = exportLines(made.text('proxy_url'))
@@ -73,10 +77,10 @@ async function create(argv: readonly string[], { io, withClient }: ControlContex
   })
 }
 
-function madeText({ id, agent, owner, team, expiresMs, unattended, trustsCa }: ShownSession): string {
+function madeText({ id, agent, owner, team, expiresMs, unattended, trustsCa, webFetch }: ShownSession): string {
   const labels = [`agent ${agent}`, ...(owner === undefined ? [] : [`owner ${owner}`]), ...(team === undefined ? [] : [`team ${team}`])]
   const until = expiresMs === undefined ? 'until it is ended' : `until ${point(expiresMs)}`
-  return escapeText(`session ${id}: ${labels.join(', ')}; ${until}${unattended ? '; unattended' : ''}${trustsCa ? '; trusts the CA' : ''}`)
+  return escapeText(`session ${id}: ${labels.join(', ')}; ${until}${unattended ? '; unattended' : ''}${trustsCa ? '; trusts the CA' : ''}${webFetch ? '; reads the web, and nothing else' : ''}`)
 }
 
 /** The variables that clients read, in both spellings: curl takes `http_proxy` in small letters only, and Node none

@@ -26,6 +26,8 @@ export interface ScreenEvents {
 export interface Terminal {
   /** stdin and stdout are a terminal: a screen can be drawn, a question asked */
   readonly isInteractive: boolean
+  /** cells of a line; absent where nobody knows */
+  readonly columns?: number
   /** Asks on stderr and resolves to the line that was typed; empty when the input ends first. */
   ask(question: string, signal: AbortSignal | undefined): Promise<string>
   /** Takes the whole screen and every key. */
@@ -39,6 +41,8 @@ const leave = '\x1b[?2004l\x1b[?7h\x1b[?25h\x1b[0m\x1b[?1049l'
 export function processTerminal(): Terminal {
   return {
     isInteractive: isatty(0) && isatty(1),
+    // a terminal that nobody has told its size says 0
+    ...(process.stdout.columns > 0 ? { columns: process.stdout.columns } : {}),
     ask: async (question, signal) => {
       const lines = createInterface({ input: process.stdin, output: process.stderr })
       try {

@@ -14,6 +14,8 @@ declare module 'fastify' {
     clientAddress: string
     /** what the call is about, for its event */
     subjectId: string | undefined
+    /** what it asks for that stands out, for its event */
+    detail: string | undefined
   }
 }
 

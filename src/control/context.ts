@@ -109,6 +109,7 @@ export function callOf(request: FastifyRequest, status: number): Parameters<type
     requestId: request.id,
     clientAddress: request.clientAddress,
     subjectId: request.subjectId,
+    detail: request.detail,
   }
 }
 

@@ -9,6 +9,7 @@ import { openApiOf } from './openapi.ts'
 import type { Route } from './route.ts'
 import { approvalRoutes } from './routes-approvals.ts'
 import { cacheRoutes } from './routes-cache.ts'
+import { cacheFillRoutes } from './routes-cache-fill.ts'
 import { eventRoutes } from './routes-events.ts'
 import { grantRoutes, policyRoutes } from './routes-policy.ts'
 import { sessionRoutes, tokenRoutes } from './routes-sessions.ts'
@@ -77,5 +78,5 @@ export function createControl(deps: ControlDeps): Control {
 
 /** Every route under /v1. */
 export function controlRoutes(context: ControlContext): readonly Route[] {
-  return [approvalRoutes, grantRoutes, sessionRoutes, tokenRoutes, policyRoutes, eventRoutes, cacheRoutes].flatMap((make) => make(context))
+  return [approvalRoutes, grantRoutes, sessionRoutes, tokenRoutes, policyRoutes, eventRoutes, cacheRoutes, cacheFillRoutes].flatMap((make) => make(context))
 }

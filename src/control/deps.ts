@@ -104,7 +104,7 @@ export interface ControlDeps {
   readonly localUser: string
   readonly desk: Desk
   /** undefined: process settings say that there is none */
-  readonly cache?: Pick<CacheRoom, 'store' | 'filler'> | undefined
+  readonly cache?: Pick<CacheRoom, 'store' | 'filler' | 'warmer' | 'archives'> | undefined
   readonly card: (approval: Approval, actor: Actor) => Card
   readonly sessions: Sessions
   readonly tokens: ControlTokens

@@ -65,11 +65,12 @@ function queryParameters(query: Schema | undefined): object[] {
 }
 
 function answersOf(route: Route): Record<string, object> {
-  const { answers, isStream, mayStream, headers = [] } = route
+  const { answers, isStream, isBytes, mayStream, headers = [] } = route
   const found: Record<string, object> = {}
   for (const [status, schema] of Object.entries(answers)) {
     const content = {
-      ...(isStream === true ? {} : { 'application/json': { schema: typeof schema === 'string' ? refTo(schema) : refs(schema) } }),
+      ...(isBytes === true ? { 'application/octet-stream': {} } : {}),
+      ...(isStream === true || isBytes === true ? {} : { 'application/json': { schema: typeof schema === 'string' ? refTo(schema) : refs(schema) } }),
       ...(isStream === true ? { 'text/event-stream': { schema: { type: 'string', description: '`data` of each event is JSON' } } } : {}),
       ...(mayStream === true ? { 'text/event-stream': { schema: { type: 'string', description: '`data` of each event is one record' } } } : {}),
     }

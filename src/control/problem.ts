@@ -111,7 +111,7 @@ function frameworkFault(error: unknown): ControlFault | undefined {
     return new ControlFault('invalid', `the ${where === 'querystring' ? 'query' : where} is not what this call takes`, { errors: error.validation.map(fieldError) })
   }
   const status = 'statusCode' in error ? error.statusCode : undefined
-  if (status === 413) return new ControlFault('body_too_large', 'the body is larger than 64 KiB')
+  if (status === 413) return new ControlFault('body_too_large', 'the body is larger than this call takes')
   if (status === 414) return new ControlFault('uri_too_long', 'the URL is too long')
   if (status === 415) return new ControlFault('unsupported_media_type', 'the body has to be application/json')
   // texts of the framework name nothing but the request itself

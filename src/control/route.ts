@@ -38,12 +38,16 @@ export interface Route<Body = unknown, Query = unknown> {
   readonly headers?: readonly Conditional[]
   readonly query?: Schema
   readonly body?: Schema
+  /** the most that a body may have; absent: as for every route */
+  readonly bodyBytes?: number
   /** schema of the answer by status */
   readonly answers: Readonly<Record<number, Schema | SchemaName>>
   /** codes it can say no with, beside those that every route has */
   readonly faults?: readonly string[]
   /** only answers as an event stream */
   readonly isStream?: true
+  /** answers with bytes, and not with JSON */
+  readonly isBytes?: true
   /** answers as an event stream too, when asked for one */
   readonly mayStream?: true
   /** what is kept of an answer for a replay; default: all of it */

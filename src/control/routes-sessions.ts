@@ -19,6 +19,7 @@ interface SessionBody {
   readonly unattended?: boolean
   readonly ttl?: string
   readonly trusts_ca?: boolean
+  readonly web_fetch?: boolean
   readonly socket?: boolean
   readonly isolated?: boolean
 }
@@ -69,8 +70,9 @@ export function sessionRoutes(context: ControlContext): readonly Route[] {
       const { body, actor } = call
       const owner = ownerOf(body, actor)
       checkTeam(body, actor)
-      const { trusts_ca: trustsCa = false, socket: hasSocket = false, isolated: isIsolated = false } = body
+      const { web_fetch: webFetch = false, trusts_ca: trustsCa = webFetch, socket: hasSocket = false, isolated: isIsolated = false } = body
       if (isIsolated && !hasSocket) throw wrongBody('/isolated', 'is said of what connects to `socket`: ask for both')
+      if (webFetch && !trustsCa) throw wrongBody('/trusts_ca', 'is needed for `web_fetch`: what is read inside https is seen nowhere else')
       if (hasSocket && !sockets.isPossible) throw wrongBody('/socket', 'cannot be opened: the path of the data folder of the proxy is too long for sockets')
       const trustedPem = trustsCa ? await trustedOf(context) : null
       const { session, token } = await sessions.create({
@@ -81,6 +83,7 @@ export function sessionRoutes(context: ControlContext): readonly Route[] {
         unattended: body.unattended ?? false,
         ttlMs: body.ttl === undefined ? undefined : durationOf(body.ttl, '/ttl', maxTtlMs),
         trustsCa,
+        webFetch,
         hasSocket,
         isIsolated,
       }, actor.name)

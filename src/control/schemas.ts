@@ -96,6 +96,7 @@ export const session = object({
   hold: describe({ anyOf: [oneOf(['auto']), { type: 'number' }] }, '`auto`, or seconds'),
   unattended: boolean,
   trusts_ca: describe(boolean, 'Its clients trust our certificate authority'),
+  web_fetch: describe(boolean, 'It reads the web, which is all that it does'),
   socket: describe(boolean, 'It has a unix socket of its own'),
   isolated: describe(boolean, 'Who made it vouches for what is at that socket: such requests are not advisory'),
   refused: describe(integer, 'Requests of it that were refused since the proxy started'),
@@ -121,13 +122,19 @@ export const explained = object({
   asked: describe(string, 'First line of what the proxy is sent'), ...answer, monitored: orNull(object(answer)), notes: list(string), revision: string, ...speaks,
   inner: describe(orNull(object({ ...answer, ...speaks })), 'The request inside a tunnel, where rules look at it'),
 })
-export const cacheEntry = object({
+export const cacheEntryMembers: Members = {
   id: integer, url: string,
   partition: describe(string, '`common`, `team:NAME`, or `teamless`: who reads it'),
   status: integer, content_type: orNull(string), bytes: integer,
   digest: describe(string, 'SHA-256 of the content, hexadecimal'),
   source: oneOf(cacheSources), by: string, pinned: boolean, stored_at: instant, captured_at: describe(orNull(instant), 'When an archive captured it'),
   vary: describe(list(object({ name: string, value: orNull(string) })), 'The request fields that choose it'),
+}
+export const cacheEntry = object(cacheEntryMembers)
+export const cacheEntryDetail = object({
+  ...cacheEntryMembers,
+  reason: describe(string, 'Reason phrase'),
+  fields: list(object({ name: string, value: string })),
 })
 export const record: Schema = {
   type: 'object',
@@ -150,7 +157,7 @@ export const problem: Schema = {
 }
 
 /** Answers by the name that the OpenAPI document gives them. */
-export const named = { Approval: approval, Card: card, Grant: grant, Session: session, Token: token, Proposal: proposal, Policy: policy, Explained: explained, Record: record, CacheEntry: cacheEntry, Problem: problem } as const
+export const named = { Approval: approval, Card: card, Grant: grant, Session: session, Token: token, Proposal: proposal, Policy: policy, Explained: explained, Record: record, CacheEntry: cacheEntry, CacheEntryDetail: cacheEntryDetail, Problem: problem } as const
 export type SchemaName = keyof typeof named
 
 // what requests say
@@ -176,6 +183,7 @@ export const sessionBody = object({ agent: label }, {
   unattended: boolean,
   ttl: describe(duration, 'Default: until it is ended'),
   trusts_ca: describe(boolean, 'Its clients trust our certificate authority'),
+  web_fetch: describe(boolean, 'It reads the web, which is all that it does: GET and HEAD, answered from the web cache unless policy has the web read live; its clients trust our certificate authority'),
   socket: describe(boolean, 'Open a unix socket on the machine of the proxy: who connects there is this session'),
   isolated: describe(boolean, 'With `socket`: what connects there reaches nothing that the user of the proxy relies on'),
 })
@@ -191,7 +199,7 @@ export const explainBody = object({ url: urlText }, {
 })
 export const proposalBody = object({ accept: boolean })
 
-const limit: Schema = describe({ type: 'string', pattern: '^(?:[1-9][0-9]?|[1-4][0-9]{2}|500)$' }, '1 to 500')
+export const limit: Schema = describe({ type: 'string', pattern: '^(?:[1-9][0-9]?|[1-4][0-9]{2}|500)$' }, '1 to 500')
 export const approvalsQuery = object({}, {
   state: oneOf(approvalStates),
   session: { type: 'string', maxLength: 64 },

@@ -38,6 +38,7 @@ export async function buildServer({ context, door, routes, openApi, tls }: Serve
   server.decorateRequest('actor', undefined)
   server.decorateRequest('secret', undefined)
   server.decorateRequest('subjectId', undefined)
+  server.decorateRequest('detail', undefined)
   server.decorateRequest('clientAddress', '')
   server.decorateRequest('isRefused', false)
   server.decorateRequest('isQuiet', false)
@@ -178,6 +179,7 @@ function addRoute(server: FastifyInstance, route: Route, context: ControlContext
   server.route({
     method: route.method,
     url: route.path.replaceAll(/\{(\w+)\}/g, ':$1'),
+    ...(route.bodyBytes === undefined ? {} : { bodyLimit: route.bodyBytes }),
     exposeHeadRoute: route.method === 'GET' && route.isStream !== true,
     schema: { querystring: route.query ?? noQuery, ...(route.body === undefined ? {} : { body: route.body }) },
     // before the body is read, and before anything is said of what it should be

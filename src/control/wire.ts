@@ -106,9 +106,15 @@ export function cacheEntryJson(entry: CachedResponse) {
   }
 }
 
+export function cacheEntryDetailJson(entry: CachedResponse) {
+  const fields: { readonly name: string; readonly value: string }[] = []
+  for (let i = 0; i + 1 < entry.fields.length; i += 2) fields.push({ name: entry.fields[i] ?? '', value: entry.fields[i + 1] ?? '' })
+  return { ...cacheEntryJson(entry), reason: entry.reason, fields }
+}
+
 /** `refused`: requests of it that were, since the process started. */
 export function sessionJson(session: Session, refused: number) {
-  const { agent, owner, team, trustsCa = false } = session.principal
+  const { agent, owner, team, trustsCa = false, webFetch = false } = session.principal
   return {
     id: session.id,
     agent,
@@ -117,6 +123,7 @@ export function sessionJson(session: Session, refused: number) {
     hold: session.hold === 'auto' ? 'auto' : session.hold / 1000,
     unattended: session.unattended,
     trusts_ca: trustsCa,
+    web_fetch: webFetch,
     socket: session.hasSocket,
     isolated: session.isIsolated,
     refused,

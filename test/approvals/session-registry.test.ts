@@ -1,6 +1,9 @@
+import { join } from 'node:path'
 import t from 'tap'
 import type { NewSession } from '../../src/approvals/session.ts'
 import { ProxyError } from '../../src/errors.ts'
+import { migrations } from '../../src/approvals/migrations.ts'
+import { openSqliteStore } from '../../src/store/sqlite-store.ts'
 import { databaseFile, HandClock, here, sessionRegistry, wanted } from './fixture.ts'
 
 const hour = 3_600_000
@@ -111,6 +114,33 @@ t.test('what a session was made with holds after a restart', async (t) => {
   t.match(registry.get(plain.session.id), { hasSocket: false, isIsolated: false })
   t.equal(registry.get(plain.session.id)?.principal.trustsCa, undefined)
   t.throws(() => Object.assign(session.principal, { trustsCa: false }))
+})
+
+t.test('a session that reads the web trusts the certificate authority, also after a restart', async (t) => {
+  const file = databaseFile(t)
+  const clock = new HandClock()
+  const first = file.open()
+  const before = sessionRegistry(t, first, clock)
+  const { session } = await before.registry.create({ ...wanted, webFetch: true }, 'root')
+  t.match(session.principal, { trustsCa: true, webFetch: true })
+  t.match(before.events[0]?.attributes, { 'sallyport.session.trusts_ca': true, 'sallyport.session.web_fetch': true })
+  const plain = await before.registry.create(wanted, 'root')
+  before.registry.close()
+  first.close()
+  const { registry } = sessionRegistry(t, file.open(), clock)
+  t.match(registry.get(session.id)?.principal, { trustsCa: true, webFetch: true })
+  t.equal(registry.get(plain.session.id)?.principal.webFetch, undefined)
+})
+
+t.test('a session of an older database reads what it read before', async (t) => {
+  const path = join(t.testdir(), 'old.db')
+  const old = openSqliteStore(path, migrations.slice(0, 1))
+  old.run("INSERT INTO sessions (id, token_hash, agent, unattended, trusts_ca, has_socket, is_isolated, created_ms, created_by) VALUES ('s1', x'00', 'codex', 0, 1, 0, 0, 1, 'root')")
+  old.close()
+  const store = openSqliteStore(path, migrations)
+  t.teardown(() => store.close())
+  const { registry } = sessionRegistry(t, store, new HandClock())
+  t.match(registry.get('s1')?.principal, { trustsCa: true, webFetch: undefined })
 })
 
 t.test('only a session with a socket may vouch for what is at it', async (t) => {

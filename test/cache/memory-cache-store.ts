@@ -17,6 +17,7 @@ export class MemoryCacheStore implements CacheStore {
   writeBody(): BodyWriter {
     const pieces: Uint8Array[] = []
     let bytes = 0
+    let isOpen = true
     this.open++
     return {
       get bytes() {
@@ -31,10 +32,12 @@ export class MemoryCacheStore implements CacheStore {
         const digest = createHash('sha256').update(body).digest('hex')
         this.bodies.set(digest, body)
         this.open--
+        isOpen = false
         return { digest, bytes }
       },
       abort: () => {
-        this.open--
+        if (isOpen) this.open--
+        isOpen = false
         this.aborted++
       },
     }

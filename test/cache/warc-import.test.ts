@@ -85,6 +85,46 @@ t.test('a fault of the store is thrown, and the body given up', async (t) => {
   t.equal(store.open, 0)
 })
 
+t.test('pages are on record before any of them can be found', async (t) => {
+  const store = new MemoryCacheStore()
+  const at = (url: string, date = '2020-02-03T04:05:06Z'): Buffer => record({ block: answer(url), fields: { 'WARC-Target-URI': url, 'WARC-Date': date } })
+  const urls = Array.from({ length: 100 }, (_, index) => `http://a.test/${index}`)
+  const recorded: [number, number][] = []
+  const report = await importWarc(store, inPieces(Buffer.concat(urls.map((url) => at(url)))), {
+    ...options, record: async (pages) => { recorded.push([pages.length, store.entries.length]) },
+  })
+  t.equal(report.kept, 100)
+  t.strictSame(recorded, [[64, 0], [36, 64]])
+  recorded.length = 0
+  await importWarc(store, inPieces(Buffer.concat([at('http://b.test/', '2021-01-01T00:00:00Z'), at('http://b.test/')])), { ...options, record: async (pages) => { recorded.push([pages.length, store.entries.length]) } })
+  t.strictSame(recorded, [[1, 100]], 'the older of two captures of one page is neither kept nor on record')
+})
+
+t.test('what cannot be put on record is not kept, and nothing of it stays', async (t) => {
+  const store = new MemoryCacheStore()
+  const down = importWarc(store, inPieces(record({ block: answer('x') })), { ...options, record: async () => { throw new Error('the journal is down') } })
+  await t.rejects(down, { message: 'the journal is down' })
+  t.strictSame(store.entries, [])
+  t.equal(store.aborted, 1)
+})
+
+t.test('a dry run reads everything and keeps nothing; what may not be had is refused with its reason', async (t) => {
+  const store = new MemoryCacheStore()
+  const archive = Buffer.concat([record({ block: answer('x') }), record({ block: answer('x'), fields: { 'WARC-Target-URI': 'http://b.test/' } }), record({ block: answer('x', ['Content-Encoding: gzip']), fields: { 'WARC-Target-URI': 'http://c.test/' } })])
+  const report = await importWarc(store, inPieces(archive), { ...options, isDryRun: true, refuses: (url) => (url === 'http://b.test/' ? 'not this one' : undefined), record: async () => { t.fail('nothing is kept') } })
+  t.match(report, { kept: 1, refused: 1, broken: 1 })
+  t.match(report.messages[0], /not this one$/)
+  t.strictSame(store.entries, [])
+})
+
+t.test('an import that is interrupted keeps what was read', async (t) => {
+  const store = new MemoryCacheStore()
+  const stop = new AbortController()
+  const report = await importWarc(store, inPieces(Buffer.concat(['1', '2', '3'].map((name) => record({ block: answer('x'), fields: { 'WARC-Target-URI': `http://a.test/${name}` } })))), { ...options, signal: stop.signal, onItem: async () => stop.abort() })
+  t.match(report, { kept: 1, stopped: 'interrupted' })
+  t.equal(store.entries.length, 1)
+})
+
 t.test('what is written is read back as it was', async () => {
   const token = fc.stringMatching(/^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,10}$/).filter((name) => !/^(?:content-length|transfer-encoding)$/i.test(name))
   const value = fc.stringMatching(/^(?:[!-~\x80-\xff](?:[\t -~\x80-\xff]{0,20}[!-~\x80-\xff])?)?$/)

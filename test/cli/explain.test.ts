@@ -74,6 +74,7 @@ t.test('where a question is asked depends on what the session trusts, and both a
   t.match(await run('new.example', '--trusts-ca'), { code: 0, out: /^allow: CONNECT [^]*TLS ends at the proxy[^]*explain its URL/ })
   t.match(JSON.parse((await run(url, '--json')).out), { verdict: 'ask', inner: null, trusting: { verdict: 'ask', code: 'approval_required', rule: { id: 'unknown', file: 'policies/10-a.toml' }, inner: { verdict: 'ask' } } })
   t.match(JSON.parse((await run('new.example', '--json')).out), { verdict: 'ask', trusting: { verdict: 'allow', inner: null } })
+  t.match(await run(url, '--web-fetch', '--method', 'POST'), { code: 3, out: /this session reads the web and does nothing else, and this is POST \(request_not_allowed\)/ })
   t.match(JSON.parse((await run(url, '--trusts-ca', '--json')).out), { verdict: 'ask', inner: { verdict: 'ask' }, trusting: null })
   for (const same of ['https://x.bank.example/', 'https://www.example.com/', 'bad.example.com', 'https://half.example/', 'new.example:80', 'http://new.example/']) {
     t.match(JSON.parse((await run(same, '--json')).out), { trusting: null }, same)

@@ -211,7 +211,7 @@ class State {
 }
 
 export function session(more: Json = {}): Json {
-  return { id: 's1a2b3c4d5e6f', agent: 'codex', owner: 'ana', team: null, hold: 'auto', unattended: false, trusts_ca: false, socket: false, isolated: false, refused: 0, created_at: at(60_000), created_by: 'ana', expires_at: null, ended_at: null, last_seen: null, ...more }
+  return { id: 's1a2b3c4d5e6f', agent: 'codex', owner: 'ana', team: null, hold: 'auto', unattended: false, trusts_ca: false, web_fetch: false, socket: false, isolated: false, refused: 0, created_at: at(60_000), created_by: 'ana', expires_at: null, ended_at: null, last_seen: null, ...more }
 }
 
 function sessions(response: ServerResponse, method: string, id: string | undefined, body: Json): void {

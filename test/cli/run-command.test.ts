@@ -196,6 +196,19 @@ t.test('the command trusts the root of the proxy, and what it trusted before', a
   t.match(world.sessions('started')[0]?.attributes, { 'sallyport.session.trusts_ca': true })
 })
 
+t.test('--web-fetch makes a session that reads the web', async (t) => {
+  const world = await openRunWorld(t)
+  t.match(await world.run(['--web-fetch', ...sh('exit 3')]), { code: 3, stderr: /trusts the CA, reads the web, and nothing else/ })
+  t.match(world.sessions('started')[0]?.attributes, { 'sallyport.session.web_fetch': true, 'sallyport.session.trusts_ca': true })
+})
+
+t.test('--web-fetch starts nothing where the root cannot be used: what it reads is seen inside TLS only', async (t) => {
+  const world = await openRunWorld(t)
+  put(join(world.proxy.dir, 'certs', 'root.pem'))
+  t.match(await world.run(['--web-fetch', ...sh('echo started')]), { code: 1, stdout: '', stderr: /nothing was started, for what --web-fetch reads is seen inside TLS only: the root cannot be used/ })
+  t.strictSame(world.sessions('started'), [])
+})
+
 t.test('where the root cannot be used and no rule looks inside TLS, the command is started without it', async (t) => {
   const world = await openRunWorld(t)
   const cert = put(join(world.proxy.dir, 'certs', 'root.pem'))

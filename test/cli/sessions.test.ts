@@ -21,6 +21,13 @@ t.test('--trusts-ca says so of its clients', async (t) => {
   t.match(out, /^session s1a2b3c4d5e6f: agent codex, owner ana; until it is ended; trusts the CA\n/)
 })
 
+t.test('--web-fetch makes a session that reads the web', async (t) => {
+  const control = await fakeControl(t)
+  const { out } = await run(['sessions', 'create', '--agent', 'fetcher', '--web-fetch', '--data', control.data])
+  t.same(control.seen[0]?.body, { agent: 'fetcher', web_fetch: true })
+  t.match(out, /; reads the web, and nothing else\n/)
+})
+
 t.test('--export prints what a shell can evaluate, and nothing else', async (t) => {
   const control = await fakeControl(t)
   const { out } = await run(['sessions', 'create', '--agent', 'codex', '--export', '--data', control.data])

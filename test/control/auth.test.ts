@@ -29,7 +29,18 @@ const table: Readonly<Record<string, readonly Role[]>> = {
   'GET /v1/policy/proposals': readers,
   'POST /v1/policy/proposals/{id}/decision': ['admin'],
   'GET /v1/events': ['auditor', 'admin'],
+  'GET /v1/cache/entries': readers,
+  'GET /v1/cache/entries/{id}': readers,
+  'GET /v1/cache/entries/{id}/content': readers,
+  'POST /v1/cache/entries/{id}/remove': ['admin'],
+  'POST /v1/cache/entries/{id}/pin': ['admin'],
+  'POST /v1/cache/entries/{id}/unpin': ['admin'],
+  'POST /v1/cache/remove': ['admin'],
+  'GET /v1/cache/stats': readers,
   'POST /v1/cache/fetch': ['admin'],
+  'POST /v1/cache/warm': ['admin'],
+  'POST /v1/cache/import': ['admin'],
+  'POST /v1/cache/export': ['admin'],
 }
 
 function routesOf(world: World): readonly { readonly method: 'GET' | 'POST'; readonly path: string; readonly isStream?: true }[] {

@@ -35,6 +35,16 @@ t.test('a launcher starts, sees and ends sessions of its own name only', async (
   t.match(await call(world.url, `/v1/sessions/${items[0].id}/end`, { method: 'POST', token: 'sp_launcher', body: {} }), { status: 200, json: { ended_at: '2026-01-02T03:04:05.678Z' } })
 })
 
+t.test('a session that reads the web trusts the certificate authority, and cannot be made without', async (t) => {
+  const world = await openWorld(t)
+  const { json } = await start(world, 'sp_admin', { agent: 'fetcher', web_fetch: true })
+  t.match(json, { session: { web_fetch: true, trusts_ca: true }, trusted_pem: 'PEM\n' })
+  t.match((await start(world, 'sp_admin', { agent: 'codex' })).json, { session: { web_fetch: false, trusts_ca: false } })
+  t.match(await start(world, 'sp_admin', { agent: 'fetcher', web_fetch: true, trusts_ca: false }), { status: 400, json: { errors: [{ pointer: '/trusts_ca' }] } })
+  world.caFault = new ProxyError('ca_unavailable', 'chmod 600')
+  t.match(await start(world, 'sp_admin', { agent: 'fetcher', web_fetch: true }), { status: 503, json: { code: 'ca_unavailable' } })
+})
+
 t.test('a session with a socket is answered with its path and with what an isolated agent must not see', async (t) => {
   const world = await openWorld(t)
   const plain = await start(world, 'sp_admin', { agent: 'codex', trusts_ca: true })
