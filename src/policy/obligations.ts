@@ -54,6 +54,9 @@ export function oblige(policy: Policy, matching: readonly Hit[], looks: boolean,
 /** Why the obligations cannot be met, as a denial. */
 export function conflictOf(policy: Policy, facts: Facts, obligations: Obliged): Answer | undefined {
   if (obligations.conflict !== undefined) return deny('obligation_conflict', obligations.conflict, undefined)
+  if (facts.stage === 'request' && obligations.raw === 'ssh') {
+    return deny('obligation_conflict', `${hostText(facts)}:${facts.port} is open for tunnels that start with SSH- alone, and this is a request over ${facts.scheme}`, undefined)
+  }
   if (obligations.inspect === 'none') return undefined
   const opaque = obligations.raw !== undefined && facts.stage === 'connect'
   const never = facts.scheme === 'https' && isNeverIntercepted(policy, facts.host)
