@@ -54,6 +54,15 @@ t.test('407 has an empty body and closes, or git does not try again', async (t) 
   t.ok(message.endsWith('\r\n\r\n'))
 })
 
+t.test('every status has its reason phrase, and every code a hint', async (t) => {
+  for (const code of Object.keys(errorTable).filter((each): each is ErrorCode => each in errorTable)) {
+    const { body, status } = renderRefusal(refusal({ code }))
+    if (status === 407) continue
+    const { hint, title } = JSON.parse(body)
+    t.ok(title !== 'Error' && hint.length > 40, code)
+  }
+})
+
 t.test('the body is the problem as JSON has it, in ASCII, whatever stands in it', async (t) => {
   const text = fc.oneof(fc.string(), fc.string({ unit: 'binary' }), fc.constantFrom('"', '\\', '\n', '\u2028', '\ud800', '\x7f', '</script>', '\x1b[31m'))
   const codes = Object.keys(errorTable).filter((code): code is ErrorCode => code in errorTable)
