@@ -126,7 +126,7 @@ t.test('what the policy says of the URL is what the fetch service says', async (
 })
 
 t.test('what a rule opens for something else than TLS is not spoken to in TLS', async (t) => {
-  const { fetch, proxy } = await startFetching(t, { more: '[[network.rules]]\nid = "shell"\nhosts = ["site.test:22"]\nlocal = ["127.0.0.1/32"]\nraw = "ssh"\nverdict = "allow"\n' })
+  const { fetch, proxy } = await startFetching(t, { more: '[[network.rules]]\nid = "shell"\nhosts = ["site.test:22"]\nlocal = ["127.0.0.1/32"]\nraw = "any"\nverdict = "allow"\n' })
   const answer = await fetch('https://site.test:22/')
   t.match(answer, { status: 403 })
   t.equal(codeOf(answer), 'obligation_conflict')
