@@ -61,6 +61,11 @@ export class WebCache {
     return miss
   }
 
+  /** What `read` would resolve with, where it is at hand; undefined: it has to be read. */
+  readHot(entry: CachedResponse, range: ByteRange | undefined): Uint8Array | undefined {
+    return this.#options.store.readHot?.(entry, range)
+  }
+
   /** The content, or a part of it; undefined when it is gone or damaged. Rejects with ProxyError `cache_failed`. */
   read(entry: CachedResponse, range: ByteRange | undefined): Promise<AsyncIterable<Uint8Array> | Uint8Array | undefined> {
     return this.#options.store.read(entry, range)

@@ -4,9 +4,10 @@ import { cacheUrl } from '../cache/cache-url.ts'
 import { planAnswer, type AnswerPlan } from '../cache/conditional.ts'
 import { madeFields, missStatus } from '../cache/freshness.ts'
 import type { CacheReader, Hit, WebCache } from '../cache/web-cache.ts'
-import type { ClientResponse } from '../egress/client-leg.ts'
 import { Admitted } from '../gate/admitted.ts'
 import { refusal } from '../gate/denial.ts'
+import type { LiveExchange } from '../gate/live-exchanges.ts'
+import { endWith, isOnePiece, pour, type Outlet } from './content.ts'
 import type { IngressContext } from './context.ts'
 import type { RequestPresence } from './presence.ts'
 import { refuse, type PlainArrival } from './plain.ts'
@@ -30,7 +31,10 @@ export async function serveCached(arrival: PlainArrival, context: IngressContext
   if (webCache === undefined) throw new Error('a web cache was promised and there is none')
   for (let look = 1; ; look++) {
     const found = webCache.find(cacheUrl(target), rawHeaders, exchange.facts.principal, rules)
-    if (found.kind === 'hit' && await answerHit(arrival, context, read, { admitted, found, webCache })) return undefined
+    if (found.kind === 'hit') {
+      const isAnswered = answerHit(arrival, context, read, { admitted, found, webCache })
+      if (isAnswered === true || await isAnswered) return undefined
+    }
     const detail = found.kind === 'hit' ? 'not-in-cache' : found.detail
     webCache.missed(readerOf(read), detail)
     const after = await gate.missed(admitted, missWords[detail], look < maxLooks ? presence : undefined)
@@ -50,69 +54,86 @@ interface Answered {
   readonly webCache: WebCache
 }
 
-/** False: what was found cannot be read, and nothing was said. */
-async function answerHit(arrival: PlainArrival, { gate, pseudonym }: IngressContext, read: ReadExchange, { admitted, found, webCache }: Answered): Promise<boolean> {
-  const { request, response, connection } = arrival
-  const { entry, standing } = found
+/** False: what was found cannot be read, and nothing was said. Whoever need not wait is answered before this returns. */
+function answerHit(arrival: PlainArrival, context: IngressContext, read: ReadExchange, answered: Answered): boolean | Promise<boolean> {
+  const { request, connection } = arrival
+  const { found: { entry }, webCache } = answered
   const plan = planAnswer(request.method === 'HEAD' ? 'HEAD' : 'GET', request.rawHeaders, entry)
-  const { status } = plan
-  const body = plan.hasContent ? await webCache.read(entry, plan.range) : nothing
+  const content = plan.hasContent ? webCache.readHot(entry, plan.range) : nothing
+  if (content === undefined || !isOnePiece(content) || connection.owed > 1) return answerInTurn(arrival, context, read, answered, { plan, content })
+  const answer = new HitAnswer(arrival, context, read, answered, plan)
+  try {
+    if (answer.open()) {
+      endWith(answer.outlet, content)
+      answer.sent(content.length)
+    }
+  } finally {
+    answer.over()
+  }
+  return true
+}
+
+async function answerInTurn(arrival: PlainArrival, context: IngressContext, read: ReadExchange, answered: Answered, { plan, content }: { readonly plan: AnswerPlan; readonly content: Uint8Array | undefined }): Promise<boolean> {
+  const body = content ?? await answered.webCache.read(answered.found.entry, plan.range)
   if (body === undefined) return false
-  const live = gate.live.open(admitted, () => request.socket.destroy())
-  const none = { bytesFromClient: 0, bytesFromOrigin: 0 }
-  let isSent = false
+  const answer = new HitAnswer(arrival, context, read, answered, plan)
   try {
     // pipelined answers go out in order
-    if (connection.owed > 1) await connection.turnOf(response)
-    if (live.closedBy === undefined && !response.destroyed) {
-      response.writeHead(status, plan.reason, [...plan.fields, ...madeFields(entry, standing), 'Via', `1.1 ${pseudonym}`])
-      const bytes = await send(response, plan, body)
-      isSent = !response.destroyed || response.writableFinished
-      webCache.answered(readerOf(read), found, status, bytes)
-    }
-    return true
+    if (arrival.connection.owed > 1) await arrival.connection.turnOf(arrival.response)
+    if (answer.open()) answer.sent(await pour(answer.outlet, body))
   } finally {
-    live.done()
-    const { closedBy } = live
-    gate.ended(read.exchange, closedBy === undefined ? { outcome: isSent ? 'completed' : 'failed', status, ...none } : { outcome: 'expired', code: closedBy, status, ...none })
+    answer.over()
   }
+  return true
 }
 
 const nothing = new Uint8Array(0)
 
-/** Bytes of content that were sent. What breaks off is cut, so that nobody takes it for whole. */
-async function send(response: ClientResponse, { hasContent }: AnswerPlan, body: AsyncIterable<Uint8Array> | Uint8Array): Promise<number> {
-  if (body instanceof Uint8Array) {
-    if (hasContent && body.length > 0) response.end(body)
-    else response.end()
-    return body.length
-  }
-  let bytes = 0
-  try {
-    for await (const chunk of body) {
-      if (response.destroyed) return bytes
-      bytes += chunk.length
-      if (!response.write(chunk)) await drained(response)
-    }
-    response.end()
-  } catch (error) {
-    response.destroy()
-    throw error
-  }
-  return bytes
-}
+/** One answer, from the moment its content is at hand: it is judged again when the policy changes, and its end is journaled. */
+class HitAnswer {
+  readonly outlet: Outlet
+  readonly #context: IngressContext
+  readonly #read: ReadExchange
+  readonly #answered: Answered
+  readonly #plan: AnswerPlan
+  readonly #live: LiveExchange
+  #isSent = false
 
-function drained(response: ClientResponse): Promise<void> {
-  return new Promise((resolve) => {
-    const done = (): void => {
-      response.off('drain', done)
-      response.off('close', done)
-      resolve()
-    }
-    response.on('drain', done)
-    response.on('close', done)
-    if (response.destroyed) done()
-  })
+  constructor({ request, response }: PlainArrival, context: IngressContext, read: ReadExchange, answered: Answered, plan: AnswerPlan) {
+    this.outlet = { response, deadlines: context.idleDeadlines }
+    this.#context = context
+    this.#read = read
+    this.#answered = answered
+    this.#plan = plan
+    this.#live = context.gate.live.open(answered.admitted, () => request.socket.destroy())
+  }
+
+  /** Writes the head; false: it was closed, or the client has left. */
+  open(): boolean {
+    const { response } = this.outlet
+    if (this.#live.closedBy !== undefined || response.destroyed) return false
+    const { entry, standing } = this.#answered.found
+    const { status, reason, fields } = this.#plan
+    response.writeHead(status, reason, [...fields, ...madeFields(entry, standing), 'Via', `1.1 ${this.#context.pseudonym}`])
+    return true
+  }
+
+  /** The connection took `bytes` of content. */
+  sent(bytes: number): void {
+    const { response } = this.outlet
+    const { found, webCache } = this.#answered
+    this.#isSent = !response.destroyed || response.writableFinished
+    webCache.answered(readerOf(this.#read), found, this.#plan.status, bytes)
+  }
+
+  over(): void {
+    const { gate } = this.#context
+    const { closedBy } = this.#live
+    this.#live.done()
+    const { status } = this.#plan
+    const none = { bytesFromClient: 0, bytesFromOrigin: 0 }
+    gate.ended(this.#read.exchange, closedBy === undefined ? { outcome: this.#isSent ? 'completed' : 'failed', status, ...none } : { outcome: 'expired', code: closedBy, status, ...none })
+  }
 }
 
 function readerOf({ exchange: { id, facts: { principal, scheme, host, port } }, target: { path, query } }: ReadExchange): CacheReader {
