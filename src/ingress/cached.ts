@@ -4,11 +4,13 @@ import { cacheUrl } from '../cache/cache-url.ts'
 import { planAnswer, type AnswerPlan } from '../cache/conditional.ts'
 import { madeFields, missStatus } from '../cache/freshness.ts'
 import type { CacheReader, Hit, WebCache } from '../cache/web-cache.ts'
+import type { KnownHead } from '../egress/client-leg.ts'
 import { Admitted } from '../gate/admitted.ts'
 import { refusal } from '../gate/denial.ts'
 import type { LiveExchange } from '../gate/live-exchanges.ts'
 import { endWith, isOnePiece, pour, type Outlet } from './content.ts'
 import type { IngressContext } from './context.ts'
+import { knownHead } from './plain-answer.ts'
 import type { RequestPresence } from './presence.ts'
 import { refuse, type PlainArrival } from './plain.ts'
 import type { ReadExchange } from './read-request.ts'
@@ -113,8 +115,9 @@ class HitAnswer {
     const { response } = this.outlet
     if (this.#live.closedBy !== undefined || response.destroyed) return false
     const { entry, standing } = this.#answered.found
-    const { status, reason, fields } = this.#plan
-    response.writeHead(status, reason, [...fields, ...madeFields(entry, standing), 'Via', `1.1 ${this.#context.pseudonym}`])
+    const made = [...madeFields(entry, standing), 'Via', `1.1 ${this.#context.pseudonym}`]
+    if (response.writeKnownHead === undefined) response.writeHead(this.#plan.status, this.#plan.reason, [...this.#plan.fields, ...made])
+    else response.writeKnownHead(headOf(this.#plan), made)
     return true
   }
 
@@ -135,6 +138,19 @@ class HitAnswer {
     gate.ended(this.#read.exchange, closedBy === undefined ? { outcome: this.#isSent ? 'completed' : 'failed', status, ...none } : { outcome: 'expired', code: closedBy, status, ...none })
   }
 }
+
+/** A page that is asked for plainly has one plan for all of its hits. */
+function headOf(plan: AnswerPlan): KnownHead {
+  const known = heads.get(plan)
+  if (known !== undefined) return known
+  const head = knownHead(plan.status, plan.reason, plan.fields)
+  // in one piece it is copied faster
+  const made = { ...head, text: Buffer.from(head.text, 'latin1').toString('latin1') }
+  heads.set(plan, made)
+  return made
+}
+
+const heads = new WeakMap<AnswerPlan, KnownHead>()
 
 function readerOf({ exchange: { id, facts: { principal, scheme, host, port } }, target: { path, query } }: ReadExchange): CacheReader {
   return { requestId: id, session: principal.session, agent: principal.agent, place: { scheme, host: host.text, port, path, query } }
