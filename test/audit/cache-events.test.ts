@@ -11,8 +11,8 @@ import { anyText, redaction } from './fixture.ts'
 type Hit = Parameters<typeof cacheHitEvent>[1]
 
 /** The event as an object, part by part. */
-function expected({ requestId, session, agent, place }: CacheReader, hit: Hit, redaction: Redaction): AuditEvent {
-  const url = redactUrl(place.path, place.query, redaction)
+function expected({ requestId, session, agent, place }: CacheReader, hit: Hit, how: Redaction): AuditEvent {
+  const url = redactUrl(place.path, place.query, how)
   const host = place.host.slice(0, 253)
   return {
     name: 'sallyport.cache.hit',
