@@ -1,10 +1,14 @@
 // Builds the events of the web cache: what was read from it, what it did not hold, and what was put into it by whom.
-// Pure. What they say of a URL is what the decision of the same request may say.
+// Pure but for the texts it remembers. What they say of a URL is what the decision of the same request may say.
 import type { CacheSource } from './cache-source.ts'
 import { escapeText } from './escape.ts'
 import type { AttributeValue, AuditEvent } from './event.ts'
-import { hostLabel, labelText, optionalLabel } from './label-text.ts'
+import { subjectStart } from './event-subject.ts'
+import { cappedJson, inOnePiece, isPlain, jsonNumber, jsonText } from './json-text.ts'
+import { hostLabel, labelText, maxHost, maxLabel, optionalLabel } from './label-text.ts'
+import { eventEnd, eventStart, PreparedEvent, shownBody } from './prepared-event.ts'
 import { redactUrl, type Redaction } from './redaction.ts'
+import { placeOf, Slots } from './slots.ts'
 
 export interface CachedPlace {
   readonly scheme: 'http' | 'https'
@@ -22,20 +26,72 @@ export interface CacheReader {
   readonly place: CachedPlace
 }
 
+export interface CacheHit {
+  readonly ageS: number
+  readonly source: CacheSource | 'parent'
+  /** of the answer */
+  readonly status: number
+  readonly bytes: number
+}
+
 /** Answered from the cache; nothing was asked of anybody. */
-export function cacheHitEvent(reader: CacheReader, hit: { readonly ageS: number; readonly source: CacheSource | 'parent'; readonly status: number; readonly bytes: number }, redaction: Redaction): AuditEvent {
-  return {
+export function cacheHitEvent(reader: CacheReader, { ageS, source, status, bytes }: CacheHit, redaction: Redaction): AuditEvent {
+  const { body: start, isPlainStart, json } = recall(reader, source, redaction)
+  const { body, json: bodyJson } = shownBody(`${start}${bytes} bytes, ${ageS} s old`, isPlainStart)
+  return new PreparedEvent({
     name: 'sallyport.cache.hit',
     severity: 'INFO',
-    body: escapeText(`${hostLabel(reader.place.host)}:${reader.place.port} answered from the cache: ${hit.bytes} bytes, ${hit.ageS} s old`),
-    attributes: {
-      ...readerAttributes(reader, redaction),
-      'sallyport.cache.source': hit.source,
-      'sallyport.cache.age_s': hit.ageS,
-      'http.response.status_code': hit.status,
-      'http.response.body.size': hit.bytes,
-    },
-  }
+    body,
+    json: `${eventStart(bodyJson)}${subjectStart}${cappedJson(reader.requestId, maxLabel)}${json}${jsonNumber(ageS)}`
+      + `,"http.response.status_code":${jsonNumber(status)},"http.response.body.size":${jsonNumber(bytes)}${eventEnd}`,
+    session: undefined,
+  })
+}
+
+/** What the hits of one reader on one page have in common. */
+interface HitTexts {
+  /** up to the amount, not escaped */
+  readonly body: string
+  readonly isPlainStart: boolean
+  /** from the end of the request id to the start of the age */
+  readonly json: string
+}
+
+interface KnownHit extends HitTexts {
+  readonly reader: CacheReader
+  readonly source: CacheHit['source']
+  readonly redaction: Redaction
+  readonly isInOnePiece: boolean
+}
+
+const knownHits = new Slots<KnownHit>()
+
+function recall(reader: CacheReader, source: CacheHit['source'], redaction: Redaction): HitTexts {
+  const at = placeOf(reader.place.path, reader.place.port)
+  const known = knownHits.get(at)
+  const isSame = known !== undefined && known.source === source && known.redaction === redaction && isSameReader(known.reader, reader)
+  if (isSame && known.isInOnePiece) return known
+  const texts = describeHit(reader, source, redaction)
+  const made = { ...texts, json: isSame ? inOnePiece(texts.json) : texts.json, reader, source, redaction, isInOnePiece: isSame }
+  knownHits.put(at, made)
+  return made
+}
+
+function isSameReader(a: CacheReader, b: CacheReader): boolean {
+  const { scheme, host, port, path, query } = a.place
+  return a.session === b.session && a.agent === b.agent
+    && scheme === b.place.scheme && host === b.place.host && port === b.place.port && path === b.place.path && query === b.place.query
+}
+
+function describeHit({ session, agent, place: { scheme, host, port, path, query } }: CacheReader, source: CacheHit['source'], redaction: Redaction): HitTexts {
+  const shown = redactUrl(path, query, redaction)
+  const body = `${hostLabel(host)}:${port} answered from the cache: `
+  const json = `","session.id":"${cappedJson(session, maxLabel)}","gen_ai.agent.name":"${cappedJson(agent, maxLabel)}"`
+    + `,"url.scheme":"${scheme}","server.address":"${cappedJson(host, maxHost)}","server.port":${jsonNumber(port)}`
+    + (shown.path === undefined ? '' : `,"url.path":"${jsonText(shown.path)}"`)
+    + (shown.query === undefined ? '' : `,"url.query":"${jsonText(shown.query)}"`)
+    + `,"sallyport.cache.source":"${source}","sallyport.cache.age_s":`
+  return { body, isPlainStart: isPlain(body), json }
 }
 
 /** `detail`: as in Cache-Status (RFC 9211). */

@@ -4,8 +4,8 @@ import type { RuleRef } from '../policy/decision.ts'
 import type { AttributeValue } from './event.ts'
 import { scrubText } from './redaction.ts'
 
-const maxLabel = 256
-const maxHost = 253
+export const maxLabel = 256
+export const maxHost = 253
 const maxSentence = 1024
 const maxRuleField = 1024
 // a word that starts with a slash; policy's own sentences say `GET /path`, with a comma behind it

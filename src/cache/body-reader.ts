@@ -9,27 +9,22 @@ import type { BodyFiles } from './body-files.ts'
 import { BodyStream, readExactly } from './body-stream.ts'
 import { DamagedBody } from './cache-fault.ts'
 import type { ByteRange } from './cache-store.ts'
+import { HotBodies, smallBodyBytes, type HotBodiesOptions } from './hot-bodies.ts'
 
-export interface BodyReaderOptions {
+export interface BodyReaderOptions extends HotBodiesOptions {
   readonly files: BodyFiles
   readonly clock: Clock
-  /** how much of small bodies is kept in memory; 0: none */
-  readonly hotBytes: number
   readonly onFault: (error: unknown) => void
 }
 
-/** the largest body that is read whole and kept in memory */
-export const smallBodyBytes = 1_048_576
 const hashedAtOnceBytes = 262_144
 const maxRemembered = 65_536
-/** an entry of a map, beside the bytes themselves */
-const entryBytes = 256
 const unbegunMs = 60_000
 
 export class BodyReader {
   readonly #options: BodyReaderOptions
   readonly #deadlines: Deadlines
-  readonly #hot: LRUCache<string, Buffer> | undefined
+  readonly #hot: HotBodies
   readonly #loading = new Map<string, Promise<Buffer>>()
   /** what the file was like that had the right digest */
   readonly #checked = new LRUCache<string, string>({ max: maxRemembered })
@@ -40,42 +35,47 @@ export class BodyReader {
   constructor(options: BodyReaderOptions) {
     this.#options = options
     this.#deadlines = new Deadlines(options.clock)
-    const { hotBytes } = options
-    if (hotBytes > 0) this.#hot = new LRUCache({ maxSize: hotBytes, sizeCalculation: (body) => body.byteLength + entryBytes })
+    this.#hot = new HotBodies(options)
   }
 
-  /** A small body at once, a large one as a stream that is to be read within a minute. Throws DamagedBody, RangeError
-   * for a range that the body does not have, and what the file system throws. */
+  /** What is in memory; undefined: it has to be read. Throws RangeError for a range that the body does not have. */
+  readHot(digest: string, bytes: number, range: ByteRange | undefined): Uint8Array | undefined {
+    checkRange(range, bytes)
+    const body = this.#hot.get(digest, bytes)
+    return body === undefined ? undefined : partOf(body, range)
+  }
+
+  /** A body whole, or a large one as a stream that is to be read within a minute. Throws DamagedBody, RangeError for a
+   * range that the body does not have, and what the file system throws. */
   async read(digest: string, bytes: number, range: ByteRange | undefined): Promise<Uint8Array | BodyStream> {
-    const part = range ?? { first: 0, last: bytes - 1 }
-    if (!Number.isSafeInteger(part.first) || !Number.isSafeInteger(part.last) || part.first < 0 || part.first > part.last || part.last >= bytes) {
-      throw new RangeError(`bytes ${part.first} to ${part.last} are not in a body of ${bytes}`)
-    }
-    if (bytes > smallBodyBytes) return await this.#stream(digest, bytes, part)
-    const body = this.#hot?.get(digest) ?? (await this.#load(digest, bytes))
-    return range === undefined ? body : body.subarray(part.first, part.last + 1)
+    const hot = this.readHot(digest, bytes, range)
+    if (hot !== undefined) return hot
+    const loading = this.#loading.get(digest) ?? this.#load(digest, bytes, range)
+    return loading === undefined ? await this.#stream(digest, bytes, range ?? { first: 0, last: bytes - 1 }) : partOf(await loading, range)
   }
 
   /** The file under this name is another one, or gone. */
   forget(digest: string): void {
-    this.#hot?.delete(digest)
+    this.#hot.delete(digest)
     this.#loading.delete(digest)
     this.#checked.delete(digest)
   }
 
   close(): void {
-    this.#hot?.clear()
+    this.#hot.clear()
     for (const stream of this.#unbegun) stream.return().catch(this.#options.onFault)
   }
 
-  /** Whoever asks while it is read gets the same. */
-  #load(digest: string, bytes: number): Promise<Buffer> {
-    const known = this.#loading.get(digest)
-    if (known !== undefined) return known
+  /** Whoever asks while it is read gets the same; undefined: it is too large to be read whole. */
+  #load(digest: string, bytes: number, range: ByteRange | undefined): Promise<Buffer> | undefined {
+    const isSmall = bytes <= smallBodyBytes
+    // a part of a large body is no reason to read all of it
+    const room = isSmall || range !== undefined ? undefined : this.#hot.roomFor(digest, bytes, this.#checked.has(digest))
+    if (!isSmall && room === undefined) return undefined
     const isCurrent = () => this.#loading.get(digest) === loading
-    const loading = this.#readSmall(digest, bytes)
+    const loading = (room === undefined ? this.#readSmall(digest, bytes) : this.#readLarge(digest, room))
       .then((body) => {
-        if (isCurrent()) this.#hot?.set(digest, body)
+        if (isCurrent()) this.#hot.set(digest, body)
         return body
       })
       .finally(() => {
@@ -92,6 +92,26 @@ export class BodyReader {
       const body = await readExactly(handle, 0, bytes)
       if (hash('sha256', body, 'hex') !== digest) throw new DamagedBody(digest, 'has another digest')
       return body
+    } finally {
+      await handle.close()
+    }
+  }
+
+  /** What is hashed is what is handed out: the bytes in memory, in small steps. */
+  async #readLarge(digest: string, into: Buffer): Promise<Buffer> {
+    const handle = await this.#options.files.open(digest)
+    try {
+      const print = await printOf(handle, digest, into.byteLength)
+      const found = createHash('sha256')
+      for (let at = 0; at < into.byteLength; ) {
+        const { bytesRead } = await handle.read(into, at, Math.min(hashedAtOnceBytes, into.byteLength - at), at)
+        if (bytesRead === 0) throw new DamagedBody(digest, 'ended early')
+        found.update(into.subarray(at, at + bytesRead))
+        at += bytesRead
+      }
+      if (found.digest('hex') !== digest) throw new DamagedBody(digest, 'has another digest')
+      this.#checked.set(digest, print)
+      return into
     } finally {
       await handle.close()
     }
@@ -132,6 +152,18 @@ export class BodyReader {
     this.#unbegun.add(stream)
     return stream
   }
+}
+
+function checkRange(range: ByteRange | undefined, bytes: number): void {
+  if (range === undefined) return
+  const { first, last } = range
+  if (!Number.isSafeInteger(first) || !Number.isSafeInteger(last) || first < 0 || first > last || last >= bytes) {
+    throw new RangeError(`bytes ${first} to ${last} are not in a body of ${bytes}`)
+  }
+}
+
+function partOf(body: Buffer, range: ByteRange | undefined): Buffer {
+  return range === undefined ? body : body.subarray(range.first, range.last + 1)
 }
 
 /** What tells this file from any other that could stand in its place. Throws DamagedBody for what is no such file. */

@@ -5,7 +5,7 @@ import { ProxyError } from '../errors.ts'
 import { cacheFault } from './cache-fault.ts'
 import type { ByteRange } from './cache-store.ts'
 
-const pieceBytes = 65_536
+const pieceBytes = 262_144
 
 /** To be iterated once, by one reader. `return` before the first piece closes the file as well. */
 export class BodyStream implements AsyncIterableIterator<Uint8Array, undefined> {

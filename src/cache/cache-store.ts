@@ -52,6 +52,9 @@ export interface CacheStore {
   put(entry: NewCachedResponse, body: WrittenBody | undefined): CachedResponse
   /** A 304 confirmed it: new fields and a new age, the same body. */
   refresh(id: number, head: CachedHead): CachedResponse | undefined
+  /** What `read` would resolve with, where that is in memory already; undefined: `read` has to be asked. Throws RangeError
+   * for a range that the body does not have. */
+  readHot?(entry: CachedResponse, range?: ByteRange): Uint8Array | undefined
   /** The content, or a part of it, digest checked; undefined when it is gone or damaged, and then so is the entry. */
   read(entry: CachedResponse, range?: ByteRange): Promise<AsyncIterable<Uint8Array> | Uint8Array | undefined>
   remove(id: number): boolean

@@ -24,6 +24,7 @@ const byteRange = /^bytes=[\t ]*(?:(\d+)-(\d*)|-(\d+))[\t ]*$/i
 /** The plan for a GET or HEAD whose URL and `vary` the entry answers. */
 export function planAnswer(method: 'GET' | 'HEAD', requestFields: readonly string[], entry: CachedResponse): AnswerPlan {
   const isGet = method === 'GET'
+  if (!asksForMore(requestFields)) return whole(entry, isGet)
   // RFC 9110 section 13.2.1: no condition holds for what would not have been a success
   if (entry.status < 200 || entry.status > 299) return whole(entry, isGet)
   const failed = failedCondition(requestFields, entry)
@@ -88,7 +89,32 @@ function rangeOf(text: string, bytes: number): ByteRange | 'unsatisfiable' | und
   return { first, last: Math.min(last, bytes - 1) }
 }
 
+/** Whether a field of the request may change what is answered; If-Range does so beside Range only. */
+function asksForMore(requestFields: readonly string[]): boolean {
+  for (let i = 0; i + 1 < requestFields.length; i += 2) {
+    const name = requestFields[i] ?? ''
+    if (askingLengths.has(name.length) && askingFields.has(name.toLowerCase())) return true
+  }
+  return false
+}
+
+const askingFields: ReadonlySet<string> = new Set(['if-match', 'if-none-match', 'if-modified-since', 'if-unmodified-since', 'range'])
+const askingLengths: ReadonlySet<number> = new Set(Array.from(askingFields, ({ length }) => length))
+
+/** An entry never changes, so neither do its two plans. */
 function whole(entry: CachedResponse, isGet: boolean): AnswerPlan {
+  const plans = isGet ? plansOfGet : plansOfHead
+  const known = plans.get(entry)
+  if (known !== undefined) return known
+  const plan = planWhole(entry, isGet)
+  plans.set(entry, plan)
+  return plan
+}
+
+const plansOfGet = new WeakMap<CachedResponse, AnswerPlan>()
+const plansOfHead = new WeakMap<CachedResponse, AnswerPlan>()
+
+function planWhole(entry: CachedResponse, isGet: boolean): AnswerPlan {
   const isEmpty = entry.status === 204
   const length = isEmpty ? [] : ['Content-Length', String(entry.bodyBytes)]
   const ranges = entry.status === 200 ? ['Accept-Ranges', 'bytes'] : []

@@ -27,6 +27,17 @@ export function ageMs(head: CachedHead, nowMs: number): number {
 
 /** How long it is fresh from its making on (RFC 9111 section 4.2.1), as a shared cache sees it, `ms`; 0: never. */
 export function lifetimeMs(head: CachedHead): number {
+  const known = lifetimes.get(head)
+  if (known !== undefined) return known
+  const lifetime = readLifetimeMs(head)
+  lifetimes.set(head, lifetime)
+  return lifetime
+}
+
+// a head never changes, and is asked of at every hit
+const lifetimes = new WeakMap<CachedHead, number>()
+
+function readLifetimeMs(head: CachedHead): number {
   // the library does not know 451, which counts as 404 does (RFC 7725)
   const policy = sharedPolicy({ requestFields: [], status: head.status === 451 ? 404 : head.status, fields: head.fields })
   const seconds = policy.maxAge()

@@ -16,6 +16,7 @@ import { CacheIndex, type EntryPlace } from './cache-index.ts'
 import { cacheMigrations } from './cache-migrations.ts'
 import type { BodyWriter, ByteRange, CacheFilter, CacheStats, CacheStore, WrittenBody } from './cache-store.ts'
 import type { CachedHead, CachedResponse, CacheKey, NewCachedResponse } from './cached-response.ts'
+import { isKey, nameOf, weightOf } from './key-name.ts'
 import { UseOrder } from './use-order.ts'
 
 export interface CacheStoreOptions {
@@ -29,6 +30,8 @@ export interface CacheStoreOptions {
   readonly maxEntries?: number
   /** of small bodies in memory; default 64 MiB, 0: none */
   readonly hotBytes?: number
+  /** of large bodies in memory, and no single one has more than a quarter; default 64 MiB, 0: none */
+  readonly hotLargeBytes?: number
   readonly clock: Clock
   /** for the operator log: damaged bodies, and what could not be tidied up */
   readonly onFault: (error: unknown) => void
@@ -48,12 +51,12 @@ const evictPauseMs = 5
 
 /** Opens or makes it. Throws ProxyError `cache_failed`, with what to do. */
 export function openCacheStore(options: CacheStoreOptions): SqliteCacheStore {
-  const { dir, clock, onFault } = options
+  const { dir, clock, onFault, hotBytes = defaultHotBytes, hotLargeBytes = defaultHotBytes } = options
   try {
     mkdirSync(dir, { recursive: true, mode: 0o700 })
     const files = new BodyFiles(dir, onFault)
     const index = new CacheIndex(openSqliteStore(join(dir, 'index.db'), cacheMigrations))
-    return new SqliteCacheStore(options, files, index, new BodyReader({ files, clock, hotBytes: options.hotBytes ?? defaultHotBytes, onFault }))
+    return new SqliteCacheStore(options, files, index, new BodyReader({ files, clock, onFault, hotBytes, hotLargeBytes }))
   } catch (error) {
     throw cacheFault(`the web cache \`${dir}\` cannot be opened (it can be moved away, and a new one is made)`, error)
   }
@@ -169,10 +172,15 @@ export class SqliteCacheStore implements CacheStore {
     })
   }
 
-  async read(entry: CachedResponse, range?: ByteRange): Promise<AsyncIterable<Uint8Array> | Uint8Array | undefined> {
+  readHot(entry: CachedResponse, range?: ByteRange): Uint8Array | undefined {
     this.#checkOpen()
     this.#uses.use(entry.id)
-    if (entry.bodyBytes === 0 && range === undefined) return new Uint8Array()
+    return entry.bodyBytes === 0 && range === undefined ? new Uint8Array() : this.#reader.readHot(entry.bodyDigest, entry.bodyBytes, range)
+  }
+
+  async read(entry: CachedResponse, range?: ByteRange): Promise<AsyncIterable<Uint8Array> | Uint8Array | undefined> {
+    const hot = this.readHot(entry, range)
+    if (hot !== undefined) return hot
     try {
       return await this.#reader.read(entry.bodyDigest, entry.bodyBytes, range)
     } catch (error) {
@@ -372,25 +380,4 @@ export class SqliteCacheStore implements CacheStore {
   #storeUses(limit?: number): void {
     this.#tidily(() => this.#ask('last uses could not be stored', () => this.#uses.store(limit)))
   }
-}
-
-/** No two keys have the same name: a shelf has no blank, and the length says where the partition ends. */
-function nameOf({ shelf, partition, url }: CacheKey): string {
-  return `${shelf} ${partition.length} ${partition}${url}`
-}
-
-/** SQLite would take another text for one that is not well-formed. */
-function isKey({ url, partition }: CacheKey): boolean {
-  return url.isWellFormed() && partition.isWellFormed() && !url.includes('\0') && !partition.includes('\0')
-}
-
-/** Roughly, in bytes. */
-function weightOf(entries: readonly CachedResponse[], name: string): number {
-  let weight = 2 * name.length + 256
-  for (const { fields, vary } of entries) {
-    weight += 512 + 64 * vary.length
-    for (const field of fields) weight += field.length + 32
-    for (const [, value] of vary) weight += value?.length ?? 0
-  }
-  return weight
 }

@@ -10,6 +10,8 @@ export class UseOrder {
   /** what the index does not know yet: id to place in the order */
   readonly #uses = new Map<number, number>()
   #last: number
+  /** the last to be used, while that is in `#uses` */
+  #newest: number | undefined
 
   constructor(index: CacheIndex) {
     this.#index = index
@@ -17,13 +19,16 @@ export class UseOrder {
   }
 
   next(): number {
+    this.#newest = undefined
     return ++this.#last
   }
 
   use(id: number): void {
+    if (id === this.#newest) return
     // the last to be used stands last
     this.#uses.delete(id)
     this.#uses.set(id, this.next())
+    this.#newest = id
     if (this.#uses.size <= maxKept) return
     for (const [oldest] of this.#uses) {
       this.#uses.delete(oldest)
@@ -32,6 +37,7 @@ export class UseOrder {
   }
 
   forget(id: number): void {
+    if (id === this.#newest) this.#newest = undefined
     this.#uses.delete(id)
   }
 
@@ -42,7 +48,7 @@ export class UseOrder {
       const used = place === undefined ? undefined : this.#uses.get(place.id)
       if (place === undefined || used === undefined) return place
       this.#index.setUsed(place.id, used)
-      this.#uses.delete(place.id)
+      this.forget(place.id)
     }
   }
 
@@ -50,7 +56,7 @@ export class UseOrder {
   store(limit = maxKept): void {
     if (this.#uses.size === 0) return
     const uses = this.#uses.entries().take(limit).toArray()
-    for (const [id] of uses) this.#uses.delete(id)
+    for (const [id] of uses) this.forget(id)
     this.#index.transaction(() => {
       for (const [id, used] of uses) this.#index.setUsed(id, used)
     })

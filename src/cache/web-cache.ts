@@ -71,9 +71,10 @@ export class WebCache implements PageSource {
     return own.kind === 'hit' || parent === undefined ? own : findBehind(own, parent.find(url, fields, reader, rules))
   }
 
-  /** As `read`, for a hit of any source. */
-  open({ entry, held }: Hit, range: ByteRange | undefined): Promise<AsyncIterable<Uint8Array> | Uint8Array | undefined> {
-    return held === undefined ? this.read(entry, range) : Promise.resolve(held.read(range))
+  /** As `read`, for a hit of any source; no promise where the content is at hand. */
+  open({ entry, held }: Hit, range: ByteRange | undefined): Uint8Array | Promise<AsyncIterable<Uint8Array> | Uint8Array | undefined> {
+    if (held !== undefined) return Promise.resolve(held.read(range))
+    return this.#options.store.readHot?.(entry, range) ?? this.read(entry, range)
   }
 
   /** The content, or a part of it; undefined when it is gone or damaged. Rejects with ProxyError `cache_failed`. */

@@ -55,6 +55,18 @@ export interface ClientRequest extends ClientBody {
   readonly readOn?: ReadOn
 }
 
+/** A head that was looked at once and is written many times: what it says, and as lines of HTTP/1. */
+export interface KnownHead {
+  readonly status: number
+  readonly reason: string
+  readonly fields: readonly string[]
+  /** status line and field lines */
+  readonly text: string
+  readonly isFramed: boolean
+  readonly isDated: boolean
+  readonly saysClose: boolean
+}
+
 export interface ClientResponse {
   readonly destroyed: boolean
   readonly closed: boolean
@@ -69,6 +81,8 @@ export interface ClientResponse {
   readonly socket: Socket | null
   /** `fields`: flat name, value, name, value; what HTTP/2 has no place for is left out there */
   writeHead(status: number, reason: string, fields: string[]): unknown
+  /** as `writeHead`, of both together; absent where nothing is gained by it */
+  writeKnownHead?(head: KnownHead, fields: readonly string[]): void
   flushHeaders(): void
   writeContinue(): void
   write(chunk: Uint8Array | string): boolean

@@ -4,15 +4,17 @@ import { ageRulesOf, type CacheReader, type Hit, type WebCache } from '../cache/
 import { cacheUrl } from '../cache/cache-url.ts'
 import { planAnswer, type AnswerPlan } from '../cache/conditional.ts'
 import { fieldsOfHit, statusOfMiss } from '../cache/page-source.ts'
+import type { KnownHead } from '../egress/client-leg.ts'
 import { Admitted } from '../gate/admitted.ts'
 import { refusal } from '../gate/denial.ts'
 import type { Presence } from '../gate/presence.ts'
 import type { Refusal } from '../gate/refusal.ts'
 import type { TargetUri } from '../target/target-uri.ts'
+import { pour } from './content.ts'
 import type { IngressContext } from './context.ts'
 import { refuse, type PlainArrival } from './plain.ts'
+import { knownHead } from './plain-answer.ts'
 import type { ReadExchange } from './read-request.ts'
-import { sendContent } from './send-content.ts'
 
 interface Passed {
   readonly admitted: Admitted
@@ -97,8 +99,9 @@ export async function serveCached(arrival: PlainArrival, context: IngressContext
   return undefined
 }
 
-async function answerPage({ request, response, connection }: PlainArrival, { gate, pseudonym, onFault }: IngressContext, admitted: Admitted, page: CachedPage): Promise<void> {
-  const { plan: { status, reason, fields }, content, made } = page
+async function answerPage({ request, response, connection }: PlainArrival, { gate, pseudonym, onFault, idleDeadlines }: IngressContext, admitted: Admitted, page: CachedPage): Promise<void> {
+  const { plan, content, made } = page
+  const { status, reason, fields } = plan
   const live = gate.live.open(admitted, () => request.socket.destroy())
   const none = { bytesFromClient: 0, bytesFromOrigin: 0 }
   let isSent = false
@@ -106,9 +109,11 @@ async function answerPage({ request, response, connection }: PlainArrival, { gat
     // pipelined answers go out in order
     if (connection.owed > 1) await connection.turnOf(response)
     if (live.closedBy === undefined && !response.destroyed) {
-      response.writeHead(status, reason, [...fields, ...made, 'Via', `1.1 ${pseudonym}`])
+      const ours = [...made, 'Via', `1.1 ${pseudonym}`]
+      if (response.writeKnownHead === undefined) response.writeHead(status, reason, [...fields, ...ours])
+      else response.writeKnownHead(headOf(plan), ours)
       // its head is out: what breaks off is cut
-      const bytes = await sendContent(response, content).catch((error: unknown) => {
+      const bytes = await pour({ response, deadlines: idleDeadlines }, content).catch((error: unknown) => {
         onFault(error)
         return 0
       })
@@ -121,6 +126,19 @@ async function answerPage({ request, response, connection }: PlainArrival, { gat
     gate.ended(admitted.exchange, closedBy === undefined ? { outcome: isSent ? 'completed' : 'failed', status, ...none } : { outcome: 'expired', code: closedBy, status, ...none })
   }
 }
+
+/** A page that is asked for plainly has one plan for all of its hits. */
+function headOf(plan: AnswerPlan): KnownHead {
+  const known = heads.get(plan)
+  if (known !== undefined) return known
+  const head = knownHead(plan.status, plan.reason, plan.fields)
+  // in one piece it is copied faster
+  const made = { ...head, text: Buffer.from(head.text, 'latin1').toString('latin1') }
+  heads.set(plan, made)
+  return made
+}
+
+const heads = new WeakMap<AnswerPlan, KnownHead>()
 
 function readerOf({ admitted: { exchange: { id, facts: { principal, scheme, host, port } } }, target: { path, query } }: CacheQuestion): CacheReader {
   return { requestId: id, session: principal.session, agent: principal.agent, place: { scheme, host: host.text, port, path, query } }

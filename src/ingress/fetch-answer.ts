@@ -3,15 +3,16 @@
 import { STATUS_CODES } from 'node:http'
 import { joinedValue, listMembers, onlyValue } from '../cache/field-list.ts'
 import { contentCoding, decoded, DecodingFault, maxCodings, type ContentCoding } from '../cache/decoding.ts'
+import type { Deadlines } from '../deadlines.ts'
 import type { ClientRequest, ClientResponse } from '../egress/client-leg.ts'
 import { ProxyError } from '../errors.ts'
 import { problemOf, renderRefusal, type Refusal } from '../gate/refusal.ts'
 import { isFieldValue } from '../target/field-syntax.ts'
+import { pour } from './content.ts'
 import { UnreadablePage, type PageJob } from './page-job.ts'
 import type { PageReader } from './page-reader.ts'
 import type { FetchFormat } from './fetch-question.ts'
 import { writeRefusal } from './refuse.ts'
-import { sendContent } from './send-content.ts'
 
 export interface FetchedPage {
   readonly status: number
@@ -32,6 +33,7 @@ export interface FetchedPage {
 
 export interface FetchReader {
   readonly response: ClientResponse
+  readonly deadlines: Deadlines
   readonly isHead: boolean
   readonly format: FetchFormat
   readonly session: string
@@ -63,13 +65,13 @@ export async function answerFetched(page: FetchedPage, reader: FetchReader): Pro
     const length = isHead || !(content instanceof Uint8Array) ? page.length : content.length
     const framing = length === undefined || hasNone(page.status) ? [] : ['Content-Length', String(length)]
     response.writeHead(page.status, STATUS_CODES[page.status] ?? '', [...headOf(page, type === '' ? 'application/octet-stream' : type), 'Content-Disposition', 'attachment', ...framing])
-    return sendContent(response, content)
+    return pour(reader, content)
   }
   const written = format === 'text' ? 'text/plain; charset=utf-8' : 'text/markdown; charset=utf-8'
   const text = isHead ? undefined : await textOf(page, type, format, reader)
   if (response.destroyed) return 0
   response.writeHead(page.status, STATUS_CODES[page.status] ?? '', [...headOf(page, written), ...(text === undefined ? [] : ['Content-Length', String(text.length)])])
-  return sendContent(response, text ?? nothing)
+  return pour(reader, text ?? nothing)
 }
 
 const nothing = new Uint8Array(0)

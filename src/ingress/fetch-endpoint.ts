@@ -186,7 +186,7 @@ export class FetchEndpoint {
   async #answer({ arrival: { response, connection }, asked: { method, format, principal } }: Hop, live: LiveExchange, page: FetchedPage): Promise<number | undefined> {
     if (connection.owed > 1) await connection.turnOf(response)
     if (live.closedBy !== undefined || response.destroyed) return undefined
-    const bytes = await answerFetched(page, { response, isHead: method === 'HEAD', format, session: principal.session, pages: this.#pages })
+    const bytes = await answerFetched(page, { deadlines: this.#context.idleDeadlines, response, isHead: method === 'HEAD', format, session: principal.session, pages: this.#pages })
     return response.destroyed && !response.writableFinished ? undefined : bytes
   }
 

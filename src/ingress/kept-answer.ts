@@ -10,6 +10,7 @@ import type { Asked } from '../cache/live/asked.ts'
 import type { LiveCache } from '../cache/live/live-cache.ts'
 import type { ClientResponse } from '../egress/client-leg.ts'
 import type { ForwardResult } from '../egress/forward.ts'
+import { endWith, pour, type Content } from './content.ts'
 
 export interface KeptAnswer {
   readonly cache: LiveCache
@@ -21,13 +22,9 @@ export interface KeptAnswer {
   readonly pseudonym: string
 }
 
-type Body = AsyncIterable<Uint8Array> | Uint8Array
-
 // RFC 9110 section 15.4.5
 const with304: ReadonlySet<string> = new Set(['cache-control', 'content-location', 'date', 'etag', 'expires', 'last-modified', 'vary'])
 const noContent: ReadonlySet<number> = new Set([204, 205, 304])
-const maxUnsentBytes = 128 * 1024
-const stallMs = 300_000
 
 /** Answers the client; undefined where the content is gone and nothing was written. */
 export async function sendKept({ cache, entry, asked, event, response, pseudonym }: KeptAnswer): Promise<ForwardResult | undefined> {
@@ -60,45 +57,21 @@ function fieldsFor304(fields: readonly string[]): string[] {
   return kept
 }
 
-async function written(response: ClientResponse, status: number, reason: string, fields: string[], body: Body | undefined, cache: LiveCache): Promise<ForwardResult> {
+async function written(response: ClientResponse, status: number, reason: string, fields: string[], body: Content | undefined, cache: LiveCache): Promise<ForwardResult> {
   const result = { status, error: undefined, bytesFromClient: 0, bytesFromOrigin: 0, peerAddress: undefined }
   if (response.destroyed) return { ...result, status: undefined, outcome: 'client_closed', headSent: false }
   response.writeHead(status, reason, fields)
   const { promise, resolve } = Promise.withResolvers<void>()
   response.on('close', resolve)
   try {
-    if (body === undefined) response.end()
-    else if (body instanceof Uint8Array) response.end(body)
-    else await pour(body, response, cache)
+    const outlet = { response, deadlines: cache.deadlines }
+    if (body === undefined) endWith(outlet)
+    else await pour(outlet, body)
   } catch (error) {
     cache.report(error)
     // what is short of its length must not look whole
     response.destroy()
   }
-  const stall = cache.deadlines.in(stallMs, () => response.destroy())
   if (!response.closed) await promise
-  cache.deadlines.cancel(stall)
   return { ...result, outcome: response.writableFinished ? 'completed' : 'client_closed', headSent: true }
-}
-
-async function pour(body: AsyncIterable<Uint8Array>, response: ClientResponse, cache: LiveCache): Promise<void> {
-  for await (const chunk of body) {
-    if (response.destroyed) return
-    if (!response.write(chunk) && response.writableLength > maxUnsentBytes) await drained(response, cache)
-  }
-  if (!response.destroyed) response.end()
-}
-
-function drained(response: ClientResponse, cache: LiveCache): Promise<void> {
-  const { promise, resolve } = Promise.withResolvers<void>()
-  const stall = cache.deadlines.in(stallMs, () => response.destroy())
-  const done = (): void => {
-    cache.deadlines.cancel(stall)
-    response.off('drain', done)
-    response.off('close', done)
-    resolve()
-  }
-  response.on('drain', done)
-  response.on('close', done)
-  return promise
 }

@@ -3,7 +3,7 @@
 // sends a head and a small body in one write, and ends once. Must never write a field that could end its line,
 // nor a byte after its end.
 import type { Socket } from 'node:net'
-import type { ClientResponse } from '../egress/client-leg.ts'
+import type { ClientResponse, KnownHead } from '../egress/client-leg.ts'
 import { isFieldValue, isToken } from '../target/field-syntax.ts'
 
 /** The connection that an answer is written on. */
@@ -62,22 +62,15 @@ export class PlainAnswer implements ClientResponse {
 
   /** Throws where node would: on a field whose name is no token or whose value holds a control character. */
   writeHead(status: number, reason: string, fields: readonly string[]): void {
+    this.writeKnownHead(knownHead(status, reason, fields), [])
+  }
+
+  /** As `writeHead`, of what was looked at before; `fields` are looked at now, and say nothing of framing, Date or Connection. */
+  writeKnownHead({ status, text, isFramed, isDated, saysClose }: KnownHead, fields: readonly string[]): void {
     if (this.headersSent) throw new Error('the head was written already')
-    if (!Number.isInteger(status) || status < 200 || status > 999 || !isFieldValue(reason)) throw new Error(`no status line: ${status}`)
     const place = this.#place
-    let head = `HTTP/1.1 ${status} ${reason}\r\n`
-    let isFramed = false
-    let isDated = false
-    let saysClose = false
-    for (let i = 0; i + 1 < fields.length; i += 2) {
-      const name = fields[i] ?? ''
-      const value = fields[i + 1] ?? ''
-      if (!isToken(name) || !isFieldValue(value)) throw new Error(`the field ${JSON.stringify(name)} is not valid`)
-      head += `${name}: ${value}\r\n`
-      if (name.length === 14) isFramed ||= name.toLowerCase() === 'content-length'
-      else if (name.length === 4) isDated ||= name.toLowerCase() === 'date'
-      else if (name.length === 10) saysClose ||= name.toLowerCase() === 'connection' && value.toLowerCase() === 'close'
-    }
+    let head = text
+    for (let i = 0; i + 1 < fields.length; i += 2) head += lineOf(fields[i] ?? '', fields[i + 1] ?? '')
     if (!isDated) head += `Date: ${place.date()}\r\n`
     if (saysClose) place.isLast = true
     else head += place.isLast ? 'Connection: close\r\n' : place.keptLines
@@ -223,6 +216,29 @@ export class PlainAnswer implements ClientResponse {
     this.closed = true
     for (const listener of this.#onClose.splice(0)) listener()
   }
+}
+
+/** A head that is written many times. Throws as `writeHead` does. */
+export function knownHead(status: number, reason: string, fields: readonly string[]): KnownHead {
+  if (!Number.isInteger(status) || status < 200 || status > 999 || !isFieldValue(reason)) throw new Error(`no status line: ${status}`)
+  let text = `HTTP/1.1 ${status} ${reason}\r\n`
+  let isFramed = false
+  let isDated = false
+  let saysClose = false
+  for (let i = 0; i + 1 < fields.length; i += 2) {
+    const name = fields[i] ?? ''
+    const value = fields[i + 1] ?? ''
+    text += lineOf(name, value)
+    if (name.length === 14) isFramed ||= name.toLowerCase() === 'content-length'
+    else if (name.length === 4) isDated ||= name.toLowerCase() === 'date'
+    else if (name.length === 10) saysClose ||= name.toLowerCase() === 'connection' && value.toLowerCase() === 'close'
+  }
+  return { status, reason, fields, text, isFramed, isDated, saysClose }
+}
+
+function lineOf(name: string, value: string): string {
+  if (!isToken(name) || !isFieldValue(value)) throw new Error(`the field ${JSON.stringify(name)} is not valid`)
+  return `${name}: ${value}\r\n`
 }
 
 function uncork(answer: PlainAnswer): void {

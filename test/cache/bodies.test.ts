@@ -10,6 +10,8 @@ import { answer, bodiesIn, bodyPath, bytesOf, cacheDir, keep, keyOf, mib, opened
 const url = 'https://a.test/page'
 const small = randomBytes(100_000)
 const large = randomBytes(3 * mib + 17)
+/** large bodies are read from the disk, piece by piece */
+const streaming = { hotLargeBytes: 0 }
 
 function flip(path: string, at: number): void {
   const bytes = readFileSync(path)
@@ -30,20 +32,22 @@ function openFiles(dir: string): readonly string[] {
 
 const mayListOpenFiles = existsSync('/proc/self/fd') ? {} : { skip: 'this system has no /proc to list open files' }
 
-t.test('small and large bodies come as they went, whole and in parts', async (t) => {
-  const { store } = opened(t)
-  for (const content of [small, large, large.subarray(0, mib), large.subarray(0, mib + 1)]) {
-    const entry = await keep(store, url, content)
-    t.equal(entry.bodyDigest, hash('sha256', content, 'hex'))
-    t.equal(Buffer.compare((await bytesOf(store, entry)) ?? Buffer.alloc(0), content), 0)
-    const end = content.byteLength - 1
-    for (const [first, last] of [[0, 0], [0, end], [end, end], [70_000, 99_000], [1, end - 1]] as const) {
-      t.equal(Buffer.compare((await bytesOf(store, entry, { first, last })) ?? Buffer.alloc(0), content.subarray(first, last + 1)), 0, `${first}-${last}`)
+for (const [where, options] of [['memory', {}], ['the disk', { hotBytes: 0, hotLargeBytes: 0 }]] as const) {
+  t.test(`small and large bodies come as they went from ${where}, whole and in parts`, async (t) => {
+    const { store } = opened(t, options)
+    for (const content of [small, large, large.subarray(0, mib), large.subarray(0, mib + 1)]) {
+      const entry = await keep(store, url, content)
+      t.equal(entry.bodyDigest, hash('sha256', content, 'hex'))
+      t.equal(Buffer.compare((await bytesOf(store, entry)) ?? Buffer.alloc(0), content), 0)
+      const end = content.byteLength - 1
+      for (const [first, last] of [[0, 0], [0, end], [end, end], [70_000, 99_000], [1, end - 1]] as const) {
+        t.equal(Buffer.compare((await bytesOf(store, entry, { first, last })) ?? Buffer.alloc(0), content.subarray(first, last + 1)), 0, `${first}-${last}`)
+      }
+      for (const [first, last] of [[-1, 3], [3, 2], [0, end + 1], [0.5, 2], [0, Number.NaN]] as const) await t.rejects(store.read(entry, { first, last }), RangeError)
     }
-    for (const [first, last] of [[-1, 3], [3, 2], [0, end + 1], [0.5, 2], [0, Number.NaN]] as const) await t.rejects(store.read(entry, { first, last }), RangeError)
-  }
-  t.equal(store.stats().corrupt, 0)
-})
+    t.equal(store.stats().corrupt, 0)
+  })
+}
 
 const damages: Record<string, (path: string, dir: string) => void> = {
   'a flipped bit': (path) => flip(path, 5_000),
@@ -57,10 +61,10 @@ const damages: Record<string, (path: string, dir: string) => void> = {
   },
 }
 
-for (const [size, content] of [['small', small], ['large', large]] as const) {
+for (const [size, content, options] of [['small', small, {}], ['large', large, {}], ['large, streamed', large, streaming]] as const) {
   for (const [name, damage] of Object.entries(damages)) {
     t.test(`${name} is never handed out, and its entry goes (${size})`, async (t) => {
-      const { store, dir, faults } = opened(t)
+      const { store, dir, faults } = opened(t, options)
       const entry = await keep(store, url, content)
       damage(bodyPath(dir, entry.bodyDigest), dir)
       t.strictSame(await Promise.all([store.read(entry), store.read(entry, { first: 0, last: 9 })]), [undefined, undefined])
@@ -106,7 +110,7 @@ t.test('without room in memory every read is from the disk', async (t) => {
 })
 
 t.test('a large body that was checked is checked again when its file changed', async (t) => {
-  const { store, dir } = opened(t)
+  const { store, dir } = opened(t, streaming)
   const entry = await keep(store, url, large)
   await bytesOf(store, entry)
   const path = bodyPath(dir, entry.bodyDigest)
@@ -140,7 +144,7 @@ t.test('an equal body that comes again heals a damaged one', async (t) => {
 })
 
 t.test('who streams a body reads it to its end, though it was replaced or evicted meanwhile', async (t) => {
-  const { store, dir } = opened(t)
+  const { store, dir } = opened(t, streaming)
   const entry = await keep(store, url, large)
   const content = await store.read(entry)
   if (content === undefined || content instanceof Uint8Array) return t.fail('a large body is no stream')
@@ -154,7 +158,7 @@ t.test('who streams a body reads it to its end, though it was replaced or evicte
 })
 
 t.test('a stream that was opened before its body was removed can still be begun', async (t) => {
-  const { store } = opened(t)
+  const { store } = opened(t, streaming)
   const entry = await keep(store, url, large)
   const content = await store.read(entry)
   store.remove(entry.id)
@@ -165,7 +169,7 @@ t.test('a stream that was opened before its body was removed can still be begun'
 })
 
 t.test('a body that is cut off while it is streamed ends with an error, never early', async (t) => {
-  const { store, dir } = opened(t)
+  const { store, dir } = opened(t, streaming)
   const entry = await keep(store, url, large)
   const content = await store.read(entry)
   if (content === undefined || content instanceof Uint8Array) return t.fail('a large body is no stream')
@@ -176,7 +180,7 @@ t.test('a body that is cut off while it is streamed ends with an error, never ea
 
 t.test('no file stays open: a stream may be left, given back, or never begun', mayListOpenFiles, async (t) => {
   let ms = 0
-  const { store, dir } = opened(t, { clock: { now: systemClock.now, monotonic: () => ms } })
+  const { store, dir } = opened(t, { ...streaming, clock: { now: systemClock.now, monotonic: () => ms } })
   const entry = await keep(store, url, large)
   const stream = async () => {
     const content = await store.read(entry)

@@ -27,6 +27,20 @@ t.test('without conditions all of it is answered; HEAD gets the same head and no
   t.strictSame(plan([], entryOf({ status: 204, reason: 'No Content' })), { status: 204, reason: 'No Content', fields: ['Date', at(0)], range: undefined, hasContent: false })
 })
 
+t.test('a condition or a range counts in any spelling of its name, also after a plain answer was given', async (t) => {
+  const other = entryOf({ fields, bodyBytes: 100 })
+  for (const page of [entry, other]) {
+    t.equal(plan(['Accept', '*/*', 'If-Range', '"v1"'], page).status, 200)
+    t.equal(plan(['Accept', '*/*', 'rAnGe', 'bytes=0-0'], page).status, 206)
+    t.equal(plan(['IF-NONE-MATCH', '"v1"'], page).status, 304)
+    t.equal(plan(['if-Match', '"v2"'], page).status, 412)
+    t.equal(plan(['If-Modified-since', at(0)], page).status, 304)
+    t.equal(plan(['If-UnModified-Since', at(-90_000)], page).status, 412)
+    t.equal(plan([], page).status, 200)
+  }
+  t.strictSame(plan(['X-A', 'y']), plan([]))
+})
+
 t.test('If-None-Match compares weakly and answers 304 with what 304 repeats', async (t) => {
   for (const tag of ['"v1"', 'W/"v1"', '*', '"a", "v1"', '"a,b" , W/"v1"']) t.equal(plan(['If-None-Match', tag]).status, 304, tag)
   t.equal(plan(['if-none-match', '"a"', 'If-None-Match', '"v1"']).status, 304, 'on two lines')

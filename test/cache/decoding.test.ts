@@ -112,7 +112,7 @@ t.test('a bomb of 1 GiB ends at the limit, and memory stays flat', async (t) => 
     })()
     await t.rejects(reading, { name: 'DecodingFault', kind: 'ratio' }, `${name}: 1 GiB in ${bytes.length} bytes`)
     t.ok(given <= 64 * 1024 + 100 * bytes.length, `${name}: ${given} bytes came out of ${bytes.length}`)
-    t.ok(highest - before <= 32 << 20, `${name}: ${highest - before} bytes more in use`)
+    t.ok(highest - before <= 64 << 20, `${name}: ${highest - before} bytes more in use`)
   }
 })
 
@@ -128,7 +128,7 @@ t.test('the size limit ends a bomb whose ratio stays below its limit, with flat 
     for await (const _ of decoded(endless(), ['gzip'], { maxBytes: 200 << 20, allowMembers: true })) highest = Math.max(highest, process.memoryUsage().rss)
   })()
   await t.rejects(reading, { name: 'DecodingFault', kind: 'too_large' })
-  t.ok(highest - before <= 32 << 20, `${highest - before} bytes more in use`)
+  t.ok(highest - before <= 64 << 20, `${highest - before} bytes more in use`)
 })
 
 t.test('a fault of the source is passed on as it is, and a reader that leaves closes the source', async (t) => {

@@ -60,6 +60,29 @@ t.test('a ceiling and a list are enough: a page that is not there is 504, and no
   t.equal(dns.count('docs.test'), 0)
 })
 
+t.test('a large page is whole each time: from the disk, from memory, in part, and behind another answer', async (t) => {
+  const page = Array.from({ length: 300_000 }, (_, at) => String(at).padStart(11, '.')).join('')
+  const origin = await httpOrigin(t, (_request, response) => void response.writeHead(200, { 'content-type': 'text/plain', 'cache-control': 'max-age=60' }).end(page))
+  const at = `site.test:${origin.port}`
+  const { proxy } = await startCached(t, rule('site', at), { 'site.test': '127.0.0.1' })
+  const url = `http://${at}/large`
+  t.match(await fetchInto(proxy, url), { kept: [{ status: 200, bytes: page.length }] })
+  for (const turn of [1, 2, 3]) {
+    const { status, body, isWhole } = await get(proxy, url)
+    t.strictSame([status, isWhole, body === page], [200, true, true], `turn ${turn}`)
+  }
+  const part = await get(proxy, url, 'Range: bytes=2000000-2000020\r\n')
+  t.strictSame([part.status, part.body], [206, page.slice(2_000_000, 2_000_021)])
+  const request = `GET ${url} HTTP/1.1\r\nHost: ${at}\r\n`
+  const both = readAnswers(await say(proxy.port, `${request}\r\n${request}Connection: close\r\n\r\n`), ['GET', 'GET'])
+  t.strictSame(both.map(({ status, body }) => [status, body === page]), [[200, true], [200, true]])
+  t.match(await get(proxy, url, '', 'HEAD'), { status: 200, body: '' })
+  t.equal(origin.requests.length, 1)
+  const hits = proxy.records().filter(({ name }) => name === 'sallyport.cache.hit').map(({ attributes }) => attributes['http.response.body.size'])
+  t.strictSame(hits.slice(0, 6), [page.length, page.length, page.length, 21, page.length, page.length])
+  for (const { attributes } of proxy.records().filter(({ name }) => name === 'sallyport.exchange.ended')) t.match(attributes, { 'sallyport.outcome': 'completed' })
+})
+
 t.test('what was fetched into the cache is read from it: whole, in part, by condition and by HEAD, and the origin hears of nothing', async (t) => {
   const origin = await httpOrigin(t, (request, response) => {
     if (request.url === '/moved') response.writeHead(302, { location: '/page' }).end()

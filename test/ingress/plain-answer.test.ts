@@ -4,7 +4,7 @@ import { createServer } from 'node:http'
 import net, { type AddressInfo, type Socket } from 'node:net'
 import t, { type Test } from 'tap'
 import type { ClientResponse } from '../../src/egress/client-leg.ts'
-import { PlainAnswer, type AnswerPlace } from '../../src/ingress/plain-answer.ts'
+import { knownHead, PlainAnswer, type AnswerPlace } from '../../src/ingress/plain-answer.ts'
 import * as fc from '../support/property.ts'
 import { readAnswers, say } from '../support/wire-client.ts'
 
@@ -47,6 +47,7 @@ const answers = fc.record({
   status: fc.constantFrom(200, 200, 200, 201, 204, 206, 304, 400, 404, 503, 599),
   reason: fc.constantFrom('OK', '', 'Not Found', 'a b\tc'),
   fields: fc.array(fc.tuple(name, fc.constantFrom('', 'a', 'a b', 'caf\xe9', 'tab\tin', 'a, b')), { maxLength: 6 }),
+  isKnown: fc.boolean(),
   dated: fc.boolean(),
   closes: fc.boolean(),
   chunks,
@@ -59,13 +60,16 @@ const answers = fc.record({
 t.test('the same calls write what node\'s answer writes', async (t) => {
   const program: { run: Program } = { run: () => undefined }
   const { node, bare } = await servers(t, program)
-  await fc.assert(fc.asyncProperty(answers, async ({ method, status, reason, fields, dated, closes, chunks: parts, isSized, flushes, later, trailers }) => {
+  await fc.assert(fc.asyncProperty(answers, async ({ method, status, reason, fields, isKnown, dated, closes, chunks: parts, isSized, flushes, later, trailers }) => {
     const whole = parts.join('')
     // where there is no body nobody writes one, and a length is not said of 204
     const isSaid = isSized && status !== 204
     const hasBody = method !== 'HEAD' && status !== 204 && status !== 304
     program.run = (answer) => {
-      answer.writeHead(status, reason, [...fields.flat(), ...(dated ? ['date', date] : []), ...(isSaid ? ['content-Length', String(whole.length)] : []), ...(closes ? ['Connection', 'close'] : [])])
+      const known = [...fields.slice(0, 3).flat(), ...(dated ? ['date', date] : []), ...(isSaid ? ['content-Length', String(whole.length)] : []), ...(closes ? ['Connection', 'close'] : [])]
+      const more = fields.slice(3).flat()
+      if (isKnown && answer.writeKnownHead !== undefined) answer.writeKnownHead(knownHead(status, reason, known), more)
+      else answer.writeHead(status, reason, [...known, ...more])
       // node makes UTF-8 of a head that it flushes, which changes what is above ASCII
       if (flushes && !/[\x80-\xff]/.test(fields.flat().join(''))) answer.flushHeaders()
       const finish = (): void => {
@@ -95,11 +99,12 @@ t.test('a field, a reason or a trailer that could end its line is not written, a
   ]
   const program: { run: Program } = { run: () => undefined }
   const { node, bare } = await servers(t, program)
-  for (const [what, reason, fields] of refused) {
+  for (const [what, reason, fields, isKnown] of refused.flatMap((each) => [[...each, false], [...each, true]] as const)) {
     const thrown: unknown[] = []
     program.run = (answer) => {
       try {
-        answer.writeHead(200, reason, [...fields])
+        if (isKnown && answer.writeKnownHead !== undefined) answer.writeKnownHead(knownHead(200, reason, []), fields)
+        else answer.writeHead(200, reason, [...fields])
       } catch (error) {
         thrown.push(error)
         answer.destroy()
