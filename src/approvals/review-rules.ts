@@ -176,6 +176,9 @@ function checkShape(approval: Approval, answer: Answer, { nowMs, maxUntilMs }: R
     if (approval.kind !== 'fetch') throw new ReviewFault('invalid', 'only a page that is not in the web cache can be fetched into it')
     if (answer.verdict !== 'allow' || term !== 'once' || isWide(answer)) throw new ReviewFault('invalid', 'fetching a page is a yes to this one page, once')
   }
+  if (approval.kind === 'fetch' && answer.verdict === 'allow' && term === 'always' && answer.who === 'session') {
+    throw new ReviewFault('invalid', 'reading a host live for good is for all sessions of the agent or the team: say which, or `session`; no rule is made of it')
+  }
   if ((approval.kind === 'request' || (approval.kind === 'fetch' && answer.verdict === 'deny')) && (answer.subdomains || answer.allPorts)) {
     throw new ReviewFault('invalid', `this is about one ${approval.kind === 'fetch' ? 'page' : 'request'}, which has one host and one port`)
   }

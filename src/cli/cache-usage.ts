@@ -80,7 +80,7 @@ Writes pages of the web cache as a WARC archive that \`import\` and other progra
 is written by the proxy, on this machine, and only its user may read it.
 
 ${globHelp}
-  --team NAME        what this team reads and others do not
+  --team NAME        what this team reads and others do not (default: what everybody reads)
   --partition NAME   common, teamless (who has no team) or team:NAME
   --source WORD      fetched, added, warmed, imported or recorded
   --force            replace FILE if it is there

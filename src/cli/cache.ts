@@ -19,6 +19,8 @@ export function cacheCommand(deps: Pick<RunDeps, 'env'>, seams: ControlSeams = {
 async function add(argv: readonly string[], { io, withClient }: ControlContext): Promise<number> {
   const { values, positionals } = parseArgs({ args: [...argv], options: { ...controlOptions, team: { type: 'string' }, pin: { type: 'boolean', default: false } }, allowPositionals: true })
   if (positionals.length === 0) throw new UsageError('say which URL to fetch')
+  const odd = positionals.find((each) => !/^https?:\/\//i.test(each))
+  if (odd !== undefined) throw new UsageError(`\`${odd}\` is not a whole URL: write http:// or https:// before the host`)
   return withClient(values, async (client) => {
     let failed = 0
     const results: unknown[] = []

@@ -101,7 +101,7 @@ async function importArchive(call: Call<ImportBody>, context: ControlContext): P
 
 async function exportArchive(call: Call<ExportBody>, context: ControlContext): Promise<undefined> {
   const { archives } = cacheOf(context.deps)
-  const { path, team, force = false, partition = team === undefined ? undefined : partitionOf(team), ...asked } = call.body
+  const { path, team, force = false, partition = team === undefined ? commonPartition : partitionOf(team), ...asked } = call.body
   localOnly(call)
   const filter = await told('/match', async () => filterOf({ ...asked, ...(partition === undefined ? {} : { partition }) }, call.actor))
   call.request.detail = path

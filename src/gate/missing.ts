@@ -101,7 +101,10 @@ async function byGrant(exchange: Exchange, policy: Policy, asking: Decision, { q
   const grant = approvals.grantFor(facts, question.requestDigest) ?? approvals.grantFor(facts, liveReading)
   if (grant === undefined) return undefined
   const answered = answeredBy(asking, grant)
-  if (answered.verdict !== 'allow') return port.refuse(exchange, policy, { ...answered, verdict: 'deny' }, grant.approvalId)
+  if (answered.verdict !== 'allow') {
+    const reason = grant.requestDigest === question.requestDigest ? `a reviewer refused this page of ${facts.host.text}${grant.comment === undefined ? '' : `: ${grant.comment}`}` : answered.reason
+    return port.refuse(exchange, policy, { ...answered, verdict: 'deny', reason }, grant.approvalId)
+  }
   const live = port.withinMeans(policy, exchange, { ...answered, obligations: { ...answered.obligations, inspect: 'intercept' } })
   if (live.verdict !== 'allow') return port.refuse(exchange, policy, { ...live, verdict: 'deny' }, grant.approvalId)
   const use = approvals.use(grant, exchange.id, facts.principal.session)

@@ -5,6 +5,7 @@ import { asksInside, openedInside } from './asks-inside.ts'
 import type { Decision, Obligations, Verdict } from './decision.ts'
 import { effectLines } from './effects.ts'
 import { explain } from './explain.ts'
+import { providerSearchLines } from './provider-obligation.ts'
 import type { Explanation } from './explain.ts'
 import type { Policy } from './compile.ts'
 import type { Facts } from './facts.ts'
@@ -43,13 +44,13 @@ export function verdictOf(policy: Policy, target: ExplainTarget, onlyLoopback: b
   const looksInside = explanation.decision.obligations.inspect !== 'none' && tunnel.verdict !== 'deny'
   if (target.inner === undefined || !looksInside) {
     const trusting = trustingOf(policy, target, explanation.decision, onlyLoopback)
-    const notes = [...notesOf(policy, target, explanation.decision, tunnel.verdict), ...(trusting === undefined ? [] : trustingNotes(trusting, explanation.decision.verdict))]
+    const notes = [...notesOf(policy, target, explanation.decision, tunnel.verdict), ...providerSearchLines(policy, target.facts, explanation.decision.obligations), ...(trusting === undefined ? [] : trustingNotes(trusting, explanation.decision.verdict))]
     return { ...tunnel, outer, inner: undefined, notes, trusting }
   }
   const inner = { explanation: explain(policy, target.inner, 0) }
   const { decision } = inner.explanation
   const answer = refine(policy, target.inner, decision, onlyLoopback)
-  const notes = [...notesOf(policy, target, explanation.decision, tunnel.verdict), ...innerNotes(policy, decision, answer.verdict)]
+  const notes = [...notesOf(policy, target, explanation.decision, tunnel.verdict), ...innerNotes(policy, decision, answer.verdict), ...providerSearchLines(policy, target.inner, decision.obligations)]
   return { ...answer, outer, inner, notes, trusting: undefined }
 }
 

@@ -64,6 +64,8 @@ const pages: readonly Case[] = [
   { name: 'a fetch is not wide', who: bea, of: page, says: { ...fetched, subdomains: true }, fault: 'invalid' },
   { name: 'a no to a page is not wide', who: bea, of: page, says: { verdict: 'deny', subdomains: true }, fault: 'invalid' },
   { name: 'a yes to live reading may be', who: bea, of: page, says: { subdomains: true } },
+  { name: 'reading live for good is not for one session, since no rule comes of it', who: bea, of: page, says: { term: 'always' }, fault: 'invalid' },
+  { name: 'it is for those of the agent', who: bea, of: page, says: { term: 'always', who: 'agent' } },
   { name: 'the owner has a page fetched where once is left to owners', who: bea, of: { ...page, ...mine }, policy: once, says: fetched },
   { name: 'the owner does not where nothing is', who: bea, of: { ...page, ...mine }, policy: plain, says: fetched, fault: 'self_approval' },
   { name: 'a program does not fetch for its own agent', who: bot, of: { ...page, owner: 'bot' }, policy: once, says: fetched, fault: 'self_approval' },

@@ -77,6 +77,11 @@ t.test('an export is read back as it was, is its user\'s alone, and takes no fil
   world.pages.set('/one', page('<p>one', { etag: '"1"' }))
   world.pages.set('/two', page('<p>two'))
   t.match(await world.cache('add', `${world.site}/one`, `${world.site}/two`), { code: 0 })
+  // a team's pages are in no archive that does not name the team
+  t.match(await world.cache('add', `${world.site}/two`, '--team', 'web'), { code: 0 })
+  t.match(await world.cache('export', join(world.proxy.dir, 'all.warc.gz')), { code: 0, out: /^2 pages/ })
+  t.match(await world.cache('export', join(world.proxy.dir, 'web.warc.gz'), '--team', 'web'), { code: 0, out: /^1 pages/ })
+  t.match(await world.cache('rm', '**', '--team', 'web', '--yes'), { code: 0 })
   const path = join(world.proxy.dir, 'out.warc.gz')
   t.match(await world.cache('export', path, `${world.site}/o*`), { code: 0, out: /^1 pages in .*out\.warc\.gz, \d+ B\n$/ })
   t.equal(statSync(path).mode & 0o777, 0o600)
