@@ -4,10 +4,13 @@ import { spawn } from 'node:child_process'
 import { createServer, get } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { CachedGround, Running } from '../peers/peer.ts'
 
 const sizes: Readonly<Record<string, number>> = { '/1k': 1024, '/100k': 100 * 1024, '/10m': 10 * 2 ** 20 }
 export const pagePaths: readonly string[] = Object.keys(sizes)
+
+const maxTurns = 50
 
 export interface Pages {
   readonly port: number
@@ -33,7 +36,12 @@ export async function fillCache(running: Running, peer: string, { port, paths }:
   const urls = paths.map((path) => `http://${running.host}:${port}${path}`)
   if (peer === 'sallyport') await ownCommand(running, urls)
   for (const url of [...urls, ...urls]) {
-    const status = await ask(running.port('http'), url)
+    let status = await ask(running.port('http'), url)
+    // some listen before they know their hosts file
+    for (let turn = 0; status >= 500 && turn < maxTurns; turn++) {
+      await sleep(200)
+      status = await ask(running.port('http'), url)
+    }
     if (status !== 200) throw new Error(`${url} is answered with ${status}`)
   }
 }
