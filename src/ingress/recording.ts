@@ -11,9 +11,11 @@ import { SharedResponse } from './shared-response.ts'
 /** `send` with a copy; undefined: of this request nothing is kept. */
 export function recorded(context: IngressContext, { target, head }: ReadExchange, { exchange, decision }: Admitted, send: Send): Send | undefined {
   const { recorder, sessions } = context
-  const { principal, method, scheme, host, port, path = '/', query, fields = [] } = exchange.facts
+  const { principal } = exchange.facts
+  if (principal.record !== true || recorder === undefined) return undefined
+  const { method, scheme, host, port, path = '/', query, fields = [] } = exchange.facts
   // in monitor mode what policy would refuse is nobody's to keep
-  if (principal.record !== true || recorder === undefined || method !== 'GET' || head.hasBody || decision.monitored !== undefined) return undefined
+  if (method !== 'GET' || head.hasBody || decision.monitored !== undefined) return undefined
   const asked = recordableFields(fields, decision.obligations)
   const session = sessions.live(principal.session)
   if (asked === undefined || session === undefined) return undefined

@@ -3,8 +3,9 @@
 import type http from 'node:http'
 import { gzipSync } from 'node:zlib'
 import t, { type Test } from 'tap'
-import { ways, type Way } from '../support/cached-world.ts'
+import { openClient, ways, type Way } from '../support/cached-world.ts'
 import { ControlClient } from '../support/control.ts'
+import { fillWorld, page } from '../support/fill-world.ts'
 import { reading, recording, startRecording, type RecordWorld } from '../support/record-world.ts'
 
 function onEachWay(name: string, check: (t: Test, way: Way) => Promise<void>): void {
@@ -201,6 +202,54 @@ t.test('in cached mode it reads live what a reviewer opens, who is told that it 
   const count = world.origin.requests.length
   t.match(await world.ask(await world.control.createSession({ agent: 'other', team: 'web' }), '/page'), { status: 200, body: 'page /page' })
   t.equal(world.origin.requests.length, count)
+})
+
+t.test('what a reviewer lets it read inside TLS is kept, with the grant at hand as well', async (t) => {
+  const world = await startRecording(t, 'inside', hello, { verdict: 'ask' })
+  const recorder = await world.control.createSession({ ...recording, hold: '1m' })
+  const asked = world.ask(recorder, '/first')
+  const approval = await world.control.pending('origin.test')
+  t.match(await world.control.answer(approval, { verdict: 'allow', term: 'session' }), { status: 200 })
+  t.match(await asked, { status: 200, body: 'page /first' })
+  t.match(await world.ask(recorder, '/second'), { status: 200, body: 'page /second' })
+  await world.kept('/second')
+  t.strictSame(world.paths(), ['/first', '/second'])
+})
+
+t.test('in monitor mode what policy would refuse is read, and not kept', async (t) => {
+  const world = await startRecording(t, 'bare', hello, { mode: 'monitor', verdict: 'ask' })
+  t.match(await world.ask(await world.control.createSession(recording), '/page'), { status: 200, body: 'page /page' })
+  await over(world, '/page')
+  t.equal(world.store.open.size, 0)
+  t.strictSame(world.paths(), [])
+})
+
+t.test('the commands show what was recorded, and the journal has it by whoever made the session', async (t) => {
+  const world = await fillWorld(t, {}, (port) => `[network]
+unknown = "deny"
+[[network.rules]]
+id = "site"
+hosts = ["docs.test:${port}"]
+local = ["127.0.0.1/32"]
+verdict = "allow"
+`)
+  world.pages.set('/guide', page('guide'))
+  const { line } = await world.control.createSession(recording)
+  const client = await openClient(t, 'bare', world.proxy, `docs.test:${world.port}`, line.slice('Proxy-Authorization: '.length).trim())
+  t.match(await client.ask('/guide'), { status: 200, body: 'guide' })
+  await world.proxy.recorded(({ name }) => name === 'sallyport.cache.filled')
+  const listed = await world.cache('ls', '--source', 'recorded')
+  t.match(listed, { code: 0, out: /recorded +team web +http:\/\/docs\.test:\d+\/guide\n/ })
+  t.match(await world.cache('ls', '--source', 'added'), { code: 0 })
+})
+
+t.test('a shared cache neither answers it nor keeps what it records', async (t) => {
+  const world = await startRecording(t, 'bare', (_request, response) => response.writeHead(200, { 'Cache-Control': 'max-age=600' }).end('page'), { rule: 'shared_cache = true\n' })
+  t.match((await world.ask(await world.control.createSession({ agent: 'other', team: 'web' }), '/page')).fields.get('cache-status'), /stored/)
+  const answer = await world.ask(await world.control.createSession(recording), '/page')
+  t.notOk(answer.fields.has('cache-status'))
+  await world.kept('/page')
+  t.equal(world.origin.requests.length, 2)
 })
 
 t.test('only an admin makes one, and not for long', async (t) => {

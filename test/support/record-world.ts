@@ -31,7 +31,9 @@ export interface RecordOptions {
   readonly rule?: string
   /** whole tables before it */
   readonly top?: string
-  readonly unknown?: string
+  /** of the rule; default allow */
+  readonly verdict?: 'allow' | 'ask'
+  readonly mode?: 'enforce' | 'monitor'
   readonly maxBodyBytes?: number
 }
 
@@ -40,7 +42,7 @@ export const recording = { agent: 'recorder', team: 'web', record: true, ttl: '1
 /** One that reads from the cache what rules let others read live. */
 export const reading = { agent: 'reader', team: 'web', web_fetch: true }
 
-export async function startRecording(t: Scope, way: Way, answer: http.RequestListener, { rule = '', top = '', unknown = 'deny', maxBodyBytes }: RecordOptions = {}): Promise<RecordWorld> {
+export async function startRecording(t: Scope, way: Way, answer: http.RequestListener, { rule = '', top = '', verdict = 'allow', mode = 'enforce', maxBodyBytes }: RecordOptions = {}): Promise<RecordWorld> {
   const isInside = way === 'inside' || way === 'http2'
   const certificates = await testCertificates()
   const origin = isInside ? await tlsOrigin(t, [cachedHost], certificates, answer) : await httpOrigin(t, answer)
@@ -48,14 +50,15 @@ export async function startRecording(t: Scope, way: Way, answer: http.RequestLis
   const store = new MemoryCacheStore()
   const policy = `${top}
 [network]
-unknown = "${unknown}"
+mode = "${mode}"
+unknown = "deny"
 
 [[network.rules]]
 id = "site"
 hosts = ["${authority}"]
 local = ["127.0.0.1/32"]
 ${isInside ? 'origin_ca = ["roots.pem"]' : ''}
-verdict = "allow"
+verdict = "${verdict}"
 ${rule}
 `
   const proxy = await startProxy(t, {
