@@ -169,7 +169,7 @@ class ProxyApp implements App {
       ids,
       sessions,
       questions: approvals,
-      webCache: this.#cache?.pages,
+      webCache: this.#cache?.pages, recorder: this.#cache?.recorder,
       fetching: { ...settings.cache, userAgent: `sallyport/${deps.version}` },
       leafContexts: new LeafContexts(this.#ca),
       limits,

@@ -51,4 +51,8 @@ CREATE TABLE idempotency (
     name: '002-web-fetch',
     sql: 'ALTER TABLE sessions ADD COLUMN web_fetch INTEGER NOT NULL DEFAULT 0;',
   },
+  {
+    name: '003-record',
+    sql: 'ALTER TABLE sessions ADD COLUMN record INTEGER NOT NULL DEFAULT 0;',
+  },
 ]

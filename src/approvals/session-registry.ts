@@ -34,11 +34,12 @@ interface Entry {
   storedSeenMs: number | undefined
 }
 
-const columns = 'id, token_hash, agent, owner, team, hold_ms, unattended, trusts_ca, web_fetch, has_socket, is_isolated, created_ms, created_by, expires_ms, ended_ms, last_seen_ms'
+const columns = 'id, token_hash, agent, owner, team, hold_ms, unattended, trusts_ca, web_fetch, record, has_socket, is_isolated, created_ms, created_by, expires_ms, ended_ms, last_seen_ms'
 const sweepMs = 1_000
 const storeSeenMs = 60_000
 const shownMs = 86_400_000
 const maxLabel = 128
+const maxRecordMs = 86_400_000
 // controls, what changes the direction of text, and lone surrogates
 const hidden = /[\p{C}\p{Zl}\p{Zp}]/u
 // compared with where there is no such session, so that the answer takes the same time
@@ -129,9 +130,9 @@ export class SessionRegistry implements Sessions {
       throw new ReviewFault('audit_unavailable', 'the start of the session cannot be recorded, so there is none')
     }
     store.run(
-      `INSERT INTO sessions (${columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, NULL)`,
+      `INSERT INTO sessions (${columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, NULL)`,
       id, entry.tokenHash, wanted.agent, wanted.owner ?? null, wanted.team ?? null, wanted.hold === 'auto' ? null : wanted.hold,
-      wanted.unattended ? 1 : 0, session.principal.trustsCa === true ? 1 : 0, wanted.webFetch === true ? 1 : 0, hasSocket ? 1 : 0, isIsolated ? 1 : 0, createdMs, by, session.expiresMs ?? null,
+      wanted.unattended ? 1 : 0, session.principal.trustsCa === true ? 1 : 0, wanted.webFetch === true ? 1 : 0, wanted.record === true ? 1 : 0, hasSocket ? 1 : 0, isIsolated ? 1 : 0, createdMs, by, session.expiresMs ?? null,
     )
     this.#live.set(id, entry)
     return { session, token }
@@ -232,15 +233,15 @@ export class SessionRegistry implements Sessions {
   }
 }
 
-function subjectOf({ id, principal: { agent, owner, team, trustsCa = false, webFetch = false }, expiresMs, unattended, hasSocket, isIsolated }: Session): SessionSubject {
-  return { id, agent, owner, team, expiresMs, unattended, trustsCa, webFetch, hasSocket, isIsolated }
+function subjectOf({ id, principal: { agent, owner, team, trustsCa = false, webFetch = false, record = false }, expiresMs, unattended, hasSocket, isIsolated }: Session): SessionSubject {
+  return { id, agent, owner, team, expiresMs, unattended, trustsCa, webFetch, record, hasSocket, isIsolated }
 }
 
 /** One object for all exchanges of the session. */
-function principalOf(id: string, { agent, team, owner, trustsCa, webFetch }: Pick<NewSession, 'agent' | 'team' | 'owner' | 'trustsCa' | 'webFetch'>): Principal {
+function principalOf(id: string, { agent, team, owner, trustsCa, webFetch, record }: Pick<NewSession, 'agent' | 'team' | 'owner' | 'trustsCa' | 'webFetch' | 'record'>): Principal {
   // what is read inside https is seen nowhere else
-  const trusts = trustsCa === true || webFetch === true
-  return Object.freeze({ session: id, agent, team, owner, ...(trusts ? { trustsCa: true } : {}), ...(webFetch === true ? { webFetch } : {}) })
+  const trusts = trustsCa === true || webFetch === true || record === true
+  return Object.freeze({ session: id, agent, team, owner, ...(trusts ? { trustsCa: true } : {}), ...(webFetch === true ? { webFetch } : {}), ...(record === true ? { record } : {}) })
 }
 
 function entryOf(row: Row): Entry {
@@ -250,7 +251,7 @@ function entryOf(row: Row): Entry {
   const lastSeenMs = optionalNumber(row, 'last_seen_ms')
   const session = {
     id,
-    principal: principalOf(id, { agent: textOf(row, 'agent'), team: optionalText(row, 'team'), owner: optionalText(row, 'owner'), trustsCa: numberOf(row, 'trusts_ca') !== 0, webFetch: numberOf(row, 'web_fetch') !== 0 }),
+    principal: principalOf(id, { agent: textOf(row, 'agent'), team: optionalText(row, 'team'), owner: optionalText(row, 'owner'), trustsCa: numberOf(row, 'trusts_ca') !== 0, webFetch: numberOf(row, 'web_fetch') !== 0, record: numberOf(row, 'record') !== 0 }),
     hold: optionalNumber(row, 'hold_ms') ?? ('auto' as const),
     unattended: numberOf(row, 'unattended') !== 0,
     hasSocket: numberOf(row, 'has_socket') !== 0,
@@ -264,7 +265,7 @@ function entryOf(row: Row): Entry {
   return { session, tokenHash, places: new SeenPlaces(), storedSeenMs: lastSeenMs }
 }
 
-function check({ agent, owner, team, hold, ttlMs, hasSocket, isIsolated }: NewSession): void {
+function check({ agent, owner, team, hold, ttlMs, webFetch, record, hasSocket, isIsolated }: NewSession): void {
   for (const [name, label] of [['agent', agent], ['owner', owner], ['team', team]] as const) {
     if (label === undefined) continue
     if (label === '' || label.length > maxLabel || label.trim() !== label || hidden.test(label)) {
@@ -273,5 +274,7 @@ function check({ agent, owner, team, hold, ttlMs, hasSocket, isIsolated }: NewSe
   }
   if (hold !== 'auto' && !(Number.isSafeInteger(hold) && hold >= 0)) throw new ReviewFault('invalid', '`hold` wants a time')
   if (ttlMs !== undefined && !(Number.isSafeInteger(ttlMs) && ttlMs > 0)) throw new ReviewFault('invalid', '`ttl` wants a time')
+  if (record === true && (ttlMs === undefined || ttlMs > maxRecordMs)) throw new ReviewFault('invalid', '`record` wants a `ttl` of at most 24 hours')
+  if (record === true && webFetch === true) throw new ReviewFault('invalid', '`record` is not for a session that reads from the cache: say `record` or `web_fetch`')
   if (isIsolated === true && hasSocket !== true) throw new ReviewFault('invalid', '`isolated` is said of what connects to `socket`: ask for both')
 }

@@ -39,6 +39,8 @@ export interface NewSession {
   readonly trustsCa?: boolean
   /** it reads the web, which is all that it does; its clients trust our certificate authority then */
   readonly webFetch?: boolean
+  /** what it reads live is kept in the web cache; with a `ttlMs` of a day at most, and not with `webFetch` */
+  readonly record?: boolean
   readonly hasSocket?: boolean
   /** only with a socket */
   readonly isIsolated?: boolean

@@ -17,6 +17,8 @@ export interface SessionSubject {
   readonly trustsCa: boolean
   /** it reads the web, which is all that it does */
   readonly webFetch: boolean
+  /** what it reads live is kept in the web cache */
+  readonly record: boolean
   /** it has a unix socket of its own */
   readonly hasSocket: boolean
   /** on the word of whoever made it */
@@ -43,6 +45,7 @@ export function sessionStartedEvent(session: SessionSubject, by: string): AuditE
       'sallyport.session.unattended': session.unattended,
       'sallyport.session.trusts_ca': session.trustsCa,
       'sallyport.session.web_fetch': session.webFetch,
+      'sallyport.session.record': session.record,
       'sallyport.session.socket': session.hasSocket,
       'sallyport.session.isolated': session.isIsolated,
       'sallyport.actor.name': labelText(by),

@@ -14,6 +14,7 @@ import { Budget } from './held-body.ts'
 import { LiveCache } from './live/live-cache.ts'
 import { ParentPages } from './parent-pages.ts'
 import { ParentWatch, type ParentState } from './parent-watch.ts'
+import { Recorder } from './recorder.ts'
 import { openCacheStore } from './sqlite-cache-store.ts'
 import { Warmer } from './warmer.ts'
 import { ageRulesOf, partitionOf, WebCache } from './web-cache.ts'
@@ -40,6 +41,8 @@ export interface CacheRoom {
   readonly archives: Archives
   /** copies of live traffic, where rules say `shared_cache` */
   readonly live: LiveCache
+  /** of sessions that record */
+  readonly recorder: Recorder
   /** undefined: there is none */
   parentState(): ParentState | undefined
   /** A reviewer's yes to one page. Resolves when agents read it, with what is missing of where it leads, as a sentence;
@@ -53,6 +56,7 @@ export function openCache(options: OpenCacheOptions): CacheRoom {
   const store = options.store ?? openCacheStore({ dir: join(dataDir, 'cache'), maxBytes, maxBodyBytes, clock, onFault })
   const parent = openParent(options)
   const filler = new Filler({ ...options, store })
+  const recorder = new Recorder({ ...options, store })
   const pages = new WebCache({ ...options, store, parent: parent?.pages })
   return {
     store,
@@ -60,6 +64,7 @@ export function openCache(options: OpenCacheOptions): CacheRoom {
     warmer: new Warmer({ filler, store, clock }),
     archives: new Archives({ ...options, store }),
     live: new LiveCache({ store, clock, deadlines, onFault, maxBodyBytes }),
+    recorder,
     pages,
     parentState: () => parent?.watch.state(),
     fetchPage: async ({ id, url = '', team }, by) => {
@@ -70,6 +75,7 @@ export function openCache(options: OpenCacheOptions): CacheRoom {
       return fault === undefined ? undefined : `the page leads on to ${fault.url}, which was not fetched: ${fault.reason} (${fault.code})`
     },
     close: () => {
+      recorder.close()
       parent?.close()
       store.close()
     },

@@ -213,6 +213,7 @@ export interface ShownSession {
   readonly unattended: boolean
   readonly trustsCa: boolean
   readonly webFetch: boolean
+  readonly record: boolean
   /** requests of it that were refused since the proxy started */
   readonly refused: number
   readonly createdMs: number
@@ -233,6 +234,7 @@ export function readSession(value: unknown): ShownSession {
     unattended: from.flag('unattended'),
     trustsCa: from.flag('trusts_ca'),
     webFetch: from.flag('web_fetch'),
+    record: from.flag('record'),
     refused: from.number('refused'),
     createdMs: from.time('created_at'),
     createdBy: from.text('created_by'),

@@ -28,6 +28,9 @@ credentials from now on, closes what it has open and withdraws its questions.
   --trusts-ca        its clients trust the proxy's certificate authority, so that rules may look inside https
   --web-fetch        it reads the web and does nothing else: GET and HEAD, from the web cache unless policy
                      has the web read live; its clients trust the certificate authority
+  --record           admins only, with --ttl of at most 24h: what it reads live is kept in the web cache, where all
+                     agents of its team read it, without --team all agents; its clients trust the
+                     certificate authority
   --ttl TIME         ends by itself after this, such as 8h
   --export           print shell lines and nothing else, for eval
 ${controlOptionsHelp}
@@ -36,6 +39,7 @@ examples:
   eval "$(sallyport sessions create --agent codex --export)" && codex
   sallyport sessions create --agent ci --unattended --json | jq -r .proxy_url
   sallyport sessions create --agent fetcher --web-fetch --ttl 1h
+  sallyport sessions create --agent recorder --team web --record --ttl 1h
   sallyport sessions end s1a2b3c4d5e6f
 
 exit codes: 0 ok, 1 error, 2 wrong command line
@@ -50,6 +54,7 @@ const createOptions = {
   unattended: { type: 'boolean' },
   'trusts-ca': { type: 'boolean' },
   'web-fetch': { type: 'boolean' },
+  record: { type: 'boolean' },
   ttl: { type: 'string' },
   export: { type: 'boolean', default: false },
 } as const
@@ -60,19 +65,22 @@ export function sessionsCommand(deps: Pick<RunDeps, 'env'>, seams: ControlSeams 
 
 async function create(argv: readonly string[], { io, withClient }: ControlContext): Promise<number> {
   const { values } = parseArgs({ args: [...argv], options: createOptions })
-  const { agent, owner, team, hold, unattended, ttl } = values
+  const { agent, owner, team, hold, unattended, ttl, record } = values
   if (agent === undefined || agent === '') throw new UsageError('--agent NAME is needed')
   if (hold !== undefined && hold !== 'auto' && !isDuration(hold)) throw new UsageError(`\`--hold ${hold}\` is neither auto nor a time such as 4s`)
   if (ttl !== undefined) readDuration('--ttl', ttl)
+  if (record === true && ttl === undefined) throw new UsageError('--record needs --ttl TIME, at most 24h')
+  if (record === true && values['web-fetch'] === true) throw new UsageError('give --record or --web-fetch, not both: what is kept is what is read live')
   if (values.export && values.json) throw new UsageError('give --export or --json, not both')
   return withClient(values, async (client) => {
-    const { body } = await client.call('POST', '/v1/sessions', { body: { agent, owner, team, hold, unattended, ttl, trusts_ca: values['trusts-ca'], web_fetch: values['web-fetch'] } })
+    const { body } = await client.call('POST', '/v1/sessions', { body: { agent, owner, team, hold, unattended, ttl, trusts_ca: values['trusts-ca'], web_fetch: values['web-fetch'], record } })
     const made = new Members(body, 'answer')
     const session = readSession(made.object('session').json)
     const lines = exportLines(made.text('proxy_url'))
+    if (session.record && (values.json || values.export)) io.err(recordText(session))
     if (values.json) io.out(`${asciiJson(body)}\n`)
     else if (values.export) io.out(lines)
-    else io.out(`${madeText(session)}\n${made.text('proxy_url').replace(/[^\x21-\x7e]/g, '')}\n\npaste this where the agent is started; it is not shown again:\n\n${lines}`)
+    else io.out(`${madeText(session)}\n${session.record ? recordText(session) : ''}${made.text('proxy_url').replace(/[^\x21-\x7e]/g, '')}\n\npaste this where the agent is started; it is not shown again:\n\n${lines}`)
     return 0
   })
 }
@@ -81,6 +89,11 @@ function madeText({ id, agent, owner, team, expiresMs, unattended, trustsCa, web
   const labels = [`agent ${agent}`, ...(owner === undefined ? [] : [`owner ${owner}`]), ...(team === undefined ? [] : [`team ${team}`])]
   const until = expiresMs === undefined ? 'until it is ended' : `until ${point(expiresMs)}`
   return escapeText(`session ${id}: ${labels.join(', ')}; ${until}${unattended ? '; unattended' : ''}${trustsCa ? '; trusts the CA' : ''}${webFetch ? '; reads the web, and nothing else' : ''}`)
+}
+
+/** Whoever uses it is to know before. */
+function recordText({ team }: ShownSession): string {
+  return escapeText(`IT RECORDS: pages that it reads live are kept in the web cache, where all agents${team === undefined ? '' : ` of team ${team}`} read them`) + '\n'
 }
 
 /** The variables that clients read, in both spellings: curl takes `http_proxy` in small letters only, and Node none
@@ -104,10 +117,10 @@ async function list(argv: readonly string[], { io, clock, withClient }: ControlC
   })
 }
 
-function rowOf({ id, agent, owner, team, hold, unattended, endedMs, expiresMs, lastSeenMs, createdBy }: ShownSession, nowMs: number): string[] {
+function rowOf({ id, agent, owner, team, hold, unattended, record, endedMs, expiresMs, lastSeenMs, createdBy }: ShownSession, nowMs: number): string[] {
   const seen = lastSeenMs === undefined ? 'never' : `${span(nowMs - lastSeenMs)} ago`
   const state = endedMs !== undefined ? `ended ${span(nowMs - endedMs)} ago` : expiresMs === undefined ? 'live' : expiresMs <= nowMs ? 'expired' : `live, ${span(expiresMs - nowMs)} left`
-  return [id, agent, owner ?? '-', team ?? '-', unattended ? 'unattended' : hold, state, seen, createdBy]
+  return [id, agent, owner ?? '-', team ?? '-', unattended ? 'unattended' : hold, record ? `${state}, records` : state, seen, createdBy]
 }
 
 async function end(argv: readonly string[], { io, withClient }: ControlContext): Promise<number> {

@@ -20,6 +20,7 @@ interface SessionBody {
   readonly ttl?: string
   readonly trusts_ca?: boolean
   readonly web_fetch?: boolean
+  readonly record?: boolean
   readonly socket?: boolean
   readonly isolated?: boolean
 }
@@ -29,13 +30,15 @@ interface TokenBody extends Pick<NewControlToken, 'kind' | 'name' | 'role'> {
   readonly ttl?: string
 }
 
-const dayMs = 86_400_000
+const hourMs = 3_600_000
+const dayMs = 24 * hourMs
 const maxHoldMs = 600_000
 const maxTtlMs = 366 * dayMs
+const maxRecordMs = dayMs
 const tokenTtlMs = 30 * dayMs
 
 export function sessionRoutes(context: ControlContext): readonly Route[] {
-  const { sessions, sockets, keepOut, refused, proxyUrl } = context.deps
+  const { sessions, sockets, keepOut, refused, proxyUrl, cache } = context.deps
   const shown = (session: Session) => sessionJson(session, refused(session.id))
   const listRoute: Route = {
     method: 'GET',
@@ -64,15 +67,16 @@ export function sessionRoutes(context: ControlContext): readonly Route[] {
         keep_out: describe(list(string), 'With `socket`: paths on that machine that an isolated agent must not get to see; else empty'),
       }),
     },
-    faults: ['scope_not_allowed', 'audit_unavailable', 'ca_unavailable'],
+    faults: ['not_permitted', 'scope_not_allowed', 'audit_unavailable', 'ca_unavailable'],
     keep: (body) => ({ ...body, token: null, proxy_url: null }),
     handle: async (call) => {
       const { body, actor } = call
       const owner = ownerOf(body, actor)
       checkTeam(body, actor)
-      const { web_fetch: webFetch = false, trusts_ca: trustsCa = webFetch, socket: hasSocket = false, isolated: isIsolated = false } = body
+      const { web_fetch: webFetch = false, record = false, trusts_ca: trustsCa = webFetch || record, socket: hasSocket = false, isolated: isIsolated = false } = body
       if (isIsolated && !hasSocket) throw wrongBody('/isolated', 'is said of what connects to `socket`: ask for both')
       if (webFetch && !trustsCa) throw wrongBody('/trusts_ca', 'is needed for `web_fetch`: what is read inside https is seen nowhere else')
+      if (record) checkRecording(body, actor, { trustsCa, hasCache: cache !== undefined })
       if (hasSocket && !sockets.isPossible) throw wrongBody('/socket', 'cannot be opened: the path of the data folder of the proxy is too long for sockets')
       const trustedPem = trustsCa ? await trustedOf(context) : null
       const { session, token } = await sessions.create({
@@ -81,9 +85,10 @@ export function sessionRoutes(context: ControlContext): readonly Route[] {
         team: body.team,
         hold: holdOf(body.hold),
         unattended: body.unattended ?? false,
-        ttlMs: body.ttl === undefined ? undefined : durationOf(body.ttl, '/ttl', maxTtlMs),
+        ttlMs: body.ttl === undefined ? undefined : durationOf(body.ttl, '/ttl', record ? maxRecordMs : maxTtlMs),
         trustsCa,
         webFetch,
+        record,
         hasSocket,
         isIsolated,
       }, actor.name)
@@ -190,6 +195,15 @@ function checkTeam({ team }: SessionBody, actor: Actor): void {
   throw new ControlFault('scope_not_allowed', 'this token creates sessions for its own teams only')
 }
 
+/** It fills what agents only read, so that it is an admin's, and short. */
+function checkRecording({ ttl, web_fetch: webFetch = false }: SessionBody, actor: Actor, { trustsCa, hasCache }: { readonly trustsCa: boolean; readonly hasCache: boolean }): void {
+  if (!may(actor, 'administer')) throw new ControlFault('not_permitted', 'only an admin makes a session that records')
+  if (!hasCache) throw wrongBody('/record', 'needs the web cache, which process settings switch off (`cache.enabled`)')
+  if (ttl === undefined) throw wrongBody('/ttl', `is needed for \`record\`: at most ${maxRecordMs / hourMs} hours`)
+  if (webFetch) throw wrongBody('/web_fetch', 'is not for a session that records: it reads from the cache, and what is kept is what is read live')
+  if (!trustsCa) throw wrongBody('/trusts_ca', 'is needed for `record`: what is read inside https is seen nowhere else')
+}
+
 /** A session that cannot be reached as it was asked for is none. */
 async function openSocket({ deps: { sessions, sockets } }: ControlContext, session: Session, actor: Actor): Promise<string> {
   try {
@@ -211,7 +225,7 @@ function holdOf(hold: string | undefined): Hold {
 function durationOf(text: string, pointer: string, maxMs: number): number {
   const ms = parseDuration(text)
   if (ms !== undefined && ms <= maxMs) return ms
-  const most = maxMs < dayMs ? `${maxMs / 60_000} minutes` : `${maxMs / dayMs} days`
+  const most = maxMs < dayMs ? `${maxMs / 60_000} minutes` : maxMs === dayMs ? '24 hours' : `${maxMs / dayMs} days`
   throw wrongBody(pointer, `is longer than ${most}`)
 }
 

@@ -97,6 +97,7 @@ export const session = object({
   unattended: boolean,
   trusts_ca: describe(boolean, 'Its clients trust our certificate authority'),
   web_fetch: describe(boolean, 'It reads the web, which is all that it does'),
+  record: describe(boolean, 'What it reads live is kept in the web cache, for all agents of its team'),
   socket: describe(boolean, 'It has a unix socket of its own'),
   isolated: describe(boolean, 'Who made it vouches for what is at that socket: such requests are not advisory'),
   refused: describe(integer, 'Requests of it that were refused since the proxy started'),
@@ -184,6 +185,7 @@ export const sessionBody = object({ agent: label }, {
   ttl: describe(duration, 'Default: until it is ended'),
   trusts_ca: describe(boolean, 'Its clients trust our certificate authority'),
   web_fetch: describe(boolean, 'It reads the web, which is all that it does: GET and HEAD, answered from the web cache unless policy has the web read live; its clients trust our certificate authority'),
+  record: describe(boolean, 'An admin alone, with a `ttl` of at most `24h`, and not with `web_fetch`: what it reads live is kept in the web cache, for all agents of its team, without one for everybody; its clients trust our certificate authority'),
   socket: describe(boolean, 'Open a unix socket on the machine of the proxy: who connects there is this session'),
   isolated: describe(boolean, 'With `socket`: what connects there reaches nothing that the user of the proxy relies on'),
 })

@@ -114,7 +114,7 @@ export function cacheEntryDetailJson(entry: CachedResponse) {
 
 /** `refused`: requests of it that were, since the process started. */
 export function sessionJson(session: Session, refused: number) {
-  const { agent, owner, team, trustsCa = false, webFetch = false } = session.principal
+  const { agent, owner, team, trustsCa = false, webFetch = false, record = false } = session.principal
   return {
     id: session.id,
     agent,
@@ -124,6 +124,7 @@ export function sessionJson(session: Session, refused: number) {
     unattended: session.unattended,
     trusts_ca: trustsCa,
     web_fetch: webFetch,
+    record,
     socket: session.hasSocket,
     isolated: session.isIsolated,
     refused,

@@ -8,6 +8,7 @@ import { fetchDigestOf, isReview, type Question } from '../approvals/question.ts
 import type { Policy } from '../policy/compile.ts'
 import type { Decision } from '../policy/decision.ts'
 import { answeredBy, liveReading } from '../policy/grant.ts'
+import { recordingNote } from '../policy/recording.ts'
 import type { Admitted } from './admitted.ts'
 import type { Exchange } from './exchange.ts'
 import type { Presence } from './presence.ts'
@@ -39,11 +40,11 @@ export interface MissPort {
 export async function answerMiss(admitted: Admitted, why: string, presence: Presence | undefined, port: MissPort): Promise<AfterMiss> {
   const { exchange, decision, policy } = admitted
   const { approvals } = port
-  const { host } = exchange.facts
+  const { host, principal } = exchange.facts
   const reason = `only cached content may be read from ${host.text}, and this ${why}`
   const missed: Decision = { ...decision, verdict: 'deny', code: 'cache_miss', reason }
   if (presence === undefined || policy.webFetch?.onMiss !== 'ask' || approvals === undefined) return port.refuse(exchange, policy, missed, undefined)
-  const asking = askingOf(decision, `${reason}, so it needs an approval`)
+  const asking = askingOf(decision, `${reason}, so it needs an approval${recordingNote(principal)}`)
   const question: Question = {
     ...questionOf(exchange, asking, fetchDigestOf(exchange.facts)), isFetch: true,
     // what the policy allows to be read is not on its review list

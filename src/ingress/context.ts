@@ -1,6 +1,7 @@
 // What every door of the ingress works with; put together once by the listener.
 import type { OwnQuestions } from '../approvals/desk.ts'
 import type { SessionDirectory } from '../approvals/session.ts'
+import type { Recorder } from '../cache/recorder.ts'
 import type { WebCache } from '../cache/web-cache.ts'
 import type { LiveCache } from '../cache/live/live-cache.ts'
 import type { Clock } from '../clock.ts'
@@ -57,6 +58,8 @@ export interface IngressContext {
   readonly leafContexts: LeafContexts
   /** what cached-only reading is answered from; absent: the gate refuses it */
   readonly webCache?: WebCache | undefined
+  /** keeps what sessions that record read live; absent: nothing is kept */
+  readonly recorder?: Recorder | undefined
   /** of what the fetch service fetches live */
   readonly fetching: FetchLimits
   /** what an agent may ask about its own questions */

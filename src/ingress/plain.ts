@@ -15,6 +15,7 @@ import type { ClientConnection } from './client-connections.ts'
 import type { IngressContext } from './context.ts'
 import { RequestPresence } from './presence.ts'
 import { refuseSearch } from './provider-search.ts'
+import { recorded } from './recording.ts'
 import { readRequest, type ReadExchange } from './read-request.ts'
 import { outcomeOf, refuseResponse } from './refuse.ts'
 import { throughCache, type Leg } from './shared-cache.ts'
@@ -97,7 +98,8 @@ async function forward(arrival: PlainArrival, context: IngressContext, read: Rea
     }
     const send = (leg: Leg): Promise<ForwardResult | Refusal> => reachAndForward(leg, context, read, { admitted, presence, live })
     const { liveCache: cache, pseudonym } = context
-    const { result, response: answer } = cache === undefined ? { result: await send({ request, response }), response }
+    const recording = recorded(context, read, admitted, send)
+    const { result, response: answer } = cache === undefined || recording !== undefined ? { result: await (recording ?? send)({ request, response }), response }
       : await throughCache({ cache, request, response, admitted, target: read.target, hasContent: read.head.hasBody, pseudonym, send })
     const answered = answer === response ? arrival : { ...arrival, response: answer }
     if ('kind' in result) {

@@ -18,6 +18,8 @@ export interface Principal {
   readonly trustsCa?: boolean
   /** the session reads the web, which is all that it does */
   readonly webFetch?: boolean
+  /** what the session reads live is kept in the web cache, for others; its clients trust our certificate authority */
+  readonly record?: boolean
 }
 
 export interface Facts {

@@ -22,6 +22,7 @@ import { readOnlyRefusal, readingMethods } from './read-only.ts'
 import { isReserved } from './reserved.ts'
 import { Inside } from './terms.ts'
 import type { Miss } from './terms.ts'
+import { judgeRecording } from './recording.ts'
 import { judgeReading } from './web-reading.ts'
 
 /** The hits that cover host and port, by what they can say. */
@@ -58,7 +59,7 @@ export function judge(policy: Policy, facts: Facts): Answer {
   }
   const sorted = sort(hits, facts)
   const ruled = facts.stage === 'connect' ? judgeConnect(policy, facts, sorted) : judgeRequest(policy, facts, sorted)
-  const answer = judgeReading(policy, facts, ruled, hits.length > 0)
+  const answer = judgeRecording(policy, facts, judgeReading(policy, facts, ruled, hits.length > 0))
   if (answer.verdict === 'deny') return answer
   const judged = (policy.readOnly ? readOnlyRefusal(policy, facts, answer.obligations) : undefined) ?? judgeLocal(policy, facts, answer)
   return withProviderSearch(policy, facts, judged)

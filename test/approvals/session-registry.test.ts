@@ -132,6 +132,23 @@ t.test('a session that reads the web trusts the certificate authority, also afte
   t.equal(registry.get(plain.session.id)?.principal.webFetch, undefined)
 })
 
+t.test('a session that records trusts the certificate authority, also after a restart, and is short', async (t) => {
+  const file = databaseFile(t)
+  const clock = new HandClock()
+  const first = file.open()
+  const before = sessionRegistry(t, first, clock)
+  const { session } = await before.registry.create({ ...wanted, record: true, ttlMs: 86_400_000 }, 'root')
+  t.match(session.principal, { trustsCa: true, record: true })
+  t.match(before.events[0]?.attributes, { 'sallyport.session.trusts_ca': true, 'sallyport.session.record': true })
+  await t.rejects(before.registry.create({ ...wanted, record: true, ttlMs: undefined }, 'root'), { code: 'invalid' })
+  await t.rejects(before.registry.create({ ...wanted, record: true, ttlMs: 86_400_001 }, 'root'), { code: 'invalid' })
+  await t.rejects(before.registry.create({ ...wanted, record: true, ttlMs: 1, webFetch: true }, 'root'), { code: 'invalid' })
+  before.registry.close()
+  first.close()
+  const { registry } = sessionRegistry(t, file.open(), clock)
+  t.match(registry.get(session.id)?.principal, { trustsCa: true, record: true })
+})
+
 t.test('a session of an older database reads what it read before', async (t) => {
   const path = join(t.testdir(), 'old.db')
   const old = openSqliteStore(path, migrations.slice(0, 1))
@@ -140,7 +157,7 @@ t.test('a session of an older database reads what it read before', async (t) => 
   const store = openSqliteStore(path, migrations)
   t.teardown(() => store.close())
   const { registry } = sessionRegistry(t, store, new HandClock())
-  t.match(registry.get('s1')?.principal, { trustsCa: true, webFetch: undefined })
+  t.match(registry.get('s1')?.principal, { trustsCa: true, webFetch: undefined, record: undefined })
 })
 
 t.test('only a session with a socket may vouch for what is at it', async (t) => {

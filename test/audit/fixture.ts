@@ -114,7 +114,7 @@ export const grant: Grant = {
 
 export const session: SessionSubject = {
   id: approval.session, agent: approval.agent, owner: approval.owner, team: approval.team, expiresMs: Date.UTC(2026, 0, 3, 3, 4, 5), unattended: false,
-  trustsCa: true, webFetch: false, hasSocket: true, isIsolated: false,
+  trustsCa: true, webFetch: false, record: false, hasSocket: true, isIsolated: false,
 }
 
 export const call: ControlCall = {

@@ -9,7 +9,7 @@ t.test('a session that starts names agent, owner, team, its end, and who made it
   t.match(event.attributes, {
     'session.id': session.id, 'gen_ai.agent.name': 'codex', 'user.name': 'alice@example.com', 'sallyport.team': 'web',
     'sallyport.session.expires': '2026-01-03T03:04:05.000Z', 'sallyport.session.unattended': false, 'sallyport.actor.name': 'alice',
-    'sallyport.session.trusts_ca': true, 'sallyport.session.web_fetch': false, 'sallyport.session.socket': true, 'sallyport.session.isolated': false,
+    'sallyport.session.trusts_ca': true, 'sallyport.session.web_fetch': false, 'sallyport.session.record': false, 'sallyport.session.socket': true, 'sallyport.session.isolated': false,
   })
 })
 

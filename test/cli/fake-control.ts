@@ -211,11 +211,11 @@ class State {
 }
 
 export function session(more: Json = {}): Json {
-  return { id: 's1a2b3c4d5e6f', agent: 'codex', owner: 'ana', team: null, hold: 'auto', unattended: false, trusts_ca: false, web_fetch: false, socket: false, isolated: false, refused: 0, created_at: at(60_000), created_by: 'ana', expires_at: null, ended_at: null, last_seen: null, ...more }
+  return { id: 's1a2b3c4d5e6f', agent: 'codex', owner: 'ana', team: null, hold: 'auto', unattended: false, trusts_ca: false, web_fetch: false, record: false, socket: false, isolated: false, refused: 0, created_at: at(60_000), created_by: 'ana', expires_at: null, ended_at: null, last_seen: null, ...more }
 }
 
 function sessions(response: ServerResponse, method: string, id: string | undefined, body: Json): void {
-  if (method === 'GET') return send(response, 200, { items: [session(), session({ id: 's9', hold: 4, ended_at: at(5000), last_seen: at(9000), team: 'web\u202e' })] })
+  if (method === 'GET') return send(response, 200, { items: [session(), session({ id: 's9', hold: 4, record: true, ended_at: at(5000), last_seen: at(9000), team: 'web\u202e' })] })
   if (id !== undefined) return send(response, 200, session({ id, ended_at: at(0) }))
   send(response, 201, { session: session(body), token: 'T0ken-secret_x', proxy_url: 'http://s1a2b3c4d5e6f:T0ken-secret_x@127.0.0.1:3128', socket_path: null, keep_out: [] })
 }

@@ -21,6 +21,19 @@ t.test('--trusts-ca says so of its clients', async (t) => {
   t.match(out, /^session s1a2b3c4d5e6f: agent codex, owner ana; until it is ended; trusts the CA\n/)
 })
 
+t.test('--record makes a session that records, and says so before anything else is done with it', async (t) => {
+  const control = await fakeControl(t)
+  const create = ['sessions', 'create', '--agent', 'recorder', '--team', 'web', '--record', '--data', control.data]
+  t.match(await run(create), { code: 2, err: /--record needs --ttl TIME/ })
+  t.match(await run([...create, '--ttl', '1h', '--web-fetch']), { code: 2, err: /not both/ })
+  const { out } = await run([...create, '--ttl', '1h'])
+  t.same(control.seen[0]?.body, { agent: 'recorder', team: 'web', ttl: '1h', record: true })
+  t.match(out, /\nIT RECORDS: pages that it reads live are kept in the web cache, where all agents of team web read them\nhttp/)
+  const exported = await run([...create, '--ttl', '1h', '--export'])
+  t.match(exported, { out: /^export HTTPS_PROXY/, err: /^IT RECORDS/ })
+  t.match((await run(['sessions', 'list', '--data', control.data])).out, /^s9 .* ended \d+ s ago, records /m)
+})
+
 t.test('--web-fetch makes a session that reads the web', async (t) => {
   const control = await fakeControl(t)
   const { out } = await run(['sessions', 'create', '--agent', 'fetcher', '--web-fetch', '--data', control.data])

@@ -189,8 +189,8 @@ export class FakeSessions implements Sessions {
 
   async create(...[session, by]: Parameters<Sessions['create']>): ReturnType<Sessions['create']> {
     const id = `s${String(this.byId.size + 1).padStart(12, '0')}`
-    const { agent, owner, team, hold, unattended, ttlMs, trustsCa = false, webFetch = false, hasSocket = false, isIsolated = false } = session
-    const principal = { session: id, agent, team, owner, ...(trustsCa ? { trustsCa } : {}), ...(webFetch ? { webFetch } : {}) }
+    const { agent, owner, team, hold, unattended, ttlMs, trustsCa = false, webFetch = false, record = false, hasSocket = false, isIsolated = false } = session
+    const principal = { session: id, agent, team, owner, ...(trustsCa ? { trustsCa } : {}), ...(webFetch ? { webFetch } : {}), ...(record ? { record } : {}) }
     const made = sessionOf(id, owner, { principal, hold, unattended, hasSocket, isIsolated, createdBy: by, expiresMs: ttlMs === undefined ? undefined : nowMs + ttlMs })
     this.byId.set(id, made)
     this.tokenById.set(id, agentToken)

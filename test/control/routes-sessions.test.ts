@@ -3,6 +3,7 @@ import { ProxyError } from '../../src/errors.ts'
 import t from 'tap'
 import { call } from './caller.ts'
 import { agentToken, nowMs, sessionOf } from './fakes.ts'
+import { cacheWorld } from './cache-world.ts'
 import { openWorld, type World } from './world.ts'
 
 const start = (world: World, token: string, body: unknown) => call(world.url, '/v1/sessions', { method: 'POST', token, body })
@@ -43,6 +44,18 @@ t.test('a session that reads the web trusts the certificate authority, and canno
   t.match(await start(world, 'sp_admin', { agent: 'fetcher', web_fetch: true, trusts_ca: false }), { status: 400, json: { errors: [{ pointer: '/trusts_ca' }] } })
   world.caFault = new ProxyError('ca_unavailable', 'chmod 600')
   t.match(await start(world, 'sp_admin', { agent: 'fetcher', web_fetch: true }), { status: 503, json: { code: 'ca_unavailable' } })
+})
+
+t.test('only an admin makes a session that records, and only where there is a cache', async (t) => {
+  const { world } = await cacheWorld(t)
+  const wanted = { agent: 'recorder', record: true, ttl: '24h' }
+  t.match(await start(world, 'sp_admin', wanted), { status: 201, json: { session: { record: true, trusts_ca: true, web_fetch: false }, trusted_pem: 'PEM\n' } })
+  t.match(await start(world, 'sp_launcher', wanted), { status: 403, json: { code: 'not_permitted' } })
+  t.match(await start(world, 'sp_admin', { ...wanted, ttl: undefined }), { status: 400, json: { errors: [{ pointer: '/ttl' }] } })
+  t.match(await start(world, 'sp_admin', { ...wanted, ttl: '25h' }), { status: 400, json: { errors: [{ pointer: '/ttl' }] } })
+  t.match(await start(world, 'sp_admin', { ...wanted, web_fetch: true }), { status: 400, json: { errors: [{ pointer: '/web_fetch' }] } })
+  t.match(await start(world, 'sp_admin', { ...wanted, trusts_ca: false }), { status: 400, json: { errors: [{ pointer: '/trusts_ca' }] } })
+  t.match(await start(await openWorld(t), 'sp_admin', wanted), { status: 400, json: { errors: [{ pointer: '/record' }] } })
 })
 
 t.test('a session with a socket is answered with its path and with what an isolated agent must not see', async (t) => {

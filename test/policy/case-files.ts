@@ -107,10 +107,10 @@ export function factsOf(request: string): Facts {
   let text = request.trim()
   let principal: Facts['principal'] = { session: 's1', agent: 'coder', team: undefined, owner: undefined }
   for (;;) {
-    const found = /^(?:(agent|team)=(\S+)|(trusts-ca|reader))\s+/.exec(text)
+    const found = /^(?:(agent|team)=(\S+)|(trusts-ca|reader|recorder))\s+/.exec(text)
     if (found === null) break
     const [whole, key, value = '', word] = found
-    if (word !== undefined) principal = word === 'reader' ? { ...principal, webFetch: true } : { ...principal, trustsCa: true }
+    if (word !== undefined) principal = { ...principal, ...(word === 'reader' ? { webFetch: true } : word === 'recorder' ? { trustsCa: true, record: true } : { trustsCa: true }) }
     else principal = key === 'agent' ? { ...principal, agent: value } : { ...principal, team: value }
     text = text.slice(whole.length)
   }

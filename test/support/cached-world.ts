@@ -4,7 +4,7 @@ import http2 from 'node:http2'
 import type http from 'node:http'
 import { testCertificates } from './certificates.ts'
 import { answerOf } from './http2-world.ts'
-import { openInside, secureTunnel } from './inside.ts'
+import { openInside, secureTunnel, type InsideOptions } from './inside.ts'
 import { MemoryCacheStore } from './memory-cache-store.ts'
 import { httpOrigin, tlsOrigin, type HttpOrigin } from './origins.ts'
 import { startProxy, type TestProxy } from './proxy.ts'
@@ -83,15 +83,17 @@ ${more.replaceAll('ORIGIN', authority)}`
   }
 }
 
-async function openClient(t: Scope, way: Way, proxy: TestProxy, authority: string): Promise<CachedClient> {
-  if (way === 'http2') return openHttp2(t, proxy, authority)
-  const client = way === 'inside' ? await openInside(t, proxy, authority) : await WireClient.open(proxy.port)
+/** `credentials`: value of Proxy-Authorization */
+export async function openClient(t: Scope, way: Way, proxy: TestProxy, authority: string, credentials?: string): Promise<CachedClient> {
+  const options = credentials === undefined ? {} : { credentials }
+  if (way === 'http2') return openHttp2(t, proxy, authority, options)
+  const client = way === 'inside' ? await openInside(t, proxy, authority, options) : await WireClient.open(proxy.port)
   t.teardown(() => client.socket.destroy())
   const root = way === 'inside' ? '' : `http://${authority}`
   // an empty line before a request is what its reader leaves to node's parser
   const before = way === 'parser' ? '\r\n' : ''
   const send = (path: string, { method = 'GET', fields = {}, body = '' }: Asking): void => {
-    const lines = Object.entries({ ...fields, ...(body === '' ? {} : { 'Content-Length': String(body.length) }) }).map(([name, value]) => `${name}: ${value}\r\n`).join('')
+    const lines = Object.entries({ ...(credentials === undefined || way === 'inside' ? {} : { 'Proxy-Authorization': credentials }), ...fields, ...(body === '' ? {} : { 'Content-Length': String(body.length) }) }).map(([name, value]) => `${name}: ${value}\r\n`).join('')
     client.send(`${before}${method} ${root}${path} HTTP/1.1\r\nHost: ${authority}\r\n${lines}\r\n${body}`)
   }
   let taken = 0
@@ -113,8 +115,8 @@ async function openClient(t: Scope, way: Way, proxy: TestProxy, authority: strin
   }
 }
 
-async function openHttp2(t: Scope, proxy: TestProxy, authority: string): Promise<CachedClient> {
-  const socket = await secureTunnel(t, proxy, authority, { protocols: ['h2'] })
+async function openHttp2(t: Scope, proxy: TestProxy, authority: string, options: InsideOptions): Promise<CachedClient> {
+  const socket = await secureTunnel(t, proxy, authority, { ...options, protocols: ['h2'] })
   const session = http2.connect(`https://${authority}`, { createConnection: () => socket })
   session.on('error', () => session.destroy())
   t.teardown(() => session.destroy())
