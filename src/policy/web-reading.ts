@@ -31,7 +31,7 @@ export function judgeReading(policy: Policy, facts: Facts, answer: Answer, isNam
   const mode = webFetch?.mode ?? 'cached'
   const named = isReader ? settingRef('web_fetch', webFetch?.setting ?? noPlace) : namedBy(webFetch, facts)
   if (facts.stage === 'connect') return facts.scheme === 'https' ? tunnelAnswer(policy, facts, answer, { mode, named, isNamed }) : answer
-  if (!isReading(facts)) return answer
+  if (!isReading(facts)) return cacheMethods.includes(facts.method ?? '') ? plainReading(policy, facts, answer, isNamed) : answer
   if (mode === 'disabled') {
     if (answer.verdict === 'deny' || (named === undefined && answer.obligations.inspect !== 'cache')) return answer
     return deny('web_fetch_disabled', `web reading is disabled, and reading from ${hostText(facts)} is that`, named ?? answer.rule)
@@ -40,6 +40,18 @@ export function judgeReading(policy: Policy, facts: Facts, answer: Answer, isNam
   if (named === undefined) return !isNamed && isUnnamed(policy, facts, answer) ? readable(facts, unnamed(webFetch), 'cache') : answer
   if (isOpen(policy, answer)) return readable(facts, named, 'cache')
   return answer.verdict === 'deny' ? answer : { ...answer, reason: `${answer.reason}, and it is read from the cache alone`, obligations: cached(answer.obligations), wildcard: false }
+}
+
+/** A GET with content, or with an upgrade that its origin may pass over, is answered like any other GET: it goes nowhere
+ * that a plain one does not go. */
+function plainReading(policy: Policy, facts: Facts, answer: Answer, isNamed: boolean): Answer {
+  if (answer.verdict === 'deny') return answer
+  const { verdict, obligations, rule } = judgeReading(policy, { ...facts, content: 0, upgrade: undefined }, answer, isNamed)
+  if (verdict !== 'deny' && obligations.inspect !== 'cache') return answer
+  const how = verdict === 'deny' ? 'refused' : 'answered from the cache'
+  return facts.upgrade === undefined
+    ? deny('content_not_allowed', `reading from ${hostText(facts)} is ${how}, and takes no content`, rule)
+    : deny('upgrade_not_allowed', `reading from ${hostText(facts)} is ${how}, and an upgrade begins with it`, rule)
 }
 
 /** Whether web reading looks inside any tunnel. */

@@ -31,6 +31,8 @@ export interface Asked {
   readonly isAuthorized: boolean
   /** Authorization, its kind, or Cookie */
   readonly hasCredentials: boolean
+  /** it has neither, nor fields that steer: what its answer says of what is kept, it says of it for everybody */
+  readonly speaksForAll: boolean
   /** no-cache, in whichever of its forms */
   readonly wantsConfirmed: boolean
   readonly onlyIfCached: boolean
@@ -69,11 +71,12 @@ export function readAsked({ method, fields: given, hasContent, stripped, isChang
   const goesBy = isChanged || hasContent || directives.isUnreadable || says(directives, 'no-store') || hasOddRange || forOrigins.some((name) => hasField(fields, name))
   const isAuthorized = credentialFields.some((name) => hasField(fields, name))
   const hasCredentials = isAuthorized || hasField(fields, 'cookie')
+  const speaksForAll = !hasCredentials && !steers(fields)
   const pragma = !directives.isPresent && valuesOf(fields, 'pragma').some((value) => value.toLowerCase().includes('no-cache'))
   return {
-    method, fields, directives, isAuthorized, hasCredentials,
+    method, fields, directives, isAuthorized, hasCredentials, speaksForAll,
     use: !isSafe(method) ? 'unsafe' : isRead && !goesBy ? 'read' : 'none',
-    mayKeep: method === 'GET' && !goesBy && !hasCredentials && !steers(fields),
+    mayKeep: method === 'GET' && !goesBy && speaksForAll,
     wantsConfirmed: says(directives, 'no-cache') || pragma,
     onlyIfCached: says(directives, 'only-if-cached'),
     range: hasOddRange ? undefined : range,
