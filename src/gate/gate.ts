@@ -243,7 +243,7 @@ export class Gate {
     }
   }
 
-  /** A fetch of our own into the web cache. `isLedTo`: a redirect of another host led to it. */
+  /** A fetch of our own into the web cache. `isLedTo`: a redirect of another host or port led to it. */
   async admitFill(exchange: Exchange, approvalId: string | undefined, isLedTo = false): Promise<Admitted | Refusal> {
     const policy = this.#options.policy()
     const evaluated = this.#evaluate(policy, exchange)

@@ -108,6 +108,11 @@ function namedBy(webFetch: WebFetch | undefined, facts: Facts): RuleRef | undefi
   return undefined
 }
 
+/** Reading that is answered from the cache because no rule and no list of domains names the host. */
+export function isUnnamedReading({ rule }: { readonly rule: RuleRef | undefined }): boolean {
+  return rule?.id === 'web_fetch' && rule.pattern === '*'
+}
+
 const noPlace = { file: 'built-in', line: 0 }
 
 function unnamed(webFetch: WebFetch | undefined): RuleRef {
