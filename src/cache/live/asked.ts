@@ -51,6 +51,9 @@ const credentialFields: readonly string[] = [
 const steering: ReadonlySet<string> = new Set([
   'forwarded', 'x-host', 'x-original-host', 'x-original-url', 'x-rewrite-url', 'x-http-method', 'x-http-method-override', 'x-method-override',
   'x-http-host-override', 'x-backend-host', 'x-wap-profile', 'x-amz-website-redirect-location', 'true-client-ip', 'x-real-ip', 'x-client-ip',
+  'x-original-uri', 'x-original-path', 'x-envoy-original-path', 'x-scheme', 'x-url-scheme', 'front-end-https', 'cf-connecting-ip', 'fastly-client-ip', 'x-cluster-client-ip',
+  // of a framework's own servers to each other (CVE-2024-46982, CVE-2025-29927)
+  'x-now-route-matches', 'x-matched-path', 'x-invoke-path', 'x-invoke-query', 'x-invoke-status', 'x-nextjs-data', 'x-middleware-prefetch', 'x-middleware-subrequest',
 ])
 // preconditions that only an origin can judge
 const forOrigins: readonly string[] = ['if-match', 'if-unmodified-since']
