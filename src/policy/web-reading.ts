@@ -37,7 +37,7 @@ export function judgeReading(policy: Policy, facts: Facts, answer: Answer, isNam
     return deny('web_fetch_disabled', `web reading is disabled, and reading from ${hostText(facts)} is that`, named ?? answer.rule)
   }
   if (mode === 'live') return named !== undefined && !isReader && isOpen(policy, answer) ? readable(facts, named, 'intercept') : answer
-  if (named === undefined) return !isNamed && isUnnamed(policy, facts, answer) ? readable(facts, unnamed(webFetch), 'cache') : answer
+  if (named === undefined) return isUnruled(answer, isNamed) && isUnnamed(policy, facts, answer) ? readable(facts, unnamed(webFetch), 'cache') : answer
   if (isOpen(policy, answer)) return readable(facts, named, 'cache')
   return answer.verdict === 'deny' ? answer : { ...answer, reason: `${answer.reason}, and it is read from the cache alone`, obligations: cached(answer.obligations), wildcard: false }
 }
@@ -81,7 +81,7 @@ function tunnelAnswer(policy: Policy, facts: Facts, answer: Answer, { mode, name
     }
     return { ...answer, obligations: cached(answer.obligations), wildcard: false }
   }
-  if (mode !== 'cached' || isNamed || !trusts || !canLook(policy, facts) || !isUnnamed(policy, facts, answer)) return answer
+  if (mode !== 'cached' || !isUnruled(answer, isNamed) || !trusts || !canLook(policy, facts) || !isUnnamed(policy, facts, answer)) return answer
   return lookedInto(facts, unnamed(policy.webFetch), mode)
 }
 
@@ -89,6 +89,11 @@ function tunnelAnswer(policy: Policy, facts: Facts, answer: Answer, { mode, name
 function isOpen(policy: Policy, { verdict, code, rule }: Answer): boolean {
   if (policy.managedOnly && verdict === 'deny') return false
   return rule?.id === 'unknown' && (verdict === 'ask' || verdict === 'allow' || code === 'not_allowed')
+}
+
+/** No rule names the host; or one does at other ports, and this one is open as unknown hosts are. */
+function isUnruled({ verdict }: Answer, isNamed: boolean): boolean {
+  return !isNamed || verdict === 'allow'
 }
 
 function isUnnamed(policy: Policy, { host }: Facts, answer: Answer): boolean {
