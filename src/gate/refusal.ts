@@ -107,7 +107,7 @@ const requestCodes: ReadonlySet<ErrorCode> = new Set(['request_not_allowed', 'co
 
 const fetchHints: ReadonlyMap<ErrorCode, string> = new Map<ErrorCode, string>([
   ['fetch_syntax', 'Send GET /fetch?url=URL&format=raw|text|markdown to the proxy; all of URL is percent-encoded.'],
-  ['fetch_format', 'Ask for it with format=raw.'],
+  ['fetch_format', 'Ask for it with format=raw, which gives it as it came.'],
   ['fetch_redirects', 'Fetch another URL; trying again will not help.'],
   ['fetch_too_large', 'Fetch a smaller part or another URL; trying again will not help.'],
 ])
