@@ -63,7 +63,7 @@ export class BodyReader {
 
   close(): void {
     this.#hot.clear()
-    for (const stream of this.#unbegun) stream.return().catch(this.#options.onFault)
+    for (const stream of this.#unbegun) stream.giveUp().catch(this.#options.onFault)
   }
 
   /** Whoever asks while it is read gets the same; undefined: it is too large to be read whole. */
@@ -147,7 +147,7 @@ export class BodyReader {
       if (this.#unbegun.delete(stream)) this.#deadlines.cancel(deadline)
     })
     const deadline = this.#deadlines.in(unbegunMs, () => {
-      stream.return().catch(this.#options.onFault)
+      stream.giveUp().catch(this.#options.onFault)
     })
     this.#unbegun.add(stream)
     return stream

@@ -14,6 +14,7 @@ export class BodyStream implements AsyncIterableIterator<Uint8Array, undefined> 
   readonly #onBegun: () => void
   #position: number
   #isClosed = false
+  #isGivenUp = false
 
   /** `onBegun` is called before the first piece, or when the file is closed. */
   constructor(handle: FileHandle, range: ByteRange, onBegun: () => void) {
@@ -30,6 +31,8 @@ export class BodyStream implements AsyncIterableIterator<Uint8Array, undefined> 
   /** Rejects with ProxyError `cache_failed` where the disk does not give it. */
   async next(): Promise<IteratorResult<Uint8Array, undefined>> {
     this.#onBegun()
+    // to end here would be a short body that looks whole
+    if (this.#isGivenUp) throw new ProxyError('cache_failed', 'a cached body was not read in time')
     const position = this.#position
     const bytes = Math.min(pieceBytes, this.#last + 1 - position)
     if (this.#isClosed || bytes <= 0) {
@@ -48,6 +51,12 @@ export class BodyStream implements AsyncIterableIterator<Uint8Array, undefined> 
   async return(): Promise<IteratorReturnResult<undefined>> {
     await this.#close()
     return { done: true, value: undefined }
+  }
+
+  /** Nobody has begun to read it: whoever begins later is told. */
+  async giveUp(): Promise<void> {
+    this.#isGivenUp = true
+    await this.#close()
   }
 
   async throw(error: unknown): Promise<never> {

@@ -13,6 +13,7 @@ import { Admitted } from '../gate/admitted.ts'
 import type { Exchange } from '../gate/exchange.ts'
 import type { Gate } from '../gate/gate.ts'
 import { cacheSession } from '../policy/facts.ts'
+import { defaultPortOf, formatAuthority } from '../target/authority.ts'
 import { quoted } from '../target/quoted.ts'
 import { parseUrl, type TargetUri } from '../target/target-uri.ts'
 import { admit, type KeptAnswer } from './admission.ts'
@@ -82,7 +83,7 @@ export interface Fill {
 interface Hop {
   /** monotonic, `ms` */
   readonly untilMs: number
-  /** a redirect led to another host than that of the order */
+  /** a redirect led to another host or port than that of the order */
   readonly isLedTo: boolean
 }
 
@@ -134,9 +135,10 @@ export class Filler {
       try {
         const target = parseUrl(url)
         url = cacheUrl(target)
-        const { text } = target.authority.host
-        first ??= text
-        const next = await visit(target, { untilMs, isLedTo: text !== first })
+        // the same host in TLS, where both have the port of their scheme, is the same
+        const place = formatAuthority(target.authority, defaultPortOf(target.scheme))
+        first ??= place
+        const next = await visit(target, { untilMs, isLedTo: place !== first })
         if (next === undefined) return undefined
         url = next
         if (hop === maxRedirects) throw new NotFollowed(`more than ${maxRedirects} redirects`)

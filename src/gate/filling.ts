@@ -4,6 +4,10 @@ import { needsFourEyes } from '../policy/approval-rules.ts'
 import type { Decision, FieldChange, Obligations } from '../policy/decision.ts'
 import type { Facts } from '../policy/facts.ts'
 import type { Policy } from '../policy/policy.ts'
+import { isUnnamedReading } from '../policy/web-reading.ts'
+
+/** Of a field whose text, though a rule spells it out, opens what is not for everybody. */
+const credentialName = /auth|cookie|token|secret|password|credential|session|api[-_]?key|x-jfrog-art-api|x-nuget-apikey/i
 
 /** `owner`: whoever had it fetched. Of the fields that rules set credentials are left out: what they fetch is not for
  * everybody who reads the cache. */
@@ -16,11 +20,13 @@ export function filledBy(decision: Decision, owner: string): Decision {
   }
 }
 
-/** Where a redirect leads to another host, a reviewer's yes to the page before is none to what policy asks about there. */
+/** Where a redirect leads to another host or port, a reviewer's yes to the page before is none to what policy asks about
+ * there, nor to what no rule names: a page of that is a question of its own. */
 export function ledTo(decision: Decision, { approvals }: Policy, { host }: Pick<Facts, 'host'>): Decision {
   if (decision.verdict === 'deny') return decision
   const refused = { ...decision, verdict: 'deny', code: 'approval_required' } as const
   if (decision.verdict === 'ask') return { ...refused, reason: `${decision.reason}, and the yes was to another host` }
+  if (isUnnamedReading(decision)) return { ...refused, reason: `no rule names ${host.text}, and the yes was to another host` }
   return needsFourEyes(approvals, host, false) ? { ...refused, reason: `two people have to allow ${host.text}, and the yes was to another host` } : decision
 }
 
@@ -30,5 +36,5 @@ function withoutCredentials({ fieldChanges, ...others }: Obligations): Obligatio
 }
 
 function withoutCredential(change: FieldChange): FieldChange {
-  return { ...change, set: change.set.filter(({ value }) => value.kind === 'text') }
+  return { ...change, set: change.set.filter(({ name, value }) => value.kind === 'text' && !credentialName.test(name)) }
 }

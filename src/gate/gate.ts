@@ -25,7 +25,7 @@ import { codeOf, denial, refusal } from './denial.ts'
 import type { Exchange, Malformed } from './exchange.ts'
 import { filledBy, ledTo } from './filling.ts'
 import { LiveExchanges, type LiveEnd } from './live-exchanges.ts'
-import { answerMiss, isReadLive, type AfterMiss, type MissPort } from './missing.ts'
+import { answerMiss, isReadLive, isUnread, type AfterMiss, type MissPort } from './missing.ts'
 import type { NameBudget } from './name-budget.ts'
 import type { Presence } from './presence.ts'
 import { digestFor, overtaken, putQuestion, questionOf, withoutGrant, type Answered } from './questioning.ts'
@@ -243,7 +243,7 @@ export class Gate {
     }
   }
 
-  /** A fetch of our own into the web cache. `isLedTo`: a redirect of another host led to it. */
+  /** A fetch of our own into the web cache. `isLedTo`: a redirect of another host or port led to it. */
   async admitFill(exchange: Exchange, approvalId: string | undefined, isLedTo = false): Promise<Admitted | Refusal> {
     const policy = this.#options.policy()
     const evaluated = this.#evaluate(policy, exchange)
@@ -335,7 +335,7 @@ export class Gate {
     try {
       const decision = evaluate(policy, facts, this.#options.clock.now())
       const isLookedInto = admitted.decision.obligations.inspect !== 'none'
-      if (decision.verdict === 'deny') return false
+      if (decision.verdict === 'deny' || isUnread(admitted, policy, decision)) return false
       const needsYes = isReadLive(admitted, decision) || (decision.verdict === 'ask' && !(isLookedInto && asksInside(policy, facts, decision)))
       // whoever has a page fetched has said yes to it
       if (needsYes && facts.principal.session !== cacheSession && !this.#isGranted(admitted, decision)) return false

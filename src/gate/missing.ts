@@ -116,3 +116,10 @@ async function byGrant(exchange: Exchange, policy: Policy, asking: Decision, { q
 export function isReadLive({ exchange: { facts }, decision: before }: Admitted, { obligations }: Decision): boolean {
   return facts.stage === 'request' && obligations.inspect === 'cache' && before.obligations.inspect !== 'cache'
 }
+
+/** What a provider is asked has gone out as it came, or was looked at by a policy that left it more, and is now to be read
+ * for less before it goes. */
+export function isUnread({ decision: { obligations: { providerSearch: before } } }: Admitted, { mode }: Policy, { obligations: { providerSearch: now } }: Decision): boolean {
+  if (now === undefined || mode === 'monitor') return false
+  return before === undefined || (before.mode === 'cached' && now.mode === 'disabled') || (before.indexed && !now.indexed)
+}

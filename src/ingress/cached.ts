@@ -57,7 +57,7 @@ export async function lookUp(context: IngressContext, question: CacheQuestion): 
   if (webCache === undefined) throw new Error('a web cache was promised and there is none')
   for (let look = 1; ; look++) {
     const found = await webCache.findAnywhere(cacheUrl(target), fields, exchange.facts.principal, rules)
-    const page = found.kind === 'hit' ? await pageOf(webCache, found, question) : undefined
+    const page = found.kind === 'hit' ? await pageOf(webCache, found, question, context.onFault) : undefined
     if (page !== undefined) return page
     const detail = found.kind === 'hit' ? 'not-in-cache' : found.detail
     webCache.missed(readerOf(question), detail)
@@ -76,9 +76,13 @@ const missWords = {
 const nothing = new Uint8Array(0)
 
 /** undefined: what was found cannot be read. */
-async function pageOf(webCache: WebCache, found: Hit, question: CacheQuestion): Promise<CachedPage | undefined> {
-  const release = (): void => found.held?.release()
+async function pageOf(webCache: WebCache, found: Hit, question: CacheQuestion, onFault: (error: unknown) => void): Promise<CachedPage | undefined> {
   let content: CachedPage['content'] | undefined
+  const release = (): void => {
+    found.held?.release()
+    // whoever left before its turn has not begun to read, and its file is open
+    if (content !== undefined && !(content instanceof Uint8Array)) content[Symbol.asyncIterator]().return?.().catch(onFault)
+  }
   try {
     const plan = planAnswer(question.method, question.fields, found.entry)
     content = plan.hasContent ? await webCache.open(found, plan.range) : nothing

@@ -13,6 +13,7 @@ import type { Found, LiveCache } from '../cache/live/live-cache.ts'
 import { errorStatuses, judgeReuse, mayReplaceError, type Reuse } from '../cache/live/reuse.ts'
 import { ProxyError, type ErrorCode } from '../errors.ts'
 import type { ClientRequest, ClientResponse } from '../egress/client-leg.ts'
+import { requestFields } from '../egress/field-rules.ts'
 import type { ForwardResult } from '../egress/forward.ts'
 import type { Admitted } from '../gate/admitted.ts'
 import type { Refusal } from '../gate/refusal.ts'
@@ -65,7 +66,9 @@ export async function throughCache(passage: Passage): Promise<Through> {
   // what a reviewer opened for one session is nobody else's
   const isObliged = obligations.sharedCache === true && admitted.decision.grant === undefined
   if (!isObliged && (isSafe(method) || !cache.isUsed)) return { result: await send({ request, response }), response }
-  const asked = readAsked({ method, fields: request.rawHeaders, hasContent, ...changesOf(obligations) })
+  // what Connection names, the origin never sees: it chose nothing
+  const { fields } = requestFields(method, request.rawHeaders, '', '')
+  const asked = readAsked({ method, fields, hasContent, ...changesOf(obligations) })
   return new CachedExchange(passage, asked, isObliged).run()
 }
 
@@ -261,15 +264,15 @@ class CachedExchange {
   /** What an answer that is not kept says of what is. */
   #settle(status: number, fields: readonly string[], confirms: CachedResponse | undefined, nowMs: number): void {
     const { cache, target } = this.#passage
-    const { method, use, hasCredentials } = this.#asked
+    const { method, use, speaksForAll } = this.#asked
     if (use === 'unsafe') {
       if (status < 200 || status >= 400) return
       const urls = namedByAnswer(fields).flatMap((reference) => sameOriginUri(target, reference) ?? [])
       cache.invalidate([this.#key.url, ...urls].map((url) => ({ ...this.#key, url })))
       return
     }
-    // what a credential is shown says nothing of what everybody gets
-    if (use !== 'read' || hasCredentials) return
+    // what a credential, or a field that no answer varies by, is shown says nothing of what everybody gets
+    if (use !== 'read' || !speaksForAll) return
     if (method === 'HEAD') this.#refreshByHead(status, fields, nowMs)
     else if (confirms !== undefined && status !== 304 && (status < 400 || status === 404 || status === 410)) cache.remove(confirms)
   }

@@ -31,15 +31,27 @@ export function judgeReading(policy: Policy, facts: Facts, answer: Answer, isNam
   const mode = webFetch?.mode ?? 'cached'
   const named = isReader ? settingRef('web_fetch', webFetch?.setting ?? noPlace) : namedBy(webFetch, facts)
   if (facts.stage === 'connect') return facts.scheme === 'https' ? tunnelAnswer(policy, facts, answer, { mode, named, isNamed }) : answer
-  if (!isReading(facts)) return answer
+  if (!isReading(facts)) return cacheMethods.includes(facts.method ?? '') ? plainReading(policy, facts, answer, isNamed) : answer
   if (mode === 'disabled') {
     if (answer.verdict === 'deny' || (named === undefined && answer.obligations.inspect !== 'cache')) return answer
     return deny('web_fetch_disabled', `web reading is disabled, and reading from ${hostText(facts)} is that`, named ?? answer.rule)
   }
   if (mode === 'live') return named !== undefined && !isReader && isOpen(policy, answer) ? readable(facts, named, 'intercept') : answer
-  if (named === undefined) return !isNamed && isUnnamed(policy, facts, answer) ? readable(facts, unnamed(webFetch), 'cache') : answer
+  if (named === undefined) return isUnruled(answer, isNamed) && isUnnamed(policy, facts, answer) ? readable(facts, unnamed(webFetch), 'cache') : answer
   if (isOpen(policy, answer)) return readable(facts, named, 'cache')
   return answer.verdict === 'deny' ? answer : { ...answer, reason: `${answer.reason}, and it is read from the cache alone`, obligations: cached(answer.obligations), wildcard: false }
+}
+
+/** A GET with content, or with an upgrade that its origin may pass over, is answered like any other GET: it goes nowhere
+ * that a plain one does not go. */
+function plainReading(policy: Policy, facts: Facts, answer: Answer, isNamed: boolean): Answer {
+  if (answer.verdict === 'deny') return answer
+  const { verdict, obligations, rule } = judgeReading(policy, { ...facts, content: 0, upgrade: undefined }, answer, isNamed)
+  if (verdict !== 'deny' && obligations.inspect !== 'cache') return answer
+  const how = verdict === 'deny' ? 'refused' : 'answered from the cache'
+  return facts.upgrade === undefined
+    ? deny('content_not_allowed', `reading from ${hostText(facts)} is ${how}, and takes no content`, rule)
+    : deny('upgrade_not_allowed', `reading from ${hostText(facts)} is ${how}, and an upgrade begins with it`, rule)
 }
 
 /** Whether web reading looks inside any tunnel. */
@@ -69,7 +81,7 @@ function tunnelAnswer(policy: Policy, facts: Facts, answer: Answer, { mode, name
     }
     return { ...answer, obligations: cached(answer.obligations), wildcard: false }
   }
-  if (mode !== 'cached' || isNamed || !trusts || !canLook(policy, facts) || !isUnnamed(policy, facts, answer)) return answer
+  if (mode !== 'cached' || !isUnruled(answer, isNamed) || !trusts || !canLook(policy, facts) || !isUnnamed(policy, facts, answer)) return answer
   return lookedInto(facts, unnamed(policy.webFetch), mode)
 }
 
@@ -77,6 +89,11 @@ function tunnelAnswer(policy: Policy, facts: Facts, answer: Answer, { mode, name
 function isOpen(policy: Policy, { verdict, code, rule }: Answer): boolean {
   if (policy.managedOnly && verdict === 'deny') return false
   return rule?.id === 'unknown' && (verdict === 'ask' || verdict === 'allow' || code === 'not_allowed')
+}
+
+/** No rule names the host; or one does at other ports, and this one is open as unknown hosts are. */
+function isUnruled({ verdict }: Answer, isNamed: boolean): boolean {
+  return !isNamed || verdict === 'allow'
 }
 
 function isUnnamed(policy: Policy, { host }: Facts, answer: Answer): boolean {
@@ -94,6 +111,11 @@ function namedBy(webFetch: WebFetch | undefined, facts: Facts): RuleRef | undefi
     if (pattern !== undefined && covers(pattern.ports, facts)) return { id: 'web_fetch', pattern: pattern.text, file: webFetch.files[pattern.rule] ?? '', line: pattern.line }
   }
   return undefined
+}
+
+/** Reading that is answered from the cache because no rule and no list of domains names the host. */
+export function isUnnamedReading({ rule }: { readonly rule: RuleRef | undefined }): boolean {
+  return rule?.id === 'web_fetch' && rule.pattern === '*'
 }
 
 const noPlace = { file: 'built-in', line: 0 }

@@ -200,10 +200,11 @@ t.test('no file stays open: a stream may be left, given back, or never begun', m
   await closed('given back before it was begun')
   await Array.fromAsync(await stream())
   await closed('read to its end')
-  await stream()
+  const late = await stream()
   t.equal(openFiles(dir).length, 1)
   ms += 60_001
   await closed('not begun within a minute')
+  await t.rejects(Array.fromAsync(late), { code: 'cache_failed' }, 'and whoever begins then does not take it for whole')
   await stream()
   store.close()
   await closed('not begun when the store is closed')

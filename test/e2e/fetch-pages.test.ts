@@ -1,8 +1,11 @@
 // What the fetch service makes of pages: as they came, as text and as Markdown, within bounds of size, time and memory.
 import { once } from 'node:events'
+import { existsSync, readdirSync, readlinkSync, realpathSync } from 'node:fs'
 import type http from 'node:http'
+import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import t from 'tap'
+import { ControlClient } from '../support/control.ts'
 import { article, ask, codeOf, question, startFetching } from '../support/fetch-world.ts'
 import { WireClient } from '../support/wire-client.ts'
 
@@ -123,4 +126,20 @@ t.test('a page of another coding, and a large one, comes whole', async (t) => {
   t.equal(whole.body, large)
   const head = await fetch(`${base}/large`, { method: 'HEAD' })
   t.equal(head.fields.get('content-length'), String(large.length))
+})
+
+const listsFiles = existsSync('/proc/self/fd') ? {} : { skip: 'this machine does not list open files' }
+
+t.test('a large page of the cache that cannot be given leaves no file open', listsFiles, async (t) => {
+  const { proxy, base, fetch } = await startFetching(t, {
+    top: 'allowed_web_search_modes = ["cached"]', rule: 'via = "cache"\nverdict = "allow"',
+    answer: (_request, response) => response.writeHead(200, { 'content-type': 'image/png' }).end(Buffer.alloc(2 * 1024 * 1024, 'x')),
+  })
+  await new ControlClient(proxy.controlSocket).call('POST', '/v1/cache/fetch', { body: { url: `${base}/png` } })
+  const open = (): readonly string[] => readdirSync('/proc/self/fd').filter((fd) => {
+    const link = `/proc/self/fd/${fd}`
+    return existsSync(link) && readlinkSync(link).startsWith(join(realpathSync(proxy.dir), 'var', 'cache', 'bodies'))
+  })
+  for (let i = 0; i < 20; i++) t.match(await fetch(`${base}/png`, { format: 'text' }), { status: 406 })
+  while (open().length > 0) await new Promise((resolve) => setImmediate(resolve))
 })

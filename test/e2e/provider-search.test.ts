@@ -1,6 +1,7 @@
 // Requests to model providers that are looked into: what asks the provider to read the web is refused before anything is
 // dialled, and everything else goes out as it came, byte for byte.
 import { createHash, randomBytes } from 'node:crypto'
+import { writeFileSync } from 'node:fs'
 import type http from 'node:http'
 import zlib from 'node:zlib'
 import http2 from 'node:http2'
@@ -329,4 +330,26 @@ providers = [{ host = "${authority}", api = "anthropic" }]
   const [refused, passed] = await client.answers(2)
   t.match(refused?.body, /provider_search_refused/)
   t.equal(passed?.body, digestOf(harmless))
+})
+
+t.test('a request that is still being sent when reading becomes cached is cut: the rest of it would go out unread', async (t) => {
+  const came = Promise.withResolvers<void>()
+  let body = ''
+  const origin = await httpOrigin(t, (request) => request.on('data', (chunk: Buffer) => {
+    body += chunk.toString('latin1')
+    came.resolve()
+  }))
+  const at = `llm.test:${origin.port}`
+  const policy = (mode: string): string => `[web_fetch]\nmode = "${mode}"\nproviders = [{ host = "${at}", api = "openai" }]\n[[network.rules]]\nid = "llm"\nhosts = ["${at}"]\nlocal = ["127.0.0.1/32"]\nverdict = "allow"\n`
+  const proxy = await startProxy(t, { policy: policy('live'), hosts: { 'llm.test': '127.0.0.1' } })
+  const client = await WireClient.open(proxy.port)
+  t.teardown(() => client.socket.destroy())
+  const sent = searching.slice(0, 8)
+  client.send(`POST http://${at}/v1/responses HTTP/1.1\r\nHost: ${at}\r\nContent-Type: application/json\r\nContent-Length: ${searching.length}\r\n\r\n${sent}`)
+  await came.promise
+  writeFileSync(proxy.policyFile, policy('cached'))
+  const ended = await proxy.recorded(({ name }) => name === 'sallyport.exchange.ended')
+  t.match(ended.attributes, { 'sallyport.outcome': 'expired', 'sallyport.code': 'policy_changed' })
+  client.send(searching.slice(8))
+  t.equal(body, sent)
 })

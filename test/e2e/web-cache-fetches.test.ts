@@ -3,6 +3,7 @@
 import type http from 'node:http'
 import t from 'tap'
 import { problemIn } from '../support/ask-world.ts'
+import { httpOrigin } from '../support/origins.ts'
 import { docsHost, fetchPage, read, reading, startPages } from '../support/page-world.ts'
 
 t.test('what is fetched varies with fields that no reviewer sees, and is read by whoever asks', async (t) => {
@@ -55,6 +56,21 @@ t.test('a redirect is decided anew: to a host that policy denies or asks about i
   t.match((await fetchPage(control, await control.pending(docsHost))).body, { decision: { fetch_note: null } })
   t.match(await third.next(), { status: 302 }, 'and one to a host that is read is followed')
   t.equal(origin.requests.length, 4)
+})
+
+t.test('a yes to a page is none to an unknown host, or to another port, that it leads to', async (t) => {
+  const elsewhere = await httpOrigin(t)
+  const places = [['/unknown', 'http://unknown.test/?what=it-knows'], ['/port', `http://docs.test:${elsewhere.port}/`]] as const
+  const world = await startPages(t, {
+    answer: (request, response) => response.writeHead(302, { location: places.find(([path]) => path === request.url)?.[1], 'cache-control': 'max-age=60' }).end(),
+    more: `[[network.rules]]\nid = "port"\nhosts = ["docs.test:${elsewhere.port}"]\nlocal = ["127.0.0.0/8"]\nverdict = "ask"\n`,
+  })
+  for (const [path] of places) {
+    await reading(t, world, path)
+    const decided = await fetchPage(world.control, await world.control.pending(docsHost))
+    t.match(decided.body, { decision: { fetch_note: /which was not fetched: .*\(approval_required\)/ } }, path)
+  }
+  t.equal(world.dns.count('unknown.test') + elsewhere.connections(), 0)
 })
 
 t.test('a redirect to a host that needs two people is not followed on a single yes', async (t) => {

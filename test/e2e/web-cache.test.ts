@@ -120,6 +120,15 @@ t.test('what was fetched into the cache is read from it: whole, in part, by cond
   t.equal(fills.length, 2, 'each hop is decided by itself')
 })
 
+t.test('a credential that a rule spells out is not sent for what everybody reads', async (t) => {
+  const origin = await httpOrigin(t)
+  const at = `site.test:${origin.port}`
+  const { proxy } = await startCached(t, rule('site', at, 'set_headers = { Authorization = "Bearer x", Cookie = "a=b", X-Api-Key = "c", X-Tenant = "d" }'), { 'site.test': '127.0.0.1' })
+  t.match(await fetchInto(proxy, `http://${at}/`), { fault: null })
+  const [{ headers } = { headers: {} }] = origin.requests
+  t.match(headers, { 'x-tenant': 'd', authorization: undefined, cookie: undefined, 'x-api-key': undefined })
+})
+
 t.test('what may not be kept is not, and says why', async (t) => {
   const big = Buffer.alloc(3 * 1024 * 1024, 'x')
   const origin = await httpOrigin(t, (request, response) => {

@@ -31,6 +31,8 @@ export interface Asked {
   readonly isAuthorized: boolean
   /** Authorization, its kind, or Cookie */
   readonly hasCredentials: boolean
+  /** it has neither, nor fields that steer: what its answer says of what is kept, it says of it for everybody */
+  readonly speaksForAll: boolean
   /** no-cache, in whichever of its forms */
   readonly wantsConfirmed: boolean
   readonly onlyIfCached: boolean
@@ -49,6 +51,9 @@ const credentialFields: readonly string[] = [
 const steering: ReadonlySet<string> = new Set([
   'forwarded', 'x-host', 'x-original-host', 'x-original-url', 'x-rewrite-url', 'x-http-method', 'x-http-method-override', 'x-method-override',
   'x-http-host-override', 'x-backend-host', 'x-wap-profile', 'x-amz-website-redirect-location', 'true-client-ip', 'x-real-ip', 'x-client-ip',
+  'x-original-uri', 'x-original-path', 'x-envoy-original-path', 'x-scheme', 'x-url-scheme', 'front-end-https', 'cf-connecting-ip', 'fastly-client-ip', 'x-cluster-client-ip',
+  // of a framework's own servers to each other (CVE-2024-46982, CVE-2025-29927)
+  'x-now-route-matches', 'x-matched-path', 'x-invoke-path', 'x-invoke-query', 'x-invoke-status', 'x-nextjs-data', 'x-middleware-prefetch', 'x-middleware-subrequest',
 ])
 // preconditions that only an origin can judge
 const forOrigins: readonly string[] = ['if-match', 'if-unmodified-since']
@@ -69,11 +74,12 @@ export function readAsked({ method, fields: given, hasContent, stripped, isChang
   const goesBy = isChanged || hasContent || directives.isUnreadable || says(directives, 'no-store') || hasOddRange || forOrigins.some((name) => hasField(fields, name))
   const isAuthorized = credentialFields.some((name) => hasField(fields, name))
   const hasCredentials = isAuthorized || hasField(fields, 'cookie')
+  const speaksForAll = !hasCredentials && !steers(fields)
   const pragma = !directives.isPresent && valuesOf(fields, 'pragma').some((value) => value.toLowerCase().includes('no-cache'))
   return {
-    method, fields, directives, isAuthorized, hasCredentials,
+    method, fields, directives, isAuthorized, hasCredentials, speaksForAll,
     use: !isSafe(method) ? 'unsafe' : isRead && !goesBy ? 'read' : 'none',
-    mayKeep: method === 'GET' && !goesBy && !hasCredentials && !steers(fields),
+    mayKeep: method === 'GET' && !goesBy && speaksForAll,
     wantsConfirmed: says(directives, 'no-cache') || pragma,
     onlyIfCached: says(directives, 'only-if-cached'),
     range: hasOddRange ? undefined : range,

@@ -22,7 +22,7 @@ t.test('what cannot be answered from a cache goes by', async (t) => {
 t.test('nothing is kept of a request with a credential, or that could steer its answer', async (t) => {
   for (const line of ['authorization: x', 'X-API-Key: x', 'Private-Token: x', 'x-jfrog-art-api: x']) t.match(asked([line]), { use: 'read', mayKeep: false, isAuthorized: true, hasCredentials: true }, line)
   t.match(asked(['Cookie: a=b']), { use: 'read', mayKeep: false, isAuthorized: false, hasCredentials: true })
-  for (const line of ['X-Forwarded-Host: x', 'x_forwarded_proto: x', 'Forwarded: x', 'X-Original-URL: x', 'X-HTTP-Method-Override: x']) t.match(asked([line]), { use: 'read', mayKeep: false }, line)
+  for (const line of ['X-Forwarded-Host: x', 'x_forwarded_proto: x', 'Forwarded: x', 'X-Original-URL: x', 'X-HTTP-Method-Override: x', 'X-Scheme: x', 'x-now-route-matches: 1']) t.match(asked([line]), { use: 'read', mayKeep: false, speaksForAll: false }, line)
 })
 
 t.test('what rules strip is not there', async (t) => {
