@@ -2,11 +2,11 @@
 // origin calls private, and what is not whole must never be kept: unsure is no.
 import { isFieldValue, isToken } from '../target/field-syntax.ts'
 import { quoted } from '../target/quoted.ts'
+import { joinedValue, listMembers, onlyValue, valuesOf } from '../target/field-list.ts'
 import { sharedPolicy } from './cache-control.ts'
 import type { CachedHead } from './cached-response.ts'
 import { contentCoding, maxCodings } from './decoding.ts'
 import type { ContentCoding } from './decoding.ts'
-import { joinedValue, listMembers, onlyValue, valuesOf } from './field-list.ts'
 import { readHttpDate } from './http-date.ts'
 import { keptFields } from './kept-fields.ts'
 

@@ -2,7 +2,7 @@
 // only, parts values at commas within quotes and lets the last of two count. Pure. It must never make an answer
 // more storable or fresher than its directives say.
 import CachePolicy from 'http-cache-semantics'
-import { joinedValue, listMembers } from './field-list.ts'
+import { joinedValue, listMembers } from '../target/field-list.ts'
 
 const seconds = /^\d+$/
 const inSeconds: ReadonlySet<string> = new Set(['max-age', 's-maxage', 'stale-while-revalidate', 'stale-if-error'])

@@ -1,8 +1,8 @@
 // What a request with conditions or a range gets of an entry: RFC 9110 section 13.2.2 in its order, with the fields of 304
 // as section 15.4.5 has them. Pure. It stands in for the origin, so If-Match and If-Unmodified-Since hold as well.
+import { joinedValue, listMembers, onlyValue, valuesOf } from '../target/field-list.ts'
 import type { ByteRange } from './cache-store.ts'
 import type { CachedResponse } from './cached-response.ts'
-import { joinedValue, listMembers, onlyValue, valuesOf } from './field-list.ts'
 import { readHttpDate } from './http-date.ts'
 
 export interface AnswerPlan {

@@ -1,7 +1,7 @@
 // Which fields of an answer the cache keeps. Pure. What belongs to a connection, to the exchange that brought it or to a
 // coding that is undone stays behind, and so does whatever would act on its reader beyond the page.
+import { joinedValue, listMembers, valuesOf } from '../target/field-list.ts'
 import { httpDate } from './http-date.ts'
-import { joinedValue, listMembers, valuesOf } from './field-list.ts'
 
 const dropped: ReadonlySet<string> = new Set([
   // of the connection (RFC 9110 section 7.6.1) and of software before it; those that start with proxy- go as well

@@ -1,6 +1,6 @@
 // Is an answer of the parent cache one out of its cache? Pure. A parent that fetched in spite of `only-if-cached` must not
 // pass: what a cache says of itself has to be there, and nothing may speak against it.
-import { joinedValue, listMembers, onlyValue, valuesOf } from './field-list.ts'
+import { joinedValue, listMembers, onlyValue, valuesOf } from '../target/field-list.ts'
 
 const seconds = /^\d{1,10}$/
 /** `X-Cache` of squid and of those who write it as squid does: the last member is the parent's own. */

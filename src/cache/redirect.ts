@@ -1,6 +1,6 @@
 // Where a redirect leads (RFC 9110 section 10.2.2), for those who follow one themselves. Pure. What it names is only a
 // text: whoever follows it parses it with target/ and has it decided anew.
-import { onlyValue } from './field-list.ts'
+import { onlyValue } from '../target/field-list.ts'
 
 export const maxRedirects = 5
 const redirects: ReadonlySet<number> = new Set([301, 302, 303, 307, 308])

@@ -4,11 +4,11 @@
 import { createHash } from 'node:crypto'
 import { ProxyError } from '../errors.ts'
 import { quoted } from '../target/quoted.ts'
+import { joinedValue, valuesOf } from '../target/field-list.ts'
 import { ArchiveBytes, ArchiveFault } from './archive-bytes.ts'
 import { readCacheUrl } from './cache-url.ts'
 import { ChunkedFault, withoutChunks } from './chunked-content.ts'
 import { decoded, DecodingFault } from './decoding.ts'
-import { joinedValue, valuesOf } from './field-list.ts'
 import { readDigest, readHttpHead, readRecordHead, readWarcDate } from './warc-head.ts'
 import type { ClaimedDigest, HttpHead, RecordHead } from './warc-head.ts'
 

@@ -3,6 +3,7 @@
 // and nothing is fetched that its robots.txt asks not to fetch, unless an admin says so.
 import type { Clock } from '../clock.ts'
 import { ProxyError } from '../errors.ts'
+import { valuesOf } from '../target/field-list.ts'
 import { parseUrl } from '../target/target-uri.ts'
 import type { CacheStore } from './cache-store.ts'
 import { readCacheUrl } from './cache-url.ts'
@@ -214,8 +215,8 @@ class Crawl {
   }
 
   async #follow(page: CachedResponse, depth: number): Promise<void> {
-    const type = page.fields.findIndex((name, index) => index % 2 === 0 && name.toLowerCase() === 'content-type')
-    if (page.status !== 200 || !/^(?:text\/html|application\/xhtml\+xml)\b/i.test(page.fields[type + 1] ?? '') || type === -1) return
+    const [type = ''] = valuesOf(page.fields, 'content-type')
+    if (page.status !== 200 || !/^(?:text\/html|application\/xhtml\+xml)\b/i.test(type)) return
     const content = await this.#options.store.read(page)
     if (content === undefined) return
     const links = await sameOriginLinks(parseUrl(page.key.url), content instanceof Uint8Array ? piecesOf(content) : content, maxLinks)

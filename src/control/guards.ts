@@ -2,6 +2,7 @@
 // (CVE-2018-14505, CVE-2025-66414), own Origin only, no cross-site fetch, JSON bodies only. Pure; it looks at
 // fields of the request and never at who sent it.
 import { isLoopback } from '../config/load-rules.ts'
+import { valuesOf } from '../target/field-list.ts'
 import { ControlFault } from './problem.ts'
 
 /** Which door a request came in by. */
@@ -41,7 +42,7 @@ function guardTarget({ target }: Guarded): ControlFault | undefined {
 }
 
 function guardHost(request: Guarded, door: Door): ControlFault | undefined {
-  const names = request.rawHeaders.filter((name, index) => index % 2 === 0 && name.toLowerCase() === 'host')
+  const names = valuesOf(request.rawHeaders, 'host')
   const host = one(request.headers['host'])?.toLowerCase()
   if (names.length === 1 && host !== undefined && hostsOf(request, door).has(host)) return undefined
   return new ControlFault('misdirected', 'this listener answers to its own address and to the configured names only')

@@ -8,6 +8,7 @@ import type { Session } from '../approvals/session.ts'
 import type { CachedResponse } from '../cache/cached-response.ts'
 import type { Explanation } from '../policy/explain.ts'
 import { liveReading, type Grant } from '../policy/grant.ts'
+import { valuesOf } from '../target/field-list.ts'
 import type { ExplainAnswer, PolicyState } from './deps.ts'
 
 /** RFC 3339, UTC, ms; null for none. */
@@ -99,9 +100,9 @@ export function grantJson(grant: Grant) {
 
 export function cacheEntryJson(entry: CachedResponse) {
   const { id, key, status, fields, bodyBytes, bodyDigest, source, by, pinned, storedMs, capturedMs, vary } = entry
-  const type = fields.findIndex((name, index) => index % 2 === 0 && name.toLowerCase() === 'content-type')
+  const [type = null] = valuesOf(fields, 'content-type')
   return {
-    id, url: key.url, partition: key.partition, status, content_type: type === -1 ? null : (fields[type + 1] ?? null), bytes: bodyBytes, digest: bodyDigest,
+    id, url: key.url, partition: key.partition, status, content_type: type, bytes: bodyBytes, digest: bodyDigest,
     source, by, pinned, stored_at: time(storedMs), captured_at: time(capturedMs), vary: vary.map(([name, value]) => ({ name, value })),
   }
 }

@@ -7,6 +7,7 @@ import type { Clock } from '../clock.ts'
 import type { Deadlines } from '../deadlines.ts'
 import { ProxyError } from '../errors.ts'
 import { formatAuthority } from '../target/authority.ts'
+import { valuesOf } from '../target/field-list.ts'
 import { parentOf, reachParent, type Parent } from './parent-proxy.ts'
 import type { Resolver } from './resolver.ts'
 
@@ -178,8 +179,8 @@ interface Probed {
 async function probe(parent: ParentCache, scheme: string): Promise<Probed> {
   const answer = await parent.ask(`${scheme}://sallyport-${randomBytes(12).toString('hex')}.invalid/`, onlyIfCached)
   answer.discard()
-  const at = answer.fields.findIndex((name, i) => i % 2 === 0 && name.toLowerCase() === 'x-squid-error')
-  return { status: answer.status, squidError: at === -1 ? undefined : answer.fields[at + 1] }
+  const [squidError] = valuesOf(answer.fields, 'x-squid-error')
+  return { status: answer.status, squidError }
 }
 
 function faultOf(scheme: string, { status, squidError }: Probed): string | undefined {

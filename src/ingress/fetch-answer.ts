@@ -1,13 +1,13 @@
 // What the fetch service answers with: a page as it came, as text or as Markdown, or a refusal; written so that a browser
 // does nothing with it. Of the origin's fields only what describes the content passes; no cookie ever does.
 import { STATUS_CODES } from 'node:http'
-import { joinedValue, listMembers, onlyValue } from '../cache/field-list.ts'
 import { contentCoding, decoded, DecodingFault, maxCodings, type ContentCoding } from '../cache/decoding.ts'
 import type { Deadlines } from '../deadlines.ts'
 import type { ClientRequest, ClientResponse } from '../egress/client-leg.ts'
 import { ProxyError } from '../errors.ts'
 import { problemOf, renderRefusal, type Refusal } from '../gate/refusal.ts'
 import { isFieldValue } from '../target/field-syntax.ts'
+import { joinedValue, listMembers, onlyValue } from '../target/field-list.ts'
 import { pour } from './content.ts'
 import { UnreadablePage, type PageJob } from './page-job.ts'
 import type { PageReader } from './page-reader.ts'

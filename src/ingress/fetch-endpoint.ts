@@ -2,7 +2,6 @@
 // own at the gate, judged as if its session had sent it through the proxy. INVARIANT: nothing but the URL and what answer
 // is wanted reaches an origin; redirects are decided anew; who has no session gets nothing.
 import { cacheUrl } from '../cache/cache-url.ts'
-import { valuesOf, onlyValue } from '../cache/field-list.ts'
 import { FillRequest, FillResponse, type FilledHead } from '../cache/fill-client.ts'
 import { maxRedirects, redirectOf } from '../cache/redirect.ts'
 import { digestOf } from '../approvals/question.ts'
@@ -19,6 +18,7 @@ import type { Presence } from '../gate/presence.ts'
 import type { Refusal } from '../gate/refusal.ts'
 import type { Facts, Principal } from '../policy/facts.ts'
 import { parseUrl, type TargetUri } from '../target/target-uri.ts'
+import { valuesOf, onlyValue } from '../target/field-list.ts'
 import { lookUp, type CachedPage } from './cached.ts'
 import { anonymous, type IngressContext } from './context.ts'
 import { answerFetched, plainContent, refuseFetch, type FetchedPage } from './fetch-answer.ts'

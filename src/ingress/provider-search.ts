@@ -6,6 +6,7 @@ import type { Admitted } from '../gate/admitted.ts'
 import type { Refusal } from '../gate/refusal.ts'
 import { findSearch, isUpload } from '../policy/provider-search.ts'
 import type { ProviderSearch } from '../policy/providers.ts'
+import { joinedValue } from '../target/field-list.ts'
 import type { IngressContext } from './context.ts'
 import { InspectionBudget } from './inspection-budget.ts'
 import type { PlainArrival } from './plain.ts'
@@ -38,7 +39,7 @@ export async function refuseSearch({ arrival, context, admitted, presence, searc
   const { host, path = '', content } = admitted.exchange.facts
   // a field that Connection takes away does not reach the provider
   const { fields } = requestFields(admitted.exchange.facts.method ?? '', arrival.request.rawHeaders, '', '')
-  const contentType = valuesOf(fields, 'content-type')
+  const contentType = joinedValue(fields, 'content-type')
   if (isUpload(search.api, path, contentType)) return undefined
   const object = async ({ code, says }: Objection): Promise<Refusal | undefined> =>
     context.gate.judgeTunnel(admitted, code, `web reading is ${search.mode}, so what ${host.text} is asked is looked at: ${says}`, 'policy')
@@ -51,7 +52,7 @@ export async function refuseSearch({ arrival, context, admitted, presence, searc
   noLonger()
   if (spooled.kind === 'left') return 'left'
   if (spooled.kind !== 'whole') return object(spooled.kind === 'too_large' ? tooLarge : noRoom)
-  const objection = await objectionTo(spooled.bytes, { search, path, contentType, coding: valuesOf(fields, 'content-encoding'), take: held.take })
+  const objection = await objectionTo(spooled.bytes, { search, path, contentType, coding: joinedValue(fields, 'content-encoding'), take: held.take })
   held.keep(spooled.bytes.length)
   return objection === undefined ? undefined : object(objection)
 }
@@ -107,13 +108,4 @@ function hold({ response }: PlainArrival, { gate }: IngressContext): Held {
       mine = bytes
     },
   }
-}
-
-/** All values of a field as one (RFC 9110 section 5.3); undefined: it is not there. */
-function valuesOf(fields: readonly string[], name: string): string | undefined {
-  let values: string | undefined
-  for (let at = 0; at + 1 < fields.length; at += 2) {
-    if (fields[at]?.toLowerCase() === name) values = values === undefined ? fields[at + 1] : `${values}, ${fields[at + 1]}`
-  }
-  return values
 }

@@ -1,5 +1,6 @@
 // Whether a request is what a rule's `query`, `headers`, `content_types`, `max_content` and `read_only` want. What can
 // be read in two ways is `unsure`: a deny matches it, an allow does not, and an ask holds back what others allow.
+import { valuesOf } from '../target/field-list.ts'
 import { matchGlob } from './glob.ts'
 import type { Facts } from './facts.ts'
 import { isShortToken } from './field-names.ts'
@@ -44,7 +45,7 @@ export class Inside {
 
   /** Fields that Connection names, or Proxy-Connection, which counts as one: they go no further than this hop. Lower case. */
   get dropped(): ReadonlySet<string> {
-    return (this.#named ??= new Set(hopOptions.flatMap((each) => valuesOf(this.facts.fields ?? [], each)).flatMap((value) => value.toLowerCase().split(',').map((name) => name.trim()))))
+    return (this.#named ??= new Set(hopOptions.flatMap((each) => trimmedValues(this.facts.fields ?? [], each)).flatMap((value) => value.toLowerCase().split(',').map((name) => name.trim()))))
   }
 }
 
@@ -74,7 +75,7 @@ export function unmetNames({ query, fields: fieldTerms }: RequestTerms, what: 'q
   const { fields = [] } = inside.facts
   if (what === 'header') {
     const names = fieldTerms.filter((term) => fitFields([term], inside) !== 'yes').map(({ name }) => name)
-    return { names, isAbsent: names.every((name) => valuesOf(fields, name).length === 0) }
+    return { names, isAbsent: names.every((name) => trimmedValues(fields, name).length === 0) }
   }
   const names = query.filter((term) => fitQuery([term], inside.query) !== 'yes').map(({ key }) => key)
   return { names, isAbsent: !inside.query.readings.some((pairs) => pairs.some(({ key }) => names.includes(key))) }
@@ -82,7 +83,7 @@ export function unmetNames({ query, fields: fieldTerms }: RequestTerms, what: 'q
 
 /** Type and subtype in lower case; undefined where there is not exactly one of them. */
 export function mediaTypeOf(fields: readonly string[]): string | undefined {
-  const values = valuesOf(fields, 'content-type')
+  const values = trimmedValues(fields, 'content-type')
   const [, type = '', subtype = ''] = /^([^/;,\s]+)\/([^/;,\s]+)[ \t]*(?:;[^,]*)?$/.exec(values[0] ?? '') ?? []
   return values.length === 1 && isShortToken(type) && isShortToken(subtype) ? `${type}/${subtype}`.toLowerCase() : undefined
 }
@@ -96,7 +97,7 @@ function missOf(fit: Fit, what: 'query' | 'header' | 'content_type', verdict: Ru
 function fitFields(terms: readonly FieldTerm[], inside: Inside): Fit {
   const { fields } = inside.facts
   if (fields === undefined) return 'unsure'
-  return weakest(terms.map(({ name, values }) => (isDoubtful(fields, name, inside) ? 'unsure' : fitValues(values, valuesOf(fields, name)))))
+  return weakest(terms.map(({ name, values }) => (isDoubtful(fields, name, inside) ? 'unsure' : fitValues(values, trimmedValues(fields, name)))))
 }
 
 /** The origin may see other values of the field than are judged here: none of it, or what CGI takes for it. */
@@ -120,13 +121,8 @@ function fitContentType(globs: readonly string[], { content, fields = [] }: Fact
   return globs.some((glob) => matchGlob(glob, type)) ? 'yes' : 'no'
 }
 
-function valuesOf(fields: readonly string[], name: string): readonly string[] {
-  const values: string[] = []
-  for (let i = 0; i < fields.length; i += 2) {
-    const other = fields[i] ?? ''
-    if (other.length === name.length && other.toLowerCase() === name) values.push(withoutEdges(fields[i + 1] ?? ''))
-  }
-  return values
+function trimmedValues(fields: readonly string[], name: string): readonly string[] {
+  return valuesOf(fields, name).map(withoutEdges)
 }
 
 /** Without the spaces and tabs around it, and nothing else: a no-break space goes to the origin (RFC 9110 section 5.5). */

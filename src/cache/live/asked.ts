@@ -1,8 +1,9 @@
 // A request as the cache sees it: whether it may be answered from what is kept, whether its answer may be kept, and what
 // it demands. Pure. What carries a credential is never kept from; where that is not sure, it counts as one.
+import { valuesOf } from '../../target/field-list.ts'
 import { isOneRange } from './byte-ranges.ts'
 import { readDirectives, says, type Directives } from './cache-control.ts'
-import { hasField, singleValue, valuesOf, withoutFields } from './field-list.ts'
+import { hasField, singleValue, withoutFields } from './field-list.ts'
 import { trustName } from './vary.ts'
 
 export interface Asking {

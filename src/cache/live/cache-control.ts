@@ -1,6 +1,7 @@
 // Cache-Control of requests and answers (RFC 9111 section 5.2). Pure. What cannot be read is told as such, so that
 // nobody takes it for permission: a half-read field could hide `no-store`.
-import { hasField, listMembers, valuesOf } from './field-list.ts'
+import { valuesOf } from '../../target/field-list.ts'
+import { hasField, listMembers } from './field-list.ts'
 
 export interface Directives {
   /** by lower-case name: the argument of each time it stands there, undefined for none */

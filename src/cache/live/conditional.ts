@@ -1,7 +1,8 @@
 // Conditional requests: those that clients send, answered from what is kept, and those that are sent to confirm it
 // (RFC 9110 section 13, RFC 9111 section 4.3). Pure.
 import type { CachedHead } from '../cached-response.ts'
-import { listMembers, singleValue, valuesOf, withoutFields } from './field-list.ts'
+import { valuesOf } from '../../target/field-list.ts'
+import { listMembers, singleValue, withoutFields } from './field-list.ts'
 import { dateMs, modifiedMs } from './freshness.ts'
 import { parseHttpDate } from './http-date.ts'
 

@@ -1,15 +1,6 @@
-// Reading and changing header fields as the cache keeps them: flat name, value, name, value. Pure. Names are compared
-// without case, and nothing is decided here.
-
-/** Values of every field of that name, in order; `name` in lower case. */
-export function valuesOf(fields: readonly string[], name: string): string[] {
-  const values: string[] = []
-  for (let i = 0; i + 1 < fields.length; i += 2) {
-    const given = fields[i] ?? ''
-    if (given.length === name.length && given.toLowerCase() === name) values.push(fields[i + 1] ?? '')
-  }
-  return values
-}
+// What copies of live traffic need of header fields beside target/field-list: more is refused here, since what an origin
+// means is guessed at for nobody. Pure. Nothing is decided here.
+import { valuesOf } from '../../target/field-list.ts'
 
 /** `name` in lower case. */
 export function hasField(fields: readonly string[], name: string): boolean {

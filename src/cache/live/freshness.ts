@@ -1,8 +1,9 @@
 // How old an answer is and how long it may be used (RFC 9111 section 4.2). Pure. What is invalid makes an answer stale,
 // never fresh.
 import type { CachedHead } from '../cached-response.ts'
+import { valuesOf } from '../../target/field-list.ts'
 import { readDirectives, says, secondsOf, type Directives } from './cache-control.ts'
-import { hasField, singleValue, valuesOf } from './field-list.ts'
+import { hasField, singleValue } from './field-list.ts'
 import { parseHttpDate } from './http-date.ts'
 
 /** RFC 9110 section 15.1 */

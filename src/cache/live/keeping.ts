@@ -1,9 +1,10 @@
 // Which answers are kept, and what of them (RFC 9111 section 3): a shared cache, so nothing private, nothing that a
 // credential fetched, no cookie. Pure. When in doubt, it is not kept.
 import type { CachedHead } from '../cached-response.ts'
+import { valuesOf } from '../../target/field-list.ts'
 import type { Asked } from './asked.ts'
 import { readDirectives, says, secondsOf } from './cache-control.ts'
-import { hasField, listMembers, singleValue, valuesOf, withoutFields } from './field-list.ts'
+import { hasField, listMembers, singleValue, withoutFields } from './field-list.ts'
 import { currentAgeMs, heuristicStatuses, initialAgeMs, isExplicit, lifetimeMs, modifiedMs } from './freshness.ts'
 import { selectingFields } from './vary.ts'
 

@@ -1,9 +1,9 @@
 // Whether an answer that is kept may be given to a request as it is, or has to be confirmed first (RFC 9111 sections
 // 4.2.4, 5.2). Pure. Must never let a stale answer pass that its origin says to confirm.
 import type { CachedHead } from '../cached-response.ts'
+import { valuesOf } from '../../target/field-list.ts'
 import type { Asked } from './asked.ts'
 import { readDirectives, says, secondsOf, type Directives } from './cache-control.ts'
-import { valuesOf } from './field-list.ts'
 import { currentAgeMs, lifetimeMs } from './freshness.ts'
 
 /** `confirm`: `why` as Cache-Status says it; `forbidden`: not for this request at all */

@@ -1,6 +1,7 @@
 // Which request fields choose between answers, and whether two requests say the same in them (RFC 9111 section 4.1).
 // Pure. Two spellings of one list are one request; where that is not known, they differ.
-import { listMembers, valuesOf } from './field-list.ts'
+import { valuesOf } from '../../target/field-list.ts'
+import { listMembers } from './field-list.ts'
 
 export type Selecting = readonly (readonly [name: string, value: string | null])[]
 

@@ -1,6 +1,6 @@
 // Fields by name, and lists within them.
 import t from 'tap'
-import { joinedValue, listMembers, onlyValue, valuesOf } from '../../src/cache/field-list.ts'
+import { joinedValue, listMembers, onlyValue, valuesOf } from '../../src/target/field-list.ts'
 import * as fc from '../support/property.ts'
 
 const fields = ['A', '1', 'b', '2', 'a', '', 'B-c', '3']

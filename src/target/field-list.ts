@@ -1,11 +1,12 @@
-// Fields as the cache keeps them, a flat list of name, value, name, value, and how they are read: by name, whatever
-// its case. Pure. Names are matched in lower case only.
+// Header fields as node gives them and the cache keeps them, a flat list of name, value, name, value, and how they are read:
+// by name, whatever its case (RFC 9110 section 5.1). Pure. Names are matched in lower case only.
 
 /** The values of a field in their order; `name` in lower case. */
 export function valuesOf(fields: readonly string[], name: string): string[] {
   const values: string[] = []
   for (let i = 0; i + 1 < fields.length; i += 2) {
-    if ((fields[i] ?? '').toLowerCase() === name) values.push(fields[i + 1] ?? '')
+    const given = fields[i] ?? ''
+    if (given.length === name.length && given.toLowerCase() === name) values.push(fields[i + 1] ?? '')
   }
   return values
 }
