@@ -2,11 +2,10 @@
 // outside of them.
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { chromium } from 'playwright-core'
 import t from 'tap'
 import { LeafMaker, makeLeafKey } from '../../src/ca/leaf.ts'
 import { parseHost } from '../../src/target/host.ts'
-import { browserMissing } from '../support/browser.ts'
+import { browserMissing, openBrowser } from '../support/browser.ts'
 import { madeSigner, ran, serve } from './fixture.ts'
 
 const noCertutil = await ran('certutil', ['-H']).then(() => false as const, () => 'certutil is not installed')
@@ -22,12 +21,7 @@ t.test('Chromium trusts leaves of a root in its store, and keeps to its constrai
   writeFileSync(join(home, 'root.pem'), signer.certificate.pem)
   t.match(await ran('certutil', ['-N', '--empty-password', '-d', `sql:${store}`]), { code: 0 })
   t.match(await ran('certutil', ['-A', '-d', `sql:${store}`, '-n', 'sallyport', '-t', 'C,,', '-i', join(home, 'root.pem')]), { code: 0 })
-  const browser = await chromium.launch({
-    executablePath: '/usr/bin/chromium',
-    args: ['--no-sandbox', '--host-resolver-rules=MAP *.test 127.0.0.1, MAP *.example.com 127.0.0.1'],
-    env: { ...process.env, HOME: home } as Record<string, string>,
-  })
-  t.teardown(() => browser.close())
+  const browser = await openBrowser(t, { home, args: ['--host-resolver-rules=MAP *.test 127.0.0.1, MAP *.example.com 127.0.0.1'] })
   const page = await browser.newPage()
   const good = await serve(t, make('api.example.com'))
   t.equal(await page.goto(`https://api.example.com:${good}/`).then((answer) => answer?.status()), 200)

@@ -5,7 +5,7 @@ import * as x509 from '@peculiar/x509'
 import { execFile } from 'node:child_process'
 import { generateKeyPairSync, type KeyObject, webcrypto } from 'node:crypto'
 import { writeFileSync } from 'node:fs'
-import { connect as connectTcp } from 'node:net'
+import { connect as connectTcp, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { connect, createServer, type Server, type TLSSocket } from 'node:tls'
 import { promisify } from 'node:util'
@@ -135,8 +135,17 @@ export async function serve(t: Test, { chainPem, keyPem }: Leaf): Promise<number
     socket.on('data', () => socket.end('HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nhi'))
   })
   server.on('tlsClientError', () => undefined)
+  // a browser keeps connections open that it may want later: nobody waits for those
+  const open = new Set<Socket>()
+  server.on('connection', (socket: Socket) => {
+    open.add(socket)
+    socket.once('close', () => open.delete(socket))
+  })
   await new Promise<void>((resolve) => { server.listen(0, '127.0.0.1', resolve) })
-  t.teardown(() => new Promise<void>((resolve) => { server.close(() => resolve()) }))
+  t.teardown(() => new Promise<void>((resolve) => {
+    for (const socket of open) socket.destroy()
+    server.close(() => resolve())
+  }))
   const address = server.address()
   return typeof address === 'object' && address !== null ? address.port : 0
 }

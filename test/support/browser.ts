@@ -5,12 +5,17 @@ import { chromium, type Browser, type Page } from 'playwright-core'
 import type { Scope } from './scope.ts'
 
 const executablePath = '/usr/bin/chromium'
+const quiet = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync']
 
 /** `false`, or why tests that need it are skipped. */
 export const browserMissing: string | false = existsSync(executablePath) ? false : 'chromium is not installed'
 
-export async function openBrowser(t: Scope): Promise<Browser> {
-  const browser = await chromium.launch({ executablePath, args: ['--no-sandbox'] })
+/** `home`: where it looks for its certificate store and whatever else; default: the user's own. It asks nobody but us:
+ * what it would fetch for itself it could wait for where there is no network. */
+export async function openBrowser(t: Scope, options: { readonly args?: readonly string[]; readonly home?: string } = {}): Promise<Browser> {
+  const { args = [], home } = options
+  const env = home === undefined ? process.env : { ...process.env, HOME: home }
+  const browser = await chromium.launch({ executablePath, args: [...quiet, ...args], env: env as Record<string, string> })
   t.teardown(() => browser.close())
   return browser
 }

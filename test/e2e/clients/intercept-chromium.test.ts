@@ -2,9 +2,8 @@
 // and can tell why.
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { chromium } from 'playwright-core'
 import t, { type Test } from 'tap'
-import { browserMissing } from '../../support/browser.ts'
+import { browserMissing, openBrowser } from '../../support/browser.ts'
 import { ran } from '../../ca/fixture.ts'
 import { startSecureWorld, type SecureWorld } from '../../support/secure-world.ts'
 import type http from 'node:http'
@@ -26,12 +25,7 @@ async function open(t: Test, world: SecureWorld): Promise<Page> {
   mkdirSync(store, { recursive: true })
   t.match(await ran('certutil', ['-N', '--empty-password', '-d', `sql:${store}`]), { code: 0 })
   t.match(await ran('certutil', ['-A', '-d', `sql:${store}`, '-n', 'sallyport', '-t', 'C,,', '-i', world.caFile]), { code: 0 })
-  const browser = await chromium.launch({
-    executablePath: '/usr/bin/chromium',
-    args: ['--no-sandbox', `--proxy-server=${world.proxy.url}`, '--proxy-bypass-list=<-loopback>'],
-    env: { ...process.env, HOME: world.dir } as Record<string, string>,
-  })
-  t.teardown(() => browser.close())
+  const browser = await openBrowser(t, { home: world.dir, args: [`--proxy-server=${world.proxy.url}`, '--proxy-bypass-list=<-loopback>'] })
   return browser.newPage()
 }
 
