@@ -1,5 +1,5 @@
 import t from 'tap'
-import { durationMs, point, readDuration, readPoint, span } from '../../src/cli/time-words.ts'
+import { durationMs, point, readDuration, readPast, readPoint, span } from '../../src/cli/time-words.ts'
 
 const now = Date.parse('2027-03-01T12:00:00Z')
 
@@ -17,4 +17,10 @@ t.test('a point in time is read with its zone, and may not be past', async (t) =
 t.test('spans are short and never negative', async (t) => {
   t.same([-5, 0, 99_000, 100_000, 7_200_000, 100 * 3_600_000].map(span), ['0 s', '0 s', '99 s', '1 min', '2 h', '4 d'])
   t.equal(point(now), '2027-03-01 12:00Z')
+})
+
+t.test('a point in the past is a time, or how long ago', async (t) => {
+  t.equal(readPast('--since', '2h', now), Date.parse('2027-03-01T10:00:00Z'))
+  t.equal(readPast('--since', '2027-02-28T18:00Z', now), Date.parse('2027-02-28T18:00:00Z'))
+  for (const text of ['', 'yesterday', '2h ago', '-2h', '2027-13-01']) t.throws(() => readPast('--since', text, now), { name: 'UsageError', message: /--since/ }, text)
 })
