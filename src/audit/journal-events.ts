@@ -1,11 +1,11 @@
 // The journal by number: pages of records after a number, the newest ones, and what is appended from then on.
-// It only reads. A place is found by halving a segment, so that a page costs the same anywhere in it.
-import { open, type FileHandle } from 'node:fs/promises'
+// It only reads.
 import type { ExportCursor } from './export-cursor.ts'
 import { findRecords, followRecords } from './journal-query.ts'
 import type { JournalRecord } from './record.ts'
 import { parseLine } from './record.ts'
-import { listSegments, readLines, type SegmentFile } from './segments.ts'
+import { placeOf } from './segment-place.ts'
+import { listSegments, readLines } from './segments.ts'
 
 export interface JournalEvents {
   /** The first `limit` records past number `after`, oldest first; what retention removed is not there. */
@@ -61,45 +61,4 @@ async function cursorOf(dir: string, seq: number): Promise<ExportCursor | undefi
     if (record.seq === seq) break
   }
   return found
-}
-
-const nearBytes = 128 * 1024
-const probeBytes = 64 * 1024
-
-/** Byte of a line's start at or before the first record past `after`, at most `nearBytes` too early. */
-async function placeOf({ path }: SegmentFile, after: number): Promise<number> {
-  const file = await openReadable(path)
-  if (file === undefined) return 0
-  try {
-    let low = 0
-    let high = (await file.stat()).size
-    while (high - low > nearBytes) {
-      const middle = Math.floor((low + high) / 2)
-      const line = await lineAfter(file, middle)
-      if (line !== undefined && line.at < high && line.seq <= after) low = line.at
-      else high = middle
-    }
-    return low
-  } finally {
-    await file.close()
-  }
-}
-
-/** The first whole line that starts past `position`. Numbers stand near the start of a line. */
-async function lineAfter(file: FileHandle, position: number): Promise<{ readonly at: number; readonly seq: number } | undefined> {
-  const chunk = Buffer.allocUnsafe(probeBytes)
-  const { bytesRead } = await file.read(chunk, 0, probeBytes, position)
-  const newline = chunk.subarray(0, bytesRead).indexOf(10)
-  if (newline === -1) return undefined
-  const [, digits] = /^\{"v":1,"seq":(\d{1,16}),/.exec(chunk.toString('latin1', newline + 1, Math.min(newline + 65, bytesRead))) ?? []
-  return digits === undefined ? undefined : { at: position + newline + 1, seq: Number(digits) }
-}
-
-async function openReadable(path: string): Promise<FileHandle | undefined> {
-  try {
-    return await open(path, 'r')
-  } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined
-    throw error
-  }
 }

@@ -1,10 +1,91 @@
-// Reads records back for people: the newest that fit a question, and what is appended from then on. It
-// never locks, repairs or changes the journal; a line that is no valid record is counted, not hidden.
+// Reads records back: a stretch of the journal in order, the newest that fit a question, and what is appended from
+// then on. It never locks, repairs or changes the journal; a line that is no valid record is counted, not hidden.
 import type { ExportCursor } from './export-cursor.ts'
 import { ExportReader } from './export-reader.ts'
 import type { JournalRecord } from './record.ts'
 import { parseLine } from './record.ts'
-import { listSegments, readLinesBackward } from './segments.ts'
+import { placeOf } from './segment-place.ts'
+import { listSegments, readLines, readLinesBackward, type SegmentFile } from './segments.ts'
+
+/** A stretch of the journal; what is absent bounds nothing. */
+export interface RecordWindow {
+  /** number of the first record */
+  readonly fromSeq?: number | undefined
+  /** wall clock, `ms`: not before */
+  readonly sinceMs?: number | undefined
+  /** wall clock, `ms`: before */
+  readonly untilMs?: number | undefined
+}
+
+export interface LineChoice {
+  /** looks at a line before it is parsed and checked; it may say yes too often */
+  readonly mayMatch?: (line: string) => boolean
+  /** told of each whole line that is no valid record, among those that were looked at */
+  readonly onInvalid?: () => void
+}
+
+/** A record and the line it stands on. */
+export interface PlacedRecord {
+  readonly record: JournalRecord
+  readonly segment: SegmentFile
+  /** byte where its line starts in its segment */
+  readonly offset: number
+}
+
+/** Records are in the order in which they were written; the clock may have been set back by this much meanwhile. */
+const clockStepMs = 3_600_000
+
+/** Every record of the window, oldest first, as the journal is now. */
+export async function* journalRecords(dir: string, window: RecordWindow = {}, choice: LineChoice = {}): AsyncGenerator<JournalRecord> {
+  for await (const { record } of placedRecords(dir, window, choice)) yield record
+}
+
+/** As `journalRecords`, with the place of each. */
+export async function* placedRecords(dir: string, window: RecordWindow = {}, { mayMatch, onInvalid }: LineChoice = {}): AsyncGenerator<PlacedRecord> {
+  const { fromSeq = 1, sinceMs = Number.NEGATIVE_INFINITY, untilMs = Number.POSITIVE_INFINITY } = window
+  for (const segment of await segmentsIn(dir, window)) {
+    const from = segment.firstSeq < fromSeq ? await placeOf(segment, fromSeq - 1) : 0
+    for await (const { text, offset, complete } of readLines(segment.path, from)) {
+      if (!complete || mayMatch?.(text) === false) continue
+      const { record } = parseLine(text)
+      if (record === undefined) {
+        onInvalid?.()
+        continue
+      }
+      const timeMs = Date.parse(record.time)
+      if (record.seq >= fromSeq && timeMs >= sinceMs && timeMs < untilMs) yield { record, segment, offset }
+    }
+  }
+}
+
+/** The segments that can hold a record of the window, oldest first, by their names and the time of their first record. */
+async function segmentsIn(dir: string, { fromSeq = 1, sinceMs, untilMs }: RecordWindow): Promise<readonly SegmentFile[]> {
+  const segments = await listSegments(dir)
+  const oldest = Math.max(0, segments.findLastIndex(({ firstSeq }) => firstSeq <= fromSeq))
+  const first = sinceMs === undefined ? oldest : Math.max(oldest, await firstSince(segments, oldest, sinceMs - clockStepMs))
+  return segments.slice(first, untilMs === undefined ? segments.length : await endBefore(segments, first, untilMs + clockStepMs))
+}
+
+// a segment without a readable time tells nothing, and its neighbours do
+
+async function firstSince(segments: readonly SegmentFile[], oldest: number, ms: number): Promise<number> {
+  let first = segments.length - 1
+  while (first > oldest && !((await startedMs(segments[first])) <= ms)) first--
+  return first
+}
+
+async function endBefore(segments: readonly SegmentFile[], first: number, ms: number): Promise<number> {
+  let end = first
+  while (end < segments.length && !((await startedMs(segments[end])) >= ms)) end++
+  return end
+}
+
+/** Time of a segment's first record; NaN, which decides nothing, where that cannot be read. */
+async function startedMs(segment: SegmentFile | undefined): Promise<number> {
+  if (segment === undefined) return Number.NaN
+  for await (const { text } of readLines(segment.path)) return Date.parse(parseLine(text).record?.time ?? '')
+  return Number.NaN
+}
 
 export interface Found {
   /** oldest first */

@@ -22,21 +22,21 @@ export function durationMs(option: string, text: string): number {
 
 /** A point in time for the API, RFC 3339; a time without zone is this machine's. Throws UsageError. */
 export function readPoint(option: string, text: string, nowMs: number): string {
-  const ms = parsePoint(text)
+  const ms = pointMs(text)
   if (Number.isNaN(ms)) throw new UsageError(`\`${option} ${text}\` is not a time such as 2027-01-31T18:00Z`)
   if (ms <= nowMs) throw new UsageError(`\`${option} ${text}\` is past`)
   return new Date(ms).toISOString()
 }
 
-function parsePoint(text: string): number {
+function pointMs(text: string): number {
   return /^\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d{1,3})?)?(Z|[+-]\d{2}:\d{2})?)?$/i.test(text) ? Date.parse(text.replace(' ', 'T')) : Number.NaN
 }
 
-/** A point in the past as `ms` since the epoch: `2h` and `7d` ago, or RFC 3339 (a time without zone is this machine's). Throws UsageError. */
+/** A point in the past, wall clock, `ms`: `2h` is two hours ago; a time without zone is this machine's. Throws UsageError. */
 export function readPast(option: string, text: string, nowMs: number): number {
   if (isDuration(text)) return nowMs - durationMs(option, text)
-  const ms = parsePoint(text)
-  if (Number.isNaN(ms)) throw new UsageError(`\`${option} ${text}\` is neither a time such as 2027-01-31T18:00Z nor how long ago, such as 30m, 8h or 7d`)
+  const ms = pointMs(text)
+  if (Number.isNaN(ms)) throw new UsageError(`\`${option} ${text}\` is neither a time ago such as 15m, 8h or 7d nor a time such as 2027-01-31T18:00Z`)
   return ms
 }
 

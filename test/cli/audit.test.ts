@@ -136,4 +136,5 @@ t.test('a wrong command line is a usage error', async (t) => {
   }
   await t.rejects(auditCommand.run(['tail', '--frobnicate'], output(dir)), { code: 'ERR_PARSE_ARGS_UNKNOWN_OPTION' })
   t.match(auditCommand.usage, /examples:/)
+  for (const word of ['tail', 'verify']) t.match(auditCommand.usageOf?.([word]), new RegExp(`^usage: sallyport audit ${word} .*examples:`, 's'))
 })

@@ -1,0 +1,184 @@
+// Which records a person or a program asks for: by host, agent, session, rule, time and so on. Pure. Everything that
+// reads the journal asks through this, so that a question means the same on the command line, in the control API, of a
+// destination and with the index. It chooses what is shown, and decides about no request.
+import micromatch from 'micromatch'
+import type { JournalRecord } from './record.ts'
+
+/** All that is given has to hold. Texts are globs (micromatch: `*`, `?`, `[…]`, `{a,b}`, a `!` in front), without regard to
+ * case; `verdict`, `approval` and `request` are whole words. */
+export interface RecordQuestion {
+  /** `server.address`; with a port behind it (`*.example.com:8443`) that too */
+  readonly host?: string | undefined
+  readonly agent?: string | undefined
+  readonly session?: string | undefined
+  /** `user.name` */
+  readonly owner?: string | undefined
+  readonly team?: string | undefined
+  /** allow, deny or ask: of decisions */
+  readonly verdict?: string | undefined
+  /** `security_rule.name` */
+  readonly rule?: string | undefined
+  /** `sallyport.code` */
+  readonly code?: string | undefined
+  /** name of the event, `sallyport.` left out or not */
+  readonly event?: string | undefined
+  readonly approval?: string | undefined
+  readonly request?: string | undefined
+  /** wall clock, `ms`: not before */
+  readonly sinceMs?: number | undefined
+  /** wall clock, `ms`: before */
+  readonly untilMs?: number | undefined
+}
+
+export const globFields = ['host', 'agent', 'session', 'owner', 'team', 'rule', 'code', 'event'] as const
+export type GlobField = (typeof globFields)[number]
+export const wordFields = ['verdict', 'approval', 'request'] as const
+export type WordField = (typeof wordFields)[number]
+
+/** Thrown for a question that cannot be asked. */
+export class FilterFault extends Error {
+  override readonly name = 'FilterFault'
+  readonly field: GlobField | WordField
+
+  constructor(field: GlobField | WordField, message: string) {
+    super(message)
+    this.field = field
+  }
+}
+
+/** A text and the test that it stands for. */
+export interface Glob {
+  readonly text: string
+  /** nothing in it stands for more than itself */
+  readonly isLiteral: boolean
+  readonly matches: (value: string) => boolean
+}
+
+const attributeOf: Readonly<Record<Exclude<GlobField | WordField, 'event'>, string>> = {
+  host: 'server.address',
+  agent: 'gen_ai.agent.name',
+  session: 'session.id',
+  owner: 'user.name',
+  team: 'sallyport.team',
+  rule: 'security_rule.name',
+  code: 'sallyport.code',
+  verdict: 'network.policy.decision',
+  approval: 'sallyport.approval.id',
+  request: 'sallyport.request.id',
+}
+
+export const verdicts = ['allow', 'deny', 'ask'] as const
+const maxText = 256
+const maxStars = 4
+const namePrefix = 'sallyport.'
+
+export class RecordFilter {
+  /** as it was asked */
+  readonly question: RecordQuestion
+  readonly globs: ReadonlyMap<GlobField, Glob>
+  /** the host's is one of host and port */
+  readonly hasPort: boolean
+  readonly #words: ReadonlyMap<WordField, string>
+  readonly #since: string
+  readonly #until: string
+  readonly #patterns: readonly RegExp[]
+
+  /** Throws FilterFault. */
+  constructor(question: RecordQuestion) {
+    this.question = question
+    const globs = new Map<GlobField, Glob>()
+    for (const field of globFields) {
+      const text = question[field]
+      if (text !== undefined) globs.set(field, globOf(field, field === 'event' ? shortName(text) : text))
+    }
+    const words = new Map<WordField, string>()
+    for (const field of wordFields) {
+      const text = question[field]
+      if (text !== undefined) words.set(field, wordOf(field, text))
+    }
+    this.globs = globs
+    this.hasPort = /^[^:]*:(?:\d+|\*)$/.test(question.host ?? '')
+    this.#words = words
+    this.#since = boundText(question.sinceMs, '')
+    this.#until = boundText(question.untilMs, '~')
+    this.#patterns = [...globs].flatMap(([field, glob]) => linePattern(field, glob, this.hasPort))
+  }
+
+  /** Nothing was asked: every record fits. */
+  get isEmpty(): boolean {
+    const { sinceMs, untilMs } = this.question
+    return this.globs.size === 0 && this.#words.size === 0 && sinceMs === undefined && untilMs === undefined
+  }
+
+  matches(record: JournalRecord): boolean {
+    if (!this.#isInTime(record.time)) return false
+    for (const [field, word] of this.#words) if (record.attributes[attributeOf[field]] !== word) return false
+    for (const [field, glob] of this.globs) {
+      const value = this.valueOf(record, field)
+      if (value === undefined || !glob.matches(value)) return false
+    }
+    return true
+  }
+
+  /** Whether a line can be a record that fits; much cheaper than to read it, and it may say yes too often. What may be
+   * sealed in the journal, the owner, is not looked at. */
+  mayMatch(line: string): boolean {
+    const at = line.indexOf(timeStart)
+    if (at !== -1 && !this.#isInTime(line.slice(at + timeStart.length, at + timeStart.length + isoLength))) return false
+    for (const [field, word] of this.#words) if (!line.includes(`"${attributeOf[field]}":${JSON.stringify(word)}`)) return false
+    return this.#patterns.every((pattern) => pattern.test(line))
+  }
+
+  /** What a glob is held against; undefined: the record has none, and fits no glob. */
+  valueOf(record: JournalRecord, field: GlobField): string | undefined {
+    if (field === 'event') return shortName(record.name)
+    const value = record.attributes[attributeOf[field]]
+    if (typeof value !== 'string') return undefined
+    return field === 'host' && this.hasPort ? `${value}:${String(record.attributes['server.port'])}` : value
+  }
+
+  #isInTime(time: string): boolean {
+    return time >= this.#since && time < this.#until
+  }
+}
+
+const timeStart = '"time":"'
+const isoLength = '2027-01-31T18:00:00.000Z'.length
+const lastDateMs = 253_402_300_799_999
+
+/** Times of the journal are all of one form, so that their order is that of their texts. */
+function boundText(ms: number | undefined, absent: string): string {
+  if (ms === undefined) return absent
+  return ms <= 0 ? '' : new Date(Math.min(Math.ceil(ms), lastDateMs)).toISOString()
+}
+
+function globOf(field: GlobField, text: string): Glob {
+  if (text === '' || text === '!') throw new FilterFault(field, 'is empty')
+  if (text.length > maxText) throw new FilterFault(field, `is longer than ${maxText} characters`)
+  // what backtracks without end has either many stars or a repeated group
+  if (/[()]/.test(text)) throw new FilterFault(field, 'holds a parenthesis: globs here have `*`, `?`, `[…]`, `{a,b}` and a `!` in front')
+  const stars = text.replace(/\*+/g, '*')
+  if (stars.split('*').length > maxStars + 1) throw new FilterFault(field, `has more than ${maxStars} \`*\``)
+  // bash: a `*` stands for slashes, too
+  return { text, isLiteral: !/[*?[\]{}!\\+@|^$]/.test(text), matches: micromatch.matcher(stars, { nocase: true, dot: true, bash: true }) }
+}
+
+function wordOf(field: WordField, text: string): string {
+  if (field === 'verdict' && !verdicts.some((verdict) => verdict === text)) throw new FilterFault(field, 'is not allow, deny or ask')
+  if (text === '' || text.length > maxText) throw new FilterFault(field, text === '' ? 'is empty' : `is longer than ${maxText} characters`)
+  return text
+}
+
+/** `decision` of `sallyport.decision`; a `!` in front stays there. */
+function shortName(name: string): string {
+  if (name.startsWith('!')) return `!${shortName(name.slice(1))}`
+  return name.startsWith(namePrefix) ? name.slice(namePrefix.length) : name
+}
+
+/** What a line must hold for a glob that stands for one plain text. */
+function linePattern(field: GlobField, { text, isLiteral }: Glob, hasPort: boolean): readonly RegExp[] {
+  if (!isLiteral || field === 'owner' || !/^[\w.:-]+$/.test(text)) return []
+  if (field === 'event') return [new RegExp(`"name":"(?:${RegExp.escape(namePrefix)})?${RegExp.escape(text)}"`, 'i')]
+  const value = field === 'host' && hasPort ? text.slice(0, text.lastIndexOf(':')) : text
+  return [new RegExp(`"${RegExp.escape(attributeOf[field])}":"${RegExp.escape(value)}"`, 'i')]
+}
