@@ -80,6 +80,11 @@ export const commands: readonly CommandEntry[] = [
     load: async () => (await import('./explain.ts')).explainCommand,
   },
   {
+    name: 'replay',
+    summary: 'say what a changed policy would have answered to the requests of the journal',
+    load: async () => (await import('./replay.ts')).replayCommand,
+  },
+  {
     name: 'test',
     summary: "run the policies' own match and not_match cases",
     load: async () => (await import('./test.ts')).testCommand,
