@@ -6,3 +6,6 @@ import { fileURLToPath } from 'node:url'
 const folder = fileURLToPath(new URL('../../.tap/compile-cache', import.meta.url))
 enableCompileCache(folder)
 process.env.NODE_COMPILE_CACHE = folder
+// tap's own hooks, which count the files that a process loads: children would run them too, and the proxies among them
+// are started hundreds of times
+delete process.env.NODE_OPTIONS
