@@ -130,6 +130,11 @@ export const commands: readonly CommandEntry[] = [
     load: async () => (await import('./audit.ts')).auditCommand,
   },
   {
+    name: 'report',
+    summary: 'sum up the journal: verdicts, questions, suggestions; as a page with --html',
+    load: async () => (await import('./report.ts')).reportCommand,
+  },
+  {
     name: 'doctor',
     summary: 'check the set-up, and whether anything gets past the proxy from here',
     load: async (deps) => (await import('./doctor.ts')).doctorCommand(deps),
