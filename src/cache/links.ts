@@ -1,6 +1,5 @@
 // The links of a page that lead to its own origin, for a crawl of some depth. What a page says may only ever widen a crawl
 // within that origin; nothing it names is fetched before it was parsed as every other target is.
-import { Parser } from 'htmlparser2'
 import { ProxyError } from '../errors.ts'
 import { parseUrl } from '../target/target-uri.ts'
 import { formatAuthority } from '../target/authority.ts'
@@ -22,6 +21,8 @@ export async function sameOriginLinks(page: TargetUri, content: AsyncIterable<Ui
   let hasBase = false
   let isFollowed = true
   let depth = 0
+  // for commands that fill the cache alone: a proxy starts without it
+  const { Parser } = await import('htmlparser2')
   const parser = new Parser({
     onopentag(name, { href, rel, name: meta, content: says }) {
       if (++depth > maxDepth) parser.pause()

@@ -1,6 +1,5 @@
 // The URLs that a site or an operator lists: sitemaps and sitemap indexes (sitemaps.org 0.9), and plain lists. Everything in
 // them is somebody else's text: what is no http or https URL is counted and left out, and no list is longer than its cap.
-import { Parser } from 'htmlparser2'
 import { ProxyError } from '../errors.ts'
 import { readCacheUrl } from './cache-url.ts'
 
@@ -38,6 +37,8 @@ export async function readSitemap(source: AsyncIterable<Uint8Array>, limits: Lis
   const open: string[] = []
   let root: string | undefined
   let text: string | undefined
+  // for commands that fill the cache alone: a proxy starts without it
+  const { Parser } = await import('htmlparser2')
   const parser = new Parser({
     onopentag(name) {
       root ??= name

@@ -8,9 +8,3 @@ export function parseAge(text: string): number | undefined {
   const factor = units[unit]
   return factor === undefined ? undefined : Number(amount) * factor
 }
-
-/** `30 d` where that is the whole of it, else hours or minutes. */
-export function formatAge(ms: number): string {
-  const unit = (['d', 'h'] as const).find((each) => ms > 0 && ms % (units[each] ?? 1) === 0) ?? 'min'
-  return `${ms / (units[unit] ?? 1)} ${unit}`
-}
