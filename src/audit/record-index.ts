@@ -178,9 +178,9 @@ export class RecordIndex {
     this.#database.exec('PRAGMA wal_checkpoint(TRUNCATE)')
   }
 
-  /** What stands for an owner here; names that differ in case alone stand for one. */
+  /** What stands for an owner here; however the name is written, as the review rules compare them. */
   ownerNumber(owner: string): number {
-    return createHmac('sha256', this.#ownerKey).update(owner.toLowerCase()).digest().readUIntBE(0, 6)
+    return createHmac('sha256', this.#ownerKey).update(owner.normalize('NFKC').trim().toLowerCase()).digest().readUIntBE(0, 6)
   }
 
   /** Every term of a field with its number. */
@@ -275,5 +275,16 @@ export function forgetOwner(dir: string, owner: string): void {
     removeIndex(dir)
   } finally {
     index?.close()
+  }
+}
+
+/** The index of the journal in `dir` to read from; undefined where there is none that can be read: the journal says the same. */
+export function readIndex(dir: string): RecordIndex | undefined {
+  if (!existsSync(indexPath(dir))) return undefined
+  try {
+    return new RecordIndex(dir, { isReadOnly: true })
+  } catch {
+    // damaged, another version's, or not for this user
+    return undefined
   }
 }
