@@ -20,16 +20,16 @@ export interface RecordWindow {
 export interface LineChoice {
   /** looks at a line before it is parsed and checked; it may say yes too often */
   readonly mayMatch?: (line: string) => boolean
-  /** told of each whole line that is no valid record, among those that were looked at */
-  readonly onInvalid?: () => void
+  /** told of each whole line that is no valid record, among those that were looked at: the byte behind it */
+  readonly onInvalid?: (end: number) => void
 }
 
 /** A record and the line it stands on. */
 export interface PlacedRecord {
   readonly record: JournalRecord
-  readonly segment: SegmentFile
-  /** byte where its line starts in its segment */
+  /** byte where its line starts in its segment, and the one behind it */
   readonly offset: number
+  readonly end: number
 }
 
 /** Records are in the order in which they were written; the clock may have been set back by this much meanwhile. */
@@ -37,29 +37,29 @@ const clockStepMs = 3_600_000
 
 /** Every record of the window, oldest first, as the journal is now. */
 export async function* journalRecords(dir: string, window: RecordWindow = {}, choice: LineChoice = {}): AsyncGenerator<JournalRecord> {
-  for await (const { record } of placedRecords(dir, window, choice)) yield record
-}
-
-/** As `journalRecords`, with the place of each. */
-export async function* placedRecords(dir: string, window: RecordWindow = {}, { mayMatch, onInvalid }: LineChoice = {}): AsyncGenerator<PlacedRecord> {
   const { fromSeq = 1, sinceMs = Number.NEGATIVE_INFINITY, untilMs = Number.POSITIVE_INFINITY } = window
   for (const segment of await segmentsIn(dir, window)) {
     const from = segment.firstSeq < fromSeq ? await placeOf(segment, fromSeq - 1) : 0
-    for await (const { text, offset, complete } of readLines(segment.path, from)) {
-      if (!complete || mayMatch?.(text) === false) continue
-      const { record } = parseLine(text)
-      if (record === undefined) {
-        onInvalid?.()
-        continue
-      }
+    for await (const { record } of segmentRecords(segment, from, choice)) {
       const timeMs = Date.parse(record.time)
-      if (record.seq >= fromSeq && timeMs >= sinceMs && timeMs < untilMs) yield { record, segment, offset }
+      if (record.seq >= fromSeq && timeMs >= sinceMs && timeMs < untilMs) yield record
     }
   }
 }
 
+/** The records of one segment that start at byte `from` of it or later. */
+export async function* segmentRecords({ path }: SegmentFile, from: number, { mayMatch, onInvalid }: LineChoice = {}): AsyncGenerator<PlacedRecord> {
+  for await (const { text, offset, complete } of readLines(path, from)) {
+    if (!complete || mayMatch?.(text) === false) continue
+    const { record } = parseLine(text)
+    const end = offset + text.length + 1
+    if (record === undefined) onInvalid?.(end)
+    else yield { record, offset, end }
+  }
+}
+
 /** The segments that can hold a record of the window, oldest first, by their names and the time of their first record. */
-async function segmentsIn(dir: string, { fromSeq = 1, sinceMs, untilMs }: RecordWindow): Promise<readonly SegmentFile[]> {
+export async function segmentsIn(dir: string, { fromSeq = 1, sinceMs, untilMs }: RecordWindow): Promise<readonly SegmentFile[]> {
   const segments = await listSegments(dir)
   const oldest = Math.max(0, segments.findLastIndex(({ firstSeq }) => firstSeq <= fromSeq))
   const first = sinceMs === undefined ? oldest : Math.max(oldest, await firstSince(segments, oldest, sinceMs - clockStepMs))

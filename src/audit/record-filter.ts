@@ -2,6 +2,7 @@
 // reads the journal asks through this, so that a question means the same on the command line, in the control API, of a
 // destination and with the index. It chooses what is shown, and decides about no request.
 import micromatch from 'micromatch'
+import { escapeNonAscii } from './json-text.ts'
 import type { JournalRecord } from './record.ts'
 
 /** All that is given has to hold. Texts are globs (micromatch: `*`, `?`, `[…]`, `{a,b}`, a `!` in front), without regard to
@@ -54,7 +55,7 @@ export interface Glob {
   readonly matches: (value: string) => boolean
 }
 
-const attributeOf: Readonly<Record<Exclude<GlobField | WordField, 'event'>, string>> = {
+const attributeOf: Readonly<Record<Exclude<GlobField, 'event'>, string>> = {
   host: 'server.address',
   agent: 'gen_ai.agent.name',
   session: 'session.id',
@@ -62,9 +63,30 @@ const attributeOf: Readonly<Record<Exclude<GlobField | WordField, 'event'>, stri
   team: 'sallyport.team',
   rule: 'security_rule.name',
   code: 'sallyport.code',
-  verdict: 'network.policy.decision',
-  approval: 'sallyport.approval.id',
-  request: 'sallyport.request.id',
+}
+
+// a call of the control API names the question that it answers as its subject
+const wordAttributes: Readonly<Record<WordField, readonly string[]>> = {
+  verdict: ['network.policy.decision'],
+  approval: ['sallyport.approval.id', 'sallyport.subject.id'],
+  request: ['sallyport.request.id'],
+}
+
+/** What a glob is held against; undefined: the record has none, and fits no glob. Of a host with its port. */
+export function valueOf({ name, attributes }: JournalRecord, field: GlobField): string | undefined {
+  if (field === 'event') return shortName(name)
+  const value = attributes[attributeOf[field]]
+  if (typeof value !== 'string') return undefined
+  return field === 'host' ? `${value}:${String(attributes['server.port'] ?? '')}` : value
+}
+
+/** The word that a record answers to. */
+export function wordOf({ attributes }: JournalRecord, field: WordField): string | undefined {
+  for (const name of wordAttributes[field]) {
+    const value = attributes[name]
+    if (typeof value === 'string') return value
+  }
+  return undefined
 }
 
 export const verdicts = ['allow', 'deny', 'ask'] as const
@@ -76,9 +98,9 @@ export class RecordFilter {
   /** as it was asked */
   readonly question: RecordQuestion
   readonly globs: ReadonlyMap<GlobField, Glob>
+  readonly words: ReadonlyMap<WordField, string>
   /** the host's is one of host and port */
-  readonly hasPort: boolean
-  readonly #words: ReadonlyMap<WordField, string>
+  readonly #hasPort: boolean
   readonly #since: string
   readonly #until: string
   readonly #patterns: readonly RegExp[]
@@ -94,30 +116,36 @@ export class RecordFilter {
     const words = new Map<WordField, string>()
     for (const field of wordFields) {
       const text = question[field]
-      if (text !== undefined) words.set(field, wordOf(field, text))
+      if (text !== undefined) words.set(field, checkedWord(field, text))
     }
     this.globs = globs
-    this.hasPort = /^[^:]*:(?:\d+|\*)$/.test(question.host ?? '')
-    this.#words = words
+    this.#hasPort = /^[^:]*:(?:\d+|\*)$/.test(question.host ?? '')
+    this.words = words
     this.#since = boundText(question.sinceMs, '')
     this.#until = boundText(question.untilMs, '~')
-    this.#patterns = [...globs].flatMap(([field, glob]) => linePattern(field, glob, this.hasPort))
+    this.#patterns = [...globs].flatMap(([field, glob]) => linePattern(field, glob, this.#hasPort))
   }
 
   /** Nothing was asked: every record fits. */
   get isEmpty(): boolean {
     const { sinceMs, untilMs } = this.question
-    return this.globs.size === 0 && this.#words.size === 0 && sinceMs === undefined && untilMs === undefined
+    return this.globs.size === 0 && this.words.size === 0 && sinceMs === undefined && untilMs === undefined
   }
 
   matches(record: JournalRecord): boolean {
     if (!this.#isInTime(record.time)) return false
-    for (const [field, word] of this.#words) if (record.attributes[attributeOf[field]] !== word) return false
-    for (const [field, glob] of this.globs) {
-      const value = this.valueOf(record, field)
-      if (value === undefined || !glob.matches(value)) return false
+    for (const [field, word] of this.words) if (wordOf(record, field) !== word) return false
+    for (const field of this.globs.keys()) {
+      const value = valueOf(record, field)
+      if (value === undefined || !this.fits(field, value)) return false
     }
     return true
+  }
+
+  /** Whether a value, as `valueOf` has it, fits what is asked of that field. */
+  fits(field: GlobField, value: string): boolean {
+    const glob = this.globs.get(field)
+    return glob === undefined || glob.matches(field === 'host' && !this.#hasPort ? value.slice(0, value.lastIndexOf(':')) : value)
   }
 
   /** Whether a line can be a record that fits; much cheaper than to read it, and it may say yes too often. What may be
@@ -125,16 +153,8 @@ export class RecordFilter {
   mayMatch(line: string): boolean {
     const at = line.indexOf(timeStart)
     if (at !== -1 && !this.#isInTime(line.slice(at + timeStart.length, at + timeStart.length + isoLength))) return false
-    for (const [field, word] of this.#words) if (!line.includes(`"${attributeOf[field]}":${JSON.stringify(word)}`)) return false
+    for (const [field, word] of this.words) if (!wordAttributes[field].some((name) => line.includes(`"${name}":${jsonWord(word)}`))) return false
     return this.#patterns.every((pattern) => pattern.test(line))
-  }
-
-  /** What a glob is held against; undefined: the record has none, and fits no glob. */
-  valueOf(record: JournalRecord, field: GlobField): string | undefined {
-    if (field === 'event') return shortName(record.name)
-    const value = record.attributes[attributeOf[field]]
-    if (typeof value !== 'string') return undefined
-    return field === 'host' && this.hasPort ? `${value}:${String(record.attributes['server.port'])}` : value
   }
 
   #isInTime(time: string): boolean {
@@ -160,13 +180,17 @@ function globOf(field: GlobField, text: string): Glob {
   const stars = text.replace(/\*+/g, '*')
   if (stars.split('*').length > maxStars + 1) throw new FilterFault(field, `has more than ${maxStars} \`*\``)
   // bash: a `*` stands for slashes, too
-  return { text, isLiteral: !/[*?[\]{}!\\+@|^$]/.test(text), matches: micromatch.matcher(stars, { nocase: true, dot: true, bash: true }) }
+  return { text, isLiteral: /^[\w.:@ -]+$/.test(text), matches: micromatch.matcher(stars, { nocase: true, dot: true, bash: true }) }
 }
 
-function wordOf(field: WordField, text: string): string {
+function checkedWord(field: WordField, text: string): string {
   if (field === 'verdict' && !verdicts.some((verdict) => verdict === text)) throw new FilterFault(field, 'is not allow, deny or ask')
   if (text === '' || text.length > maxText) throw new FilterFault(field, text === '' ? 'is empty' : `is longer than ${maxText} characters`)
   return text
+}
+
+function jsonWord(word: string): string {
+  return escapeNonAscii(JSON.stringify(word))
 }
 
 /** `decision` of `sallyport.decision`; a `!` in front stays there. */

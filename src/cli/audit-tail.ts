@@ -2,11 +2,13 @@
 import { parseArgs } from 'node:util'
 import { findRecords, followRecords } from '../audit/journal-query.ts'
 import type { JournalRecord } from '../audit/record.ts'
+import { readIndex } from '../audit/record-index.ts'
+import { searchJournal } from '../audit/record-search.ts'
 import { systemClock } from '../clock.ts'
 import { asciiJson } from './ascii-json.ts'
+import { sayInvalid } from './audit-search.ts'
 import { filterOptions, filterOptionsHelp, readFilter } from './filter-options.ts'
 import { findJournal, journalOptions, journalOptionsHelp, missingJournal, readCount } from './journal-place.ts'
-import { plural } from './plural.ts'
 import { recordLine } from './record-line.ts'
 import type { CommandIo } from './run.ts'
 
@@ -39,13 +41,19 @@ export async function tail(argv: readonly string[], io: CommandIo): Promise<numb
   const dir = findJournal(values, io)
   if (dir === undefined) return 1
   const show = (record: JournalRecord): void => io.out(values.json ? `${asciiJson(record)}\n` : recordLine(record, io.isTty))
-  const { records, invalid, newest, segments } = await findRecords(dir, limit, (record) => filter.matches(record), (line) => filter.mayMatch(line))
+  const { newest, segments } = await findRecords(dir, 0, () => false)
   if (segments === 0 && !values.follow) {
     io.err(missingJournal(dir))
     return 1
   }
-  for (const record of records) show(record)
-  if (invalid > 0) io.err(`${plural(invalid, 'line')} ${invalid === 1 ? 'is no valid record' : 'are no valid records'}; run \`sallyport audit verify\`\n`)
+  const index = filter.isEmpty ? undefined : readIndex(dir)
+  try {
+    const { records, invalid } = await searchJournal(dir, { question: filter.question, from: 'newest', limit, beforeSeq: (newest?.seq ?? 0) + 1 }, index)
+    for (const record of records) show(record)
+    sayInvalid(invalid, io)
+  } finally {
+    index?.close()
+  }
   if (!values.follow) return 0
   const signal = io.signal ?? new AbortController().signal
   for await (const record of followRecords(dir, newest, signal)) {

@@ -1,4 +1,6 @@
 // `sallyport audit …`: the journal, read by people. Each of its words has a file of its own; this one only finds it.
+import { search, searchUsage } from './audit-search.ts'
+import { show, showUsage } from './audit-show.ts'
 import { tail, tailUsage } from './audit-tail.ts'
 import { verify, verifyUsage } from './audit-verify.ts'
 import { type Command, type CommandIo, UsageError } from './run.ts'
@@ -11,6 +13,8 @@ interface Word {
 
 const words: ReadonlyMap<string, Word> = new Map([
   ['tail', { summary: 'the newest records, and what is appended', usage: tailUsage, run: tail }],
+  ['search', { summary: 'the records that fit', usage: searchUsage, run: search }],
+  ['show', { summary: 'what one id stands for, told in order', usage: showUsage, run: show }],
   ['verify', { summary: 'check that nothing in the journal was changed', usage: verifyUsage, run: verify }],
 ])
 
@@ -21,6 +25,8 @@ ${Array.from(words, ([word, { summary }]) => `  ${word.padEnd(8)} ${summary}\n`)
 
 examples:
   sallyport audit tail -f --verdict deny
+  sallyport audit search --host '*.example.com' --since 7d
+  sallyport audit show 01JD0000000000000000000000
   sallyport audit verify --data /var/lib/sallyport
 
 exit codes: 0 ok, 1 there is no journal or it is not intact, 2 wrong command line
@@ -28,7 +34,7 @@ exit codes: 0 ok, 1 there is no journal or it is not intact, 2 wrong command lin
 
 export const auditCommand: Command = {
   name: 'audit',
-  summary: 'read and verify the journal',
+  summary: 'read, search and verify the journal',
   usage,
   usageOf: ([what = '']) => words.get(what)?.usage,
   run: async ([what, ...rest], io) => {

@@ -7,7 +7,7 @@ import type { JournalRecord } from '../audit/record.ts'
 const colours = { allow: 'green', deny: 'red', ask: 'yellow' } as const
 type Label = keyof typeof colours
 
-/** `time  verdict  session  what happened  (request id)`, ending in a newline. */
+/** `time  verdict  session  GET /page  what happened  [request id]`, ending in a newline. */
 export function recordLine(record: JournalRecord, isTty: boolean): string {
   const { attributes } = record
   const verdict = attributes['network.policy.decision']
@@ -16,7 +16,18 @@ export function recordLine(record: JournalRecord, isTty: boolean): string {
   const coloured = isTty && isLabel(verdict) ? styleText(colours[verdict], label, { validateStream: false }) : label
   const session = attributeText(record, 'session.id') ?? '-'
   const requestId = attributeText(record, 'sallyport.request.id')
-  return `${escapeText(record.time, 32)}  ${coloured}  ${session}  ${escapeText(record.body)}${requestId === undefined ? '' : `  [${requestId}]`}\n`
+  const page = pageText(record)
+  return `${escapeText(record.time, 32)}  ${coloured}  ${session}  ${page === undefined ? '' : `${page}  `}${escapeText(record.body)}${requestId === undefined ? '' : `  [${requestId}]`}\n`
+}
+
+/** Method and path where the record says which page it is about; undefined in a tunnel, which hides it. */
+export function pageText(record: JournalRecord): string | undefined {
+  const path = attributeText(record, 'url.path')
+  const query = attributeText(record, 'url.query')
+  const method = attributeText(record, 'http.request.method')
+  const isOfClient = record.name !== 'sallyport.control.called' && method !== undefined && method !== 'none' && method !== 'CONNECT'
+  const parts = [isOfClient ? method : undefined, path === undefined ? undefined : `${path}${query === undefined ? '' : `?${query}`}`].filter((part) => part !== undefined && part !== '')
+  return parts.length === 0 ? undefined : parts.join(' ')
 }
 
 /** An attribute as text that is safe to print; undefined when the record has none of that name. */

@@ -126,7 +126,7 @@ export const commands: readonly CommandEntry[] = [
   },
   {
     name: 'audit',
-    summary: 'read and verify the journal',
+    summary: 'read, search and verify the journal',
     load: async () => (await import('./audit.ts')).auditCommand,
   },
   {

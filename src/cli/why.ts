@@ -3,12 +3,12 @@
 import { parseArgs, styleText } from 'node:util'
 import micromatch from 'micromatch'
 import { escapeText } from '../audit/escape.ts'
-import { errorTable, ProxyError } from '../errors.ts'
+import { ProxyError } from '../errors.ts'
 import { findRecords } from '../audit/journal-query.ts'
 import type { JournalRecord } from '../audit/record.ts'
-import { isErrorCode, nextStep } from './next-step.ts'
 import { findJournal, journalOptions, journalOptionsHelp, missingJournal, readCount } from './journal-place.ts'
 import { attributeText } from './record-line.ts'
+import { nextOf, reasonOf, ruleOf, whyText } from './refused-record.ts'
 import { parseIp } from '../target/address.ts'
 import { parseAuthority } from '../target/authority.ts'
 import { formatHost, parseHost, type Host } from '../target/host.ts'
@@ -145,56 +145,6 @@ function refusalText(record: JournalRecord, isTty: boolean): string {
     `  next     ${nextOf(record)}`,
   ]
   return `${lines.filter((line) => line !== undefined).join('\n')}\n`
-}
-
-/** The sentence that the client was given, and its code. */
-function whyText(record: JournalRecord): string {
-  const monitored = attributeText(record, 'sallyport.monitored.verdict')
-  if (monitored !== undefined) {
-    return `it went through; enforce mode says ${monitored}: ${attributeText(record, 'sallyport.monitored.reason') ?? '-'} (${attributeText(record, 'sallyport.monitored.code') ?? '-'})`
-  }
-  return `${escapeText(reasonOf(record))} (${attributeText(record, 'sallyport.code') ?? '-'})`
-}
-
-/** The end of an exchange has a code alone, whose sentence is that of the refusal. */
-function reasonOf({ attributes, body }: JournalRecord): string {
-  const { 'sallyport.reason': reason, 'sallyport.code': code } = attributes
-  if (typeof reason === 'string') return reason
-  return typeof code === 'string' && isErrorCode(code) ? errorTable[code].text : body
-}
-
-interface ShownRule {
-  readonly id: string
-  readonly file: string
-  readonly line: string
-  readonly pattern: string | undefined
-}
-
-/** The rule that refused, or would have: in monitor mode another one may have let it through. */
-function ruleOf(record: JournalRecord): ShownRule | undefined {
-  const text = (name: string): string | undefined => attributeText(record, name)
-  const would = text('sallyport.monitored.rule.name')
-  if (would !== undefined) {
-    const pattern = text('security_rule.name') === would ? text('sallyport.rule.pattern') : undefined
-    return { id: would, file: text('sallyport.monitored.rule.file') ?? '-', line: text('sallyport.monitored.rule.line') ?? '-', pattern }
-  }
-  const id = text('security_rule.name')
-  if (id === undefined || text('sallyport.monitored.verdict') !== undefined) return undefined
-  return { id, file: text('security_rule.ruleset.name') ?? '-', line: text('sallyport.rule.line') ?? '-', pattern: text('sallyport.rule.pattern') }
-}
-
-function nextOf(record: JournalRecord): string {
-  return nextStep(String(refusalCode(record)), { host: attributeText(record, 'server.address'), port: attributeText(record, 'server.port'), rule: ruleOf(record), approval: attributeText(record, 'sallyport.approval.id'), isPage: isAboutPage(record) })
-}
-
-/** The question that a miss of the web cache leads to; its record says so in words alone. */
-function isAboutPage({ attributes }: JournalRecord): boolean {
-  const reason = attributes['sallyport.reason']
-  return typeof reason === 'string' && reason.startsWith('only cached content may be read from ')
-}
-
-function refusalCode({ attributes }: JournalRecord): unknown {
-  return attributes['sallyport.monitored.code'] ?? attributes['sallyport.code']
 }
 
 function refusalJson(record: JournalRecord): object {

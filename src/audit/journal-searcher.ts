@@ -1,0 +1,144 @@
+// Searching the journal as the main thread sees it: a worker that keeps the index and answers questions, started again
+// when it dies or takes too long. A question can cost what it likes there, and no request waits for it.
+import { extname } from 'node:path'
+import { Worker } from 'node:worker_threads'
+import { FilterFault, type GlobField, type WordField } from './record-filter.ts'
+import type { Search, SearchAnswer } from './record-search.ts'
+
+export interface SearcherOptions {
+  /** DATA/journal */
+  readonly dir: string
+  readonly onLog: (level: 'info' | 'warn', message: string) => void
+  readonly onFault: (error: unknown) => void
+  /** for tests: shorter waits */
+  readonly waits?: Partial<WorkerSettings & { readonly deadlineMs: number; readonly restartMs: number }>
+}
+
+export interface WorkerSettings {
+  readonly dir: string
+  readonly pollMs: number
+  readonly restFactor: number
+}
+
+export type ToSearcher = { readonly kind: 'search'; readonly id: number; readonly search: Search } | { readonly kind: 'stop' }
+
+type FromSearcher =
+  | { readonly kind: 'answer'; readonly id: number; readonly answer: SearchAnswer }
+  | { readonly kind: 'fault'; readonly id: number; readonly field: GlobField | WordField | undefined; readonly message: string }
+  | { readonly kind: 'log'; readonly level: 'info' | 'warn'; readonly message: string }
+
+/** No answer now; a second try may have one. */
+export class SearchUnavailable extends Error {
+  override readonly name = 'SearchUnavailable'
+}
+
+export interface JournalSearcher {
+  /** Rejects with FilterFault for a question that cannot be asked, with SearchUnavailable where no answer came in time. */
+  search(search: Search): Promise<SearchAnswer>
+  close(): Promise<void>
+}
+
+interface Waiting {
+  readonly resolve: (answer: SearchAnswer) => void
+  readonly reject: (error: Error) => void
+  readonly timer: NodeJS.Timeout
+}
+
+const defaultWaits = { pollMs: 1000, restFactor: 3, deadlineMs: 20_000, restartMs: 1000 }
+
+/** Starts the worker; the index is made and kept up from then on. */
+export function startSearcher(options: SearcherOptions): JournalSearcher {
+  return new WorkerSearcher(options)
+}
+
+class WorkerSearcher implements JournalSearcher {
+  readonly #options: SearcherOptions
+  readonly #waits: typeof defaultWaits
+  readonly #waiting = new Map<number, Waiting>()
+  #worker: Worker | undefined
+  #lastId = 0
+  #isClosing = false
+  #restartTimer: NodeJS.Timeout | undefined
+
+  constructor(options: SearcherOptions) {
+    this.#options = options
+    this.#waits = { ...defaultWaits, ...options.waits }
+    this.#worker = this.#start()
+  }
+
+  search(search: Search): Promise<SearchAnswer> {
+    const worker = this.#worker
+    if (worker === undefined) return Promise.reject(new SearchUnavailable('the search is starting again'))
+    const id = ++this.#lastId
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(() => this.#giveUp(worker), this.#waits.deadlineMs)
+      this.#waiting.set(id, { resolve, reject, timer })
+      this.#post(worker, { kind: 'search', id, search })
+    })
+  }
+
+  async close(): Promise<void> {
+    this.#isClosing = true
+    clearTimeout(this.#restartTimer)
+    const worker = this.#worker
+    if (worker === undefined) return
+    const { promise, resolve } = Promise.withResolvers<void>()
+    worker.once('exit', () => resolve())
+    worker.ref()
+    this.#post(worker, { kind: 'stop' })
+    // a step is short, a question may not be
+    const timer = setTimeout(resolve, this.#waits.restartMs)
+    await promise
+    clearTimeout(timer)
+    await worker.terminate()
+  }
+
+  #post(worker: Worker, message: ToSearcher): void {
+    worker.postMessage(message, [])
+  }
+
+  #start(): Worker {
+    const { pollMs, restFactor } = this.#waits
+    const settings: WorkerSettings = { dir: this.#options.dir, pollMs, restFactor }
+    // beside this file, .ts here and .js when published
+    const worker = new Worker(new URL(`index-worker${extname(import.meta.filename)}`, import.meta.url), {
+      name: 'journal-index',
+      workerData: settings,
+      resourceLimits: { maxOldGenerationSizeMb: 128 },
+    })
+    worker.unref()
+    worker.on('message', (message: FromSearcher) => this.#receive(message))
+    worker.on('error', (error) => this.#options.onFault(error))
+    worker.on('exit', () => this.#ended())
+    return worker
+  }
+
+  #receive(message: FromSearcher): void {
+    if (message.kind === 'log') return this.#options.onLog(message.level, message.message)
+    const waiting = this.#waiting.get(message.id)
+    if (waiting === undefined) return
+    this.#waiting.delete(message.id)
+    clearTimeout(waiting.timer)
+    if (message.kind === 'answer') waiting.resolve(message.answer)
+    else waiting.reject(message.field === undefined ? new Error(message.message) : new FilterFault(message.field, message.message))
+  }
+
+  /** Whatever it is busy with, it is not worth a thread that answers nobody. */
+  #giveUp(worker: Worker): void {
+    this.#options.onLog('warn', `a search of the journal took longer than ${this.#waits.deadlineMs} ms and is ended`)
+    worker.terminate().catch(this.#options.onFault)
+  }
+
+  #ended(): void {
+    this.#worker = undefined
+    for (const { reject, timer } of this.#waiting.values()) {
+      clearTimeout(timer)
+      reject(new SearchUnavailable('the search took too long, or ended'))
+    }
+    this.#waiting.clear()
+    if (this.#isClosing) return
+    this.#restartTimer = setTimeout(() => {
+      this.#worker = this.#start()
+    }, this.#waits.restartMs).unref()
+  }
+}
