@@ -59,7 +59,7 @@ export async function* placedRecords(dir: string, window: RecordWindow = {}, { m
 }
 
 /** The segments that can hold a record of the window, oldest first, by their names and the time of their first record. */
-async function segmentsIn(dir: string, { fromSeq = 1, sinceMs, untilMs }: RecordWindow): Promise<readonly SegmentFile[]> {
+export async function segmentsIn(dir: string, { fromSeq = 1, sinceMs, untilMs }: RecordWindow): Promise<readonly SegmentFile[]> {
   const segments = await listSegments(dir)
   const oldest = Math.max(0, segments.findLastIndex(({ firstSeq }) => firstSeq <= fromSeq))
   const first = sinceMs === undefined ? oldest : Math.max(oldest, await firstSince(segments, oldest, sinceMs - clockStepMs))

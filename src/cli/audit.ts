@@ -1,4 +1,5 @@
 // `sallyport audit …`: the journal, read by people. Each of its words has a file of its own; this one only finds it.
+import { exportRecords, exportUsage } from './audit-export.ts'
 import { tail, tailUsage } from './audit-tail.ts'
 import { verify, verifyUsage } from './audit-verify.ts'
 import { type Command, type CommandIo, UsageError } from './run.ts'
@@ -11,6 +12,7 @@ interface Word {
 
 const words: ReadonlyMap<string, Word> = new Map([
   ['tail', { summary: 'the newest records, and what is appended', usage: tailUsage, run: tail }],
+  ['export', { summary: 'records for another program, or segments for another machine', usage: exportUsage, run: (argv, io) => exportRecords(argv, io) }],
   ['verify', { summary: 'check that nothing in the journal was changed', usage: verifyUsage, run: verify }],
 ])
 
