@@ -1,6 +1,7 @@
 // `sallyport audit …`: the journal, read by people. Each of its words has a file of its own; this one only finds it.
 import { search, searchUsage } from './audit-search.ts'
 import { show, showUsage } from './audit-show.ts'
+import { exportRecords, exportUsage } from './audit-export.ts'
 import { tail, tailUsage } from './audit-tail.ts'
 import { verify, verifyUsage } from './audit-verify.ts'
 import { type Command, type CommandIo, UsageError } from './run.ts'
@@ -15,6 +16,7 @@ const words: ReadonlyMap<string, Word> = new Map([
   ['tail', { summary: 'the newest records, and what is appended', usage: tailUsage, run: tail }],
   ['search', { summary: 'the records that fit', usage: searchUsage, run: search }],
   ['show', { summary: 'what one id stands for, told in order', usage: showUsage, run: show }],
+  ['export', { summary: 'records for another program, or segments for another machine', usage: exportUsage, run: (argv, io) => exportRecords(argv, io) }],
   ['verify', { summary: 'check that nothing in the journal was changed', usage: verifyUsage, run: verify }],
 ])
 

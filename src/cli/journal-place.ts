@@ -3,6 +3,7 @@ import { join, resolve } from 'node:path'
 import { journalDir } from '../audit/segments.ts'
 import { processEnvironment } from '../config/environment.ts'
 import { loadSettings } from '../config/load.ts'
+import type { Settings } from '../config/settings.ts'
 import { type CommandIo, UsageError } from './run.ts'
 
 /** Options that every command takes that reads the journal, for node:util parseArgs. */
@@ -19,12 +20,19 @@ export const journalOptionsHelp = `  --data DIR      the proxy's data folder (de
 /** The journal's folder; undefined when the settings are wrong: said on stderr, and the command ends with 1. */
 export function findJournal(flags: { readonly data?: string | undefined; readonly config?: string | undefined }, io: CommandIo): string | undefined {
   if (flags.data !== undefined) return journalDir(resolve(io.cwd, flags.data))
+  const settings = readSettings(flags, io)
+  return settings === undefined ? undefined : resolve(io.cwd, join(journalDir(settings.dataDir)))
+}
+
+/** `[otel] environment`, as exported records have it; undefined as for `findJournal`. */
+export function readEnvironment(flags: { readonly config?: string | undefined }, io: CommandIo): string | undefined {
+  return readSettings(flags, io)?.otel.environment
+}
+
+function readSettings(flags: { readonly config?: string | undefined }, io: CommandIo): Settings | undefined {
   const loaded = loadSettings({ flags: { config: flags.config }, env: processEnvironment(), cwd: io.cwd, secrets: 'unused' })
-  if (loaded.settings === undefined) {
-    for (const { where, message } of loaded.problems) io.err(`${where}: error: ${message}\n`)
-    return undefined
-  }
-  return resolve(io.cwd, join(journalDir(loaded.settings.dataDir)))
+  if (loaded.settings === undefined) for (const { where, message } of loaded.problems) io.err(`${where}: error: ${message}\n`)
+  return loaded.settings
 }
 
 /** A count given on the command line. */

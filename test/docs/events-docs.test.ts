@@ -1,6 +1,6 @@
 // docs/events.md is the catalogue of every event: held to the builders in both directions.
 import { readFileSync } from 'node:fs'
-import { join, resolve } from 'node:path'
+import { join } from 'node:path'
 import t from 'tap'
 import {
   approvalDecidedEvent, approvalExpiredEvent, approvalRequestedEvent, approvalWithdrawnEvent,
@@ -16,18 +16,7 @@ import { encodeEvent, parseLine, sealLine, zeroHash } from '../../src/audit/reco
 import { sessionEndedEvent, sessionSharedEvent, sessionStartedEvent } from '../../src/audit/session-events.ts'
 import { checkpointEvent, gapEvent, policyLoadedEvent, policyRejectedEvent, processStartedEvent, processStoppedEvent } from '../../src/audit/service-events.ts'
 import { allowed, approval, call, decided, denied, grant, redaction, session, subject } from '../audit/fixture.ts'
-
-const page = readFileSync(resolve(import.meta.dirname, '../../docs/events.md'), 'utf8')
-
-/** Sections of the page by their heading. */
-const sections = new Map(
-  page.split(/^## /m).slice(1).map((section) => {
-    const end = section.indexOf('\n')
-    return [section.slice(0, end).replaceAll('`', '').trim(), section.slice(end)] as const
-  }),
-)
-
-const namesIn = (section: string): string[] => [...(sections.get(section) ?? '').matchAll(/^\| `([^`]+)` \|/gm)].map(([, name = '']) => name)
+import { exampleOf, namesIn, sections } from '../support/events-page.ts'
 
 const http = { ...subject, principal: { ...subject.principal, team: 'web' }, host: 'pastebin.com', port: 80, protocol: 'http', scheme: 'http', method: 'POST', path: '/api/create', query: 'lang=en' } as const
 const reader = { requestId: '01JD0000000000000000000000', session: 's1a2b3c4d5e6f', agent: 'codex', place: { scheme: 'https', host: 'docs.example.net', port: 443, path: '/guide/start', query: 'lang=en' } } as const
@@ -91,11 +80,9 @@ t.test('each section names exactly the attributes that its builder sets', async 
 
 t.test('each example is what the builder makes', async (t) => {
   for (const name of eventNames) {
-    const json = /```json\n([\s\S]*?)```/.exec(sections.get(name) ?? '')?.[1] ?? '{}'
-    const example: unknown = JSON.parse(json)
     const { line } = sealLine(encodeEvent(examples[name]), 7, zeroHash, '01KDYABCDE9QZ4M2T700000007', '2026-01-02T03:04:05.006Z', '5f0c')
     const { record } = parseLine(line.trimEnd())
-    t.strictSame(example, record, name)
+    t.strictSame(exampleOf(name), record, name)
   }
 })
 
