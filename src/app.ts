@@ -156,6 +156,8 @@ class ProxyApp implements App {
     this.#wayOut = openWayOut({
       ...settings, buffers, gate: this.#gate, credentials, pseudonym, clock, deadlines,
       onInsecure: (host) => deps.log.warn({ host }, 'the certificate of this origin is not judged, because a rule says `insecure`'),
+      onRevocationWarning: (path, message) => deps.log.warn({ path }, message),
+      onRevocationChange: () => this.#judgeOriginsAnew(),
     })
     this.#cache = settings.cache.enabled ? openCache({ ...settings.cache, ...this.#wayOut, policy: () => this.#policies.current(), dataDir: settings.dataDir, gate: this.#gate, audit: journal, redaction, clock, deadlines, store: deps.cacheStore, nextId: () => ids.next(), version: deps.version, onFault }) : undefined
     const rules = { ...limits, clients: settings.clients, requireSession: settings.requireSession, ownUid: process.getuid?.() }
@@ -194,6 +196,7 @@ class ProxyApp implements App {
     if (first.policy === undefined) {
       throw new Error(invalidAtStartText(first.problems))
     }
+    await this.#wayOut.revocations.open()
     await this.#places.keepFollowing(reservedDestinations(this.#settings), async (name) => (await this.#wayOut.resolver.resolve(name)).addresses, (error) => {
       this.#deps.log.warn({ error: error instanceof Error ? error.message : String(error) }, 'a name that the proxy itself reports to, or a parent proxy, does not resolve; agents are kept from it by that name alone')
     })
@@ -252,6 +255,7 @@ class ProxyApp implements App {
     await this.#control.stop()
     await this.#policies.close()
     this.#wayOut.forwarder.close()
+    this.#wayOut.revocations.close()
     this.#wayOut.resolver.close()
     await this.#room.close()
     this.#cache?.close()
@@ -294,6 +298,12 @@ class ProxyApp implements App {
       if (this.#revision !== undefined) this.#deps.log.error({ revision: this.#revision }, rejectedText(problems, this.#revision))
       void this.#append(policyRejectedEvent({ revision: this.#revision, problems: problems.filter((problem) => problem.severity === 'error') }))
     })
+  }
+
+  /** A kept-alive connection was judged by the lists of its time: the next request shakes hands anew. */
+  #judgeOriginsAnew(): void {
+    if (this.#revision !== undefined) this.#wayOut.forwarder.closeRevision(this.#revision)
+    this.#deps.log.info({}, 'other revocation lists are in force')
   }
 
   #openCa(): CertificateAuthority {
@@ -366,6 +376,7 @@ class ProxyApp implements App {
       policyProblem: () => notReadyText(this.#policies.problems()),
       isDraining: this.#isDraining,
       parentCache: this.#cache?.parentState(),
+      revocations: this.#wayOut.revocations.health(),
     })
   }
 

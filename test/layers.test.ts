@@ -14,7 +14,7 @@ const rooms: Record<string, readonly string[]> = {
   approvals: ['target', 'policy', 'audit', 'store'],
   cache: ['target', 'policy', 'audit', 'store', 'approvals', 'gate', 'egress'],
   gate: ['target', 'policy', 'audit', 'approvals'],
-  egress: ['target', 'policy', 'gate'],
+  egress: ['target', 'policy', 'ca', 'gate'],
   ingress: ['target', 'policy', 'approvals', 'ca', 'cache', 'gate', 'egress'],
   control: ['target', 'policy', 'audit', 'approvals', 'cache', 'config'],
   config: ['target', 'policy'],

@@ -17,6 +17,7 @@ import { plural } from './plural.ts'
 import type { Finding } from './doctor-finding.ts'
 import { parentCacheFindings } from './doctor-parent-cache.ts'
 import type { Probes } from './doctor-probes.ts'
+import { revocationFindings } from './doctor-revocation.ts'
 
 export interface SetupOptions {
   readonly settings: Settings
@@ -58,7 +59,7 @@ export async function setupFindings(options: SetupOptions): Promise<Finding[]> {
     resolverOutcome(options).then((found) => named('resolver', found)),
     caOutcome(settings.certsDir, clock).then((found) => named('ca', found)),
   ])
-  return [...always, ...(await parentCacheFindings(settings, clock))]
+  return [...always, ...(await parentCacheFindings(settings, clock)), ...(await revocationFindings(settings, clock))]
 }
 
 async function opsOutcome(settings: Settings, probes: Probes): Promise<Outcome> {

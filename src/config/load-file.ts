@@ -1,12 +1,12 @@
 // Reads sallyport.toml into values by setting, with the place of each. Unknown keys are errors: a
 // misspelt limit that is silently ignored is a limit that does not hold.
 import { readFileSync } from 'node:fs'
-import { dirname, resolve } from 'node:path'
+import { dirname } from 'node:path'
 import { Positions, type Path } from '../policy/positions.ts'
 import { nearestWord } from '../policy/suggestion.ts'
 import { isTable, parseToml, type TomlTable, type TomlValue } from '../policy/toml.ts'
 import { readCredentials } from './load-credentials.ts'
-import { SettingError } from './schema-kinds.ts'
+import { placed, SettingError } from './schema-kinds.ts'
 import { settingList, type SettingName } from './schema.ts'
 import type { CredentialSettings } from './settings.ts'
 
@@ -125,8 +125,7 @@ class FileReader {
     }
     try {
       const read = setting.kind.fromToml(value)
-      const absolute = setting.kind.isPath && typeof read === 'string' ? resolve(this.#folder, read) : read
-      this.#values.set(setting.name, { value: absolute, where: this.#where(key) })
+      this.#values.set(setting.name, { value: placed(setting.kind, read, this.#folder), where: this.#where(key) })
     } catch (error) {
       if (!(error instanceof SettingError)) throw error
       this.#problem(key, `\`${key}\`: ${error.message}`)

@@ -8,7 +8,7 @@ import { readCache } from './load-cache.ts'
 import { type Given, readSettingsFile, type SettingsProblem } from './load-file.ts'
 import { readNotifications } from './load-notifications.ts'
 import { judgeSettings, readControlTls, readOtel, readUpstream } from './load-rules.ts'
-import { SettingError } from './schema-kinds.ts'
+import { placed, SettingError } from './schema-kinds.ts'
 import { schema, settingList, type SettingName, type SettingValue, variableOf } from './schema.ts'
 import type { CredentialSettings, Limits, Settings } from './settings.ts'
 
@@ -101,8 +101,7 @@ export function loadSettings(input: LoadInput): LoadedSettings {
   for (const setting of settingList) {
     if (given.has(setting.name) || setting.default === undefined) continue
     const value = setting.kind.fromText(setting.default)
-    const absolute = setting.kind.isPath && typeof value === 'string' ? resolve(input.cwd, value) : value
-    given.set(setting.name, { value: absolute, where: 'default' })
+    given.set(setting.name, { value: placed(setting.kind, value, input.cwd), where: 'default' })
   }
   const values = new Values(given, input.env, input.secrets !== 'unused')
   const settings = build(values, file?.path, credentials)
@@ -157,8 +156,7 @@ function readTexts(
       if (text === undefined) continue
       try {
         const value = setting.kind.fromText(text)
-        const absolute = setting.kind.isPath && typeof value === 'string' ? resolve(input.cwd, value) : value
-        given.set(setting.name, { value: absolute, where })
+        given.set(setting.name, { value: placed(setting.kind, value, input.cwd), where })
       } catch (error) {
         if (!(error instanceof SettingError)) throw error
         problems.push({ where, message: error.message })
@@ -233,6 +231,7 @@ function build(values: Values, configFile: string | undefined, credentials: read
       recordsPerSessionPerMinute: values.get('auditRecords'),
     },
     otel: readOtel(values),
+    originTls: { crlFiles: values.get('originCrlFiles'), crlDir: values.get('originCrlDir') },
     upstreamProxy: readUpstream(values),
     log: { level: values.get('logLevel') },
   }

@@ -6,12 +6,13 @@ import type { CredentialSource, Settings } from './settings.ts'
 
 /** Absolute paths, whether or not they exist; without repeats. */
 export function ownFiles(settings: Settings): readonly string[] {
-  const { dataDir, certsDir, policiesDir, requirementsFile, configFile, controlTls, secretFiles, credentials, upstreamProxy, cache, dns } = settings
+  const { dataDir, certsDir, policiesDir, requirementsFile, configFile, controlTls, secretFiles, credentials, originTls, upstreamProxy, cache, dns } = settings
   const paths = [
     dataDir, certsDir, policiesDir, dirname(managedDefault), requirementsFile, configFile, controlTls?.certFile, controlTls?.keyFile, ...secretFiles,
     // one that is not the system's own decides where names lead, as a policy does where they may
     ...[dns.hosts, dns.resolvConf].filter((path) => dirname(path) !== '/etc'),
     ...credentials.flatMap(({ source }) => filesOf(source)), upstreamProxy?.caFile, cache.parent?.caFile,
+    ...originTls.crlFiles, originTls.crlDir,
   ]
   return [...new Set(paths.filter((path) => path !== undefined))]
 }

@@ -1,5 +1,6 @@
 // The kinds of value a setting can have: how each is read from text (flag, variable) and from TOML,
 // and what it is called in the documentation. Pure; a wrong value throws SettingError.
+import { resolve } from 'node:path'
 import { ProxyError } from '../errors.ts'
 import { isTable, type TomlValue, typeName } from '../policy/toml.ts'
 import { type Cidr, parseCidr, parseIp } from '../target/address.ts'
@@ -19,8 +20,14 @@ export interface Kind<T> {
   readonly placeholder: string
   fromText(text: string): T
   fromToml(value: TomlValue): T
-  /** a path, which is taken relative to where it was written */
+  /** a path or several, which are taken relative to where they were written */
   readonly isPath?: true
+}
+
+/** What was read, paths made absolute. */
+export function placed(kind: Kind<unknown>, value: unknown, folder: string): unknown {
+  if (kind.isPath !== true) return value
+  return Array.isArray(value) ? value.map((each) => resolve(folder, String(each))) : resolve(folder, String(value))
 }
 
 /** A kind whose TOML value is the same string that a flag would take. */
@@ -215,6 +222,8 @@ export function list<T>(name: string, placeholder: string, item: (text: string) 
     },
   }
 }
+
+export const paths: Kind<readonly string[]> = { ...list('list of paths', 'PATH,...', nonEmpty), isPath: true }
 
 export const cidrs: Kind<readonly Cidr[]> = list('list of CIDR', 'CIDR,...', (entry) => {
   const cidr = parseCidr(entry)

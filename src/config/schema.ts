@@ -16,6 +16,7 @@ import {
   listenerOrOff,
   nameServers,
   path,
+  paths,
   secretUrl,
   text,
   url,
@@ -138,6 +139,9 @@ export const schema = {
   otelEndpoint: optional('otel.exporter.otlp-http.endpoint', url, 'URL that log records are posted to, the path included: `https://collector.example:4318/v1/logs`'),
   otelProtocol: setting('otel.exporter.otlp-http.protocol', choice(['binary', 'json']), 'binary', 'protobuf or JSON'),
   otelHeaders: optional('otel.exporter.otlp-http.headers', fields, 'fields sent with every post; `${NAME}` in a value is taken from the environment', { isSecret: true }),
+
+  originCrlFiles: setting('origin_tls.crl_files', paths, '', 'revocation lists of the authorities of origins, PEM or DER'),
+  originCrlDir: optional('origin_tls.crl_dir', path, 'folder of more of them: every `*.crl`, `*.pem` and `*.der` in it'),
 
   upstreamUrl: optional('upstream_proxy.url', url, 'a parent proxy that everything goes through'),
   upstreamUsername: optional('upstream_proxy.username', text, 'user name for the parent proxy'),

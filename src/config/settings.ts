@@ -92,6 +92,12 @@ export interface UpstreamProxySettings {
   readonly resolve: 'here' | 'parent'
 }
 
+export interface OriginTlsSettings {
+  /** absolute */
+  readonly crlFiles: readonly string[]
+  readonly crlDir: string | undefined
+}
+
 export interface ApprovalSettings {
   /** open questions of one session */
   readonly perSession: number
@@ -185,6 +191,7 @@ export interface Settings {
   readonly cache: CacheSettings
   readonly audit: AuditSettings
   readonly otel: OtelSettings
+  readonly originTls: OriginTlsSettings
   readonly upstreamProxy: UpstreamProxySettings | undefined
   readonly log: { readonly level: LogLevel }
 }

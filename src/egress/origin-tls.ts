@@ -1,7 +1,7 @@
 // TLS to an origin on a socket that is connected already. The name that was decided on is the name that is
 // asked for and the name the certificate must carry; what node would let pass is checked again here. Must
 // never dial, never resume a session of another pool, and hand out no socket before every check has passed.
-import { constants } from 'node:crypto'
+import { constants, type X509Certificate } from 'node:crypto'
 import type { Socket } from 'node:net'
 import { connect as connectTls, createSecureContext, getCACertificates } from 'node:tls'
 import type { SecureContext, TLSSocket } from 'node:tls'
@@ -14,6 +14,8 @@ import { quoted } from '../target/quoted.ts'
 import type { Abandonment } from './abandonment.ts'
 import { checkCertificate } from './certificate-checks.ts'
 import type { ReadPem } from './pem-files.ts'
+import type { RevocationLists } from './revocation-lists.ts'
+import { readTrusted, revokedIn, type TrustedCertificates } from './revocation.ts'
 import { tlsFault } from './tls-faults.ts'
 
 /** Names of application protocols (RFC 7301), the preferred one first. */
@@ -31,8 +33,8 @@ export interface OriginTlsOptions {
   readonly readPem: ReadPem
   /** called for each connection whose certificate nobody judged, because a rule says so */
   readonly onInsecure: (host: string) => void
-  /** PEM revocation lists; with any, every issuer of a chain needs one (X509_V_FLAG_CRL_CHECK_ALL) */
-  readonly crl?: readonly string[]
+  /** what authorities have taken back */
+  readonly revocations: RevocationLists
   readonly deadlines: Deadlines
 }
 
@@ -47,11 +49,20 @@ export interface StartTls extends TlsRequest {
 
 // each holds some hundred parsed roots where further ones are trusted
 const maxContexts = 32
+/** What a handshake trusts. */
+interface Context {
+  readonly secure: SecureContext
+  /** of the further roots */
+  readonly pems: readonly string[]
+  /** read with the first chain that a revocation list may be about */
+  trusted: TrustedCertificates | undefined
+}
+
 const usual: OriginTrust = { insecure: false, caFiles: [] }
 
 export class OriginTls {
   readonly #options: OriginTlsOptions
-  readonly #contexts = new LRUCache<string, SecureContext>({ max: maxContexts })
+  readonly #contexts = new LRUCache<string, Context>({ max: maxContexts })
 
   constructor(options: OriginTlsOptions) {
     this.#options = options
@@ -61,11 +72,11 @@ export class OriginTls {
   async start(socket: Socket, request: StartTls): Promise<TLSSocket> {
     const { host, trust = usual } = request
     try {
-      const secureContext = this.#contextOf(trust, host)
+      const context = this.#contextOf(trust, host)
       if (trust.insecure) this.#options.onInsecure(host.text)
-      const secure = await this.#handshake(socket, secureContext, request)
+      const secure = await this.#handshake(socket, context.secure, request)
       if (trust.insecure) return secure
-      const refused = checkPeer(secure, host)
+      const refused = this.#checkPeer(secure, host, context)
       if (refused === undefined) return secure
       secure.destroy()
       throw refused
@@ -116,21 +127,36 @@ export class OriginTls {
   }
 
   /** Throws ProxyError tls_certificate_untrusted when the file of a further root cannot be used. */
-  #contextOf({ caFiles }: OriginTrust, host: Host): SecureContext {
+  #contextOf({ caFiles }: OriginTrust, host: Host): Context {
     const further = caFiles.map((path) => this.#read(path, host))
     const key = further.map(({ path, stamp }) => `${path}\n${stamp}`).join('\n')
     const known = this.#contexts.get(key)
     if (known !== undefined) return known
-    const { crl = [] } = this.#options
-    const made = createSecureContext({
+    const pems = further.map(({ pem }) => pem)
+    const secure = createSecureContext({
       minVersion: 'TLSv1.2',
       // who was judged is who is spoken to; disableRenegotiation() is of a server's sockets only (Node 26.10)
       secureOptions: constants.SSL_OP_NO_RENEGOTIATION,
-      ...(further.length === 0 ? {} : { ca: [...getCACertificates('default'), ...further.map(({ pem }) => pem)] }),
-      ...(crl.length === 0 ? {} : { crl: [...crl] }),
+      ...(pems.length === 0 ? {} : { ca: [...getCACertificates('default'), ...pems] }),
     })
+    const made: Context = { secure, pems, trusted: undefined }
     this.#contexts.set(key, made)
     return made
+  }
+
+  #checkPeer(secure: TLSSocket, host: Host, context: Context): ProxyError | undefined {
+    const leaf = secure.getPeerX509Certificate()
+    if (leaf === undefined || !secure.authorized) return new ProxyError('tls_certificate_untrusted', `${host.text}: no certificate that was verified`)
+    return checkCertificate(leaf, host) ?? this.#checkRevoked(leaf, host, context)
+  }
+
+  #checkRevoked(leaf: X509Certificate, host: Host, context: Context): ProxyError | undefined {
+    const { revocations } = this.#options
+    if (revocations.isEmpty) return undefined
+    context.trusted ??= readTrusted([...getCACertificates('default'), ...context.pems])
+    const revoked = revokedIn(leaf, context.trusted, revocations)
+    if (revoked === undefined) return undefined
+    return new ProxyError('tls_certificate_revoked', `${host.text}: the certificate with the serial number ${revoked.serial} is on the revocation list ${quoted(revoked.path)}`)
   }
 
   #read(path: string, host: Host): { readonly path: string; readonly pem: string; readonly stamp: string } {
@@ -146,10 +172,4 @@ export class OriginTls {
 /** RFC 7301 section 3.1; an origin that knows nothing of ALPN chooses nothing. */
 function isOffered(chosen: string | false | null, alpn: Alpn): boolean {
   return typeof chosen !== 'string' || alpn.some((name) => name === chosen)
-}
-
-function checkPeer(secure: TLSSocket, host: Host): ProxyError | undefined {
-  const leaf = secure.getPeerX509Certificate()
-  if (leaf === undefined || !secure.authorized) return new ProxyError('tls_certificate_untrusted', `${host.text}: no certificate that was verified`)
-  return checkCertificate(leaf, host)
 }

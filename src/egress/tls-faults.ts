@@ -9,7 +9,6 @@ type TlsCode = Extract<ErrorCode, `tls_${string}`>
 const codes: ReadonlyMap<string, TlsCode> = new Map<string, TlsCode>([
   ['CERT_HAS_EXPIRED', 'tls_certificate_expired'],
   ['CERT_NOT_YET_VALID', 'tls_certificate_not_yet_valid'],
-  ['CERT_REVOKED', 'tls_certificate_revoked'],
   ['HOSTNAME_MISMATCH', 'tls_certificate_name'],
   ['ERR_TLS_CERT_ALTNAME_INVALID', 'tls_certificate_name'],
   ['ERR_TLS_CERT_ALTNAME_FORMAT', 'tls_certificate_name'],
@@ -17,9 +16,6 @@ const codes: ReadonlyMap<string, TlsCode> = new Map<string, TlsCode>([
     'DEPTH_ZERO_SELF_SIGNED_CERT', 'SELF_SIGNED_CERT_IN_CHAIN', 'UNABLE_TO_GET_ISSUER_CERT', 'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
     'UNABLE_TO_VERIFY_LEAF_SIGNATURE', 'CERT_UNTRUSTED', 'CERT_REJECTED', 'CERT_SIGNATURE_FAILURE', 'UNABLE_TO_DECRYPT_CERT_SIGNATURE',
     'UNABLE_TO_DECODE_ISSUER_PUBLIC_KEY', 'CERT_CHAIN_TOO_LONG',
-    // revocation lists are in use and cannot say whether this one is revoked
-    'UNABLE_TO_GET_CRL', 'UNABLE_TO_DECRYPT_CRL_SIGNATURE', 'CRL_SIGNATURE_FAILURE', 'CRL_NOT_YET_VALID', 'CRL_HAS_EXPIRED',
-    'ERROR_IN_CRL_LAST_UPDATE_FIELD', 'ERROR_IN_CRL_NEXT_UPDATE_FIELD',
   ]),
   ...among('tls_certificate_invalid', [
     'INVALID_CA', 'PATH_LENGTH_EXCEEDED', 'INVALID_PURPOSE', 'ERROR_IN_CERT_NOT_BEFORE_FIELD', 'ERROR_IN_CERT_NOT_AFTER_FIELD',

@@ -9,11 +9,17 @@ export interface Health {
   readonly isDraining: boolean
   /** undefined: there is none; `detail`: something is wrong with it */
   readonly parentCache: { readonly isOn: boolean; readonly detail: string | undefined } | undefined
+  /** how many revocation lists something is the matter with; undefined: there are to be none */
+  readonly revocations: { readonly expired: number; readonly unread: number; readonly unsigned: number } | undefined
 }
 
-export function checksOf({ journal, policy, policyProblem, isDraining, parentCache }: Health): readonly Check[] {
+export function checksOf({ journal, policy, policyProblem, isDraining, parentCache, revocations }: Health): readonly Check[] {
   const draining: Check = isDraining ? { name: 'draining', state: 'fail', detail: 'the proxy is stopping' } : { name: 'draining', state: 'ok' }
-  return [policyCheck(policy, policyProblem), journalCheck(journal), draining, ...(parentCache === undefined ? [] : [parentCacheCheck(parentCache)])]
+  return [
+    policyCheck(policy, policyProblem), journalCheck(journal), draining,
+    ...(parentCache === undefined ? [] : [parentCacheCheck(parentCache)]),
+    ...(revocations === undefined ? [] : [revocationCheck(revocations)]),
+  ]
 }
 
 function policyCheck(policy: Health['policy'], problem: () => string): Check {
@@ -31,4 +37,11 @@ function journalCheck(journal: Health['journal']): Check {
 function parentCacheCheck({ isOn, detail }: NonNullable<Health['parentCache']>): Check {
   if (!isOn) return { name: 'parent_cache', state: 'warn', detail: 'the parent cache is not asked: it does not answer, or its test has not passed; the operator log says which' }
   return detail === undefined ? { name: 'parent_cache', state: 'ok' } : { name: 'parent_cache', state: 'warn', detail: 'the parent cache is not asked for https pages: it does not hold them by their URL' }
+}
+
+/** What was revoked stays refused; what has been revoked since is not known, which stops nothing. */
+function revocationCheck({ expired, unread, unsigned }: NonNullable<Health['revocations']>): Check {
+  const faults = [[expired, 'due to be replaced'], [unread, 'not readable'], [unsigned, 'not signed by the authority that they name']] as const
+  const found = faults.flatMap(([count, what]) => (count === 0 ? [] : [`${count} ${what}`]))
+  return found.length === 0 ? { name: 'revocation_lists', state: 'ok' } : { name: 'revocation_lists', state: 'warn', detail: `of the revocation lists ${found.join(', ')}; the operator log names them` }
 }

@@ -62,8 +62,10 @@ t.test('an empty variable is one that is not set', async (t) => {
 })
 
 t.test('paths in the file are relative to its folder, those of flags to the current one', async (t) => {
-  const cwd = t.testdir({ etc: { 's.toml': 'policies = "p"\ndata = "/abs"\n' } })
+  const cwd = t.testdir({ etc: { 's.toml': 'policies = "p"\ndata = "/abs"\n[origin_tls]\ncrl_files = ["a.crl", "/b.crl"]\n' } })
   const { settings } = loadSettings({ flags: { config: 'etc/s.toml', certs: 'c' }, env: {}, cwd })
+  t.same(settings?.originTls, { crlFiles: [join(cwd, 'etc/a.crl'), '/b.crl'], crlDir: undefined })
+  t.same(loaded(t, { env: { SALLYPORT_ORIGIN_TLS_CRL_FILES: '/a.crl, /b.crl' } }).originTls.crlFiles, ['/a.crl', '/b.crl'])
   t.equal(settings?.policiesDir, join(cwd, 'etc/p'))
   t.equal(settings?.dataDir, '/abs')
   t.equal(settings?.certsDir, join(cwd, 'c'))

@@ -1,11 +1,21 @@
 // What is wrong with an origin's TLS, as the client inside TLS that ended here hears it: the cause is in the 502 and in the
 // journal, no byte of the request has left, and the connection of the client goes on.
 import type net from 'node:net'
+import { renameSync, writeFileSync } from 'node:fs'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 import tls from 'node:tls'
 import t from 'tap'
+import type { Settings } from '../../src/config/settings.ts'
 import { listen } from '../egress/wire.ts'
 import { testCertificates, usage, type Issued } from '../support/certificates.ts'
+import { ask, codeOf, question } from '../support/fetch-world.ts'
 import { insideRequest, openInside } from '../support/inside.ts'
+import { startWith } from '../support/issued-sessions.ts'
+import { tlsOrigin } from '../support/origins.ts'
+import { startProxy } from '../support/proxy.ts'
 import { secureHost, startSecureProxy } from '../support/secure-world.ts'
 
 const rules = { read: 'methods = ["GET"]' }
@@ -70,4 +80,43 @@ t.test('records of an origin that cannot be read are its fault, before its answe
   client.send(insideRequest(authority, '/within'))
   t.match(await client.closed(), /^HTTP\/1\.1 200 OK\r\n[^]*ten bytes\.$/, 'what came is cut off, not ended')
   t.match(await proxy.recorded(({ attributes }) => attributes['sallyport.code'] === 'origin_incomplete'), { name: 'sallyport.exchange.ended' })
+})
+
+t.test('a revoked certificate is a 502 inside TLS and at the fetch service, from the moment that a list names it, on kept-alive connections too', async (t) => {
+  const certificates = await testCertificates()
+  const dir = await mkdtemp(join(tmpdir(), 'sallyport-lists-'))
+  t.teardown(() => rm(dir, { recursive: true }))
+  const list = join(dir, 'root.crl')
+  writeFileSync(list, await certificates.revoke([]))
+  const issued = await certificates.issue([secureHost])
+  const origin = await tlsOrigin(t, [secureHost], { ...certificates, issue: async () => issued })
+  const change = (settings: Settings): Settings => ({ ...settings, originTls: { crlFiles: [list], crlDir: undefined } })
+  const { proxy, authority } = await startSecureProxy(t, certificates, origin, { rules, change })
+  const client = await openInside(t, proxy, authority)
+  for (const path of ['/1', '/2']) {
+    client.send(insideRequest(authority, path))
+    t.equal((await client.next())?.status, 200)
+  }
+  t.equal(origin.connections(), 1, 'it is kept alive')
+  writeFileSync(`${list}.new`, await certificates.revoke([issued.serial]))
+  renameSync(`${list}.new`, list)
+  while (!proxy.log.some((line) => line.startsWith('other revocation lists are in force'))) await delay(20)
+  client.send(insideRequest(authority, '/3'))
+  const refused = await client.next()
+  t.equal(refused?.status, 502)
+  t.match(JSON.parse(refused?.body ?? ''), { code: 'tls_certificate_revoked', host: secureHost })
+  t.notMatch(refused?.body, dir, 'where the list is does not concern the client')
+  t.same(origin.requests.map(({ url }) => url), ['/1', '/2'])
+  await proxy.recorded(({ name, attributes }) => name === 'sallyport.exchange.ended' && attributes['sallyport.code'] === 'tls_certificate_revoked')
+
+  const { proxy: fetching, sessions: [session] } = await startWith(t, [{}], {
+    policy: `[network]\nunknown = "deny"\n[[network.rules]]\nid = "site"\nhosts = ["${authority}"]\nlocal = ["127.0.0.1/32"]\norigin_ca = ["roots.pem"]\nverdict = "allow"\n`,
+    policies: { 'roots.pem': certificates.ca }, hosts: { [secureHost]: '127.0.0.1' }, change,
+  })
+  const answer = await ask(fetching, question(`https://${authority}/4`), `Proxy-Authorization: ${session?.field}\r\n`)
+  t.equal(answer.status, 502)
+  t.equal(codeOf(answer), 'tls_certificate_revoked')
+  t.same(origin.requests.map(({ url }) => url), ['/1', '/2'])
+
+  await t.rejects(startProxy(t, { change: (settings) => ({ ...settings, originTls: { crlFiles: [], crlDir: join(dir, 'gone') } }) }), /revocation lists cannot be used: .*gone`: ENOENT.*origin_tls/)
 })

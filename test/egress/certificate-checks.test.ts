@@ -40,7 +40,7 @@ t.test('a code that the table does not know is a failed handshake, and what is a
   const known = new ProxyError('connection_reset', 'x')
   t.equal(tlsFault('a.test', known), known)
   for (const [code, want] of [
-    ['CERT_REVOKED', 'tls_certificate_revoked'], ['CRL_HAS_EXPIRED', 'tls_certificate_untrusted'], ['PATH_LENGTH_EXCEEDED', 'tls_certificate_invalid'],
+    ['CERT_HAS_EXPIRED', 'tls_certificate_expired'], ['PATH_LENGTH_EXCEEDED', 'tls_certificate_invalid'],
     ['CA_MD_TOO_WEAK', 'tls_certificate_weak'], ['HOSTNAME_MISMATCH', 'tls_certificate_name'], ['SELF_SIGNED_CERT_IN_CHAIN', 'tls_certificate_untrusted'],
   ] as const) t.equal(tlsFault('a.test', Object.assign(new Error('x'), { code })).code, want, code)
   t.equal(tlsFault('a.test', Object.assign(new Error('CA signature digest algorithm too weak'), { code: 'UNSPECIFIED' })).code, 'tls_certificate_weak')

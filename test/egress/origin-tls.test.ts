@@ -97,24 +97,6 @@ for (const [name, code, issued, detail, host = 'origin.test'] of refused) {
   })
 }
 
-t.test('a revoked certificate is tls_certificate_revoked where revocation lists are given, and only there', async (t) => {
-  const revoked = await certificates.issue(['origin.test'])
-  const careful = await tlsPlaceWith(await certificates.revoke([revoked.serial]))
-  const server = await tlsServer(revoked)
-  const fine = await tlsServer(leaf)
-  const uncovered = await tlsServer(below)
-  t.teardown(() => [server, fine, uncovered].map(({ close }) => close()))
-  t.match(await tell(start(server.port, { at: careful })), { code: 'tls_certificate_revoked', detail: /CERT_REVOKED/ })
-  t.match(await tell(start(fine.port, { at: careful })), { code: 'taken' })
-  // nobody can say whether it is revoked
-  t.match(await tell(start(uncovered.port, { at: careful })), { code: 'tls_certificate_untrusted', detail: /UNABLE_TO_GET_CRL/ })
-  t.match(await tell(start(server.port)), { code: 'taken' })
-})
-
-async function tlsPlaceWith(crl: string): Promise<TlsPlace> {
-  return tlsPlace({ crl: [crl], readPem: () => ({ pem: certificates.ca, stamp: '1' }) })
-}
-
 t.test('the usual roots alone trust no authority of ours, and a rule that says insecure takes all and is told each time', async (t) => {
   const server = await tlsServer(await other.issue(['elsewhere.test']))
   t.teardown(server.close)

@@ -7,6 +7,7 @@ import { systemClock, type Clock } from '../../src/clock.ts'
 import { Deadlines } from '../../src/deadlines.ts'
 import type { ForwardPlan } from '../../src/egress/forward.ts'
 import { OriginTls, type OriginTlsOptions } from '../../src/egress/origin-tls.ts'
+import { RevocationLists } from '../../src/egress/revocation-lists.ts'
 import type { OriginTrust } from '../../src/policy/decision.ts'
 import { parseHost } from '../../src/target/host.ts'
 import { testCertificates, type Issued, type TestCertificates } from '../support/certificates.ts'
@@ -32,6 +33,7 @@ export async function tlsPlace(over: Partial<OriginTlsOptions> = {}): Promise<Tl
       return { pem: certificates.ca, stamp: '1' }
     },
     onInsecure: (host) => insecure.push(host),
+    revocations: new RevocationLists({ crlFiles: [], crlDir: undefined, clock: systemClock, onWarning: () => {}, onChange: () => {} }),
     deadlines: new Deadlines(systemClock),
     ...over,
   })

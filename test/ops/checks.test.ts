@@ -1,7 +1,7 @@
 import t from 'tap'
 import { checksOf } from '../../src/ops/checks.ts'
 
-const well = { journal: 'ok', policy: 'ok', policyProblem: () => '', isDraining: false, parentCache: undefined } as const
+const well = { journal: 'ok', policy: 'ok', policyProblem: () => '', isDraining: false, parentCache: undefined, revocations: undefined } as const
 
 t.test('a parent cache that is not asked is a warning, which names no host', async (t) => {
   t.notOk(checksOf(well).some(({ name }) => name === 'parent_cache'), 'there is none')
@@ -10,4 +10,12 @@ t.test('a parent cache that is not asked is a warning, which names no host', asy
   t.match(check(false, 'cache.corp.example:3128: refused'), { state: 'warn', detail: /is not asked/ })
   t.match(check(true, 'https at cache.corp.example'), { state: 'warn', detail: /https/ })
   for (const isOn of [true, false]) t.notMatch(check(isOn, 'cache.corp.example')?.detail, /corp/)
+})
+
+t.test('a revocation list that something is the matter with is a warning, which names no file', async (t) => {
+  t.notOk(checksOf(well).some(({ name }) => name === 'revocation_lists'), 'there are none')
+  const check = (over: object) => checksOf({ ...well, revocations: { expired: 0, unread: 0, unsigned: 0, ...over } }).find(({ name }) => name === 'revocation_lists')
+  t.same(check({}), { name: 'revocation_lists', state: 'ok' })
+  t.match(check({ expired: 2, unsigned: 1 }), { state: 'warn', detail: 'of the revocation lists 2 due to be replaced, 1 not signed by the authority that they name; the operator log names them' })
+  t.match(check({ unread: 1 }), { state: 'warn', detail: /1 not readable/ })
 })

@@ -41,17 +41,28 @@ export interface Issued {
   readonly serial: string
   /** signs with this certificate's key, whether it may or not */
   issue(names: readonly string[], shape?: LeafShape): Promise<Issued>
+  /** the list of what it took back, likewise */
+  revoke(serials: readonly string[], shape?: ListShape): Promise<string>
+}
+
+/** What is unlike a sound list. */
+export interface ListShape {
+  /** hours from now; default in a day */
+  readonly untilHours?: number
+  readonly extensions?: readonly x509.Extension[]
 }
 
 export interface TestCertificates {
   readonly ca: string
   issue(names: readonly string[], shape?: LeafShape): Promise<Issued>
+  /** another certificate for the key and the name of an authority */
+  crossSign(authority: Pick<Issued, 'cert'>): Promise<Pick<Issued, 'cert' | 'serial'>>
   /** an authority below the root */
   intermediate(): Promise<Issued>
   /** not signed by the root but by itself */
   selfSigned(names: readonly string[]): Promise<{ readonly cert: string; readonly key: string }>
   /** PEM: the root's list of what it took back */
-  revoke(serials: readonly string[]): Promise<string>
+  revoke(serials: readonly string[], shape?: ListShape): Promise<string>
 }
 
 interface Signer {
@@ -84,17 +95,28 @@ export async function testCertificates(name = 'sallyport test root'): Promise<Te
     intermediate: () => issueUnder(signer, nextSerial, ['sallyport test intermediate'], {
       isCa: true, hasNames: false, usages: [], keyUsage: x509.KeyUsageFlags.keyCertSign | x509.KeyUsageFlags.cRLSign,
     }),
-    selfSigned,
-    revoke: async (serials) => {
-      const crl = await x509.X509CrlGenerator.create({
-        issuer: root.subject, thisUpdate: hoursFromNow(-1), nextUpdate: hoursFromNow(24), signingAlgorithm: algorithm, signingKey: signer.signingKey,
-        entries: serials.map((serialNumber) => ({ serialNumber, revocationDate: hoursFromNow(-1) })),
-        extensions: [await x509.AuthorityKeyIdentifierExtension.create(root.publicKey)],
+    crossSign: async ({ cert }) => {
+      const { subject, publicKey } = new x509.X509Certificate(cert)
+      const serialNumber = nextSerial()
+      const made = await x509.X509CertificateGenerator.create({
+        serialNumber, subject, issuer: signer.subject, notBefore: hoursFromNow(-1), notAfter: hoursFromNow(24), signingAlgorithm: algorithm, publicKey, signingKey: signer.signingKey,
+        extensions: [new x509.BasicConstraintsExtension(true, undefined, true), new x509.KeyUsagesExtension(x509.KeyUsageFlags.keyCertSign, true), await x509.SubjectKeyIdentifierExtension.create(publicKey)],
       })
-      // the label that OpenSSL knows
-      return `${crl.toString('pem').replaceAll(' CRL-----', ' X509 CRL-----')}\n`
+      return { cert: `${made.toString('pem')}\n`, serial: serialNumber }
     },
+    selfSigned,
+    revoke: (serials, shape = {}) => revokeUnder(signer, serials, shape),
   }
+}
+
+async function revokeUnder({ subject, signingKey, publicKey }: Signer, serials: readonly string[], { untilHours = 24, extensions = [] }: ListShape): Promise<string> {
+  const list = await x509.X509CrlGenerator.create({
+    issuer: subject, thisUpdate: hoursFromNow(-48), nextUpdate: hoursFromNow(untilHours), signingAlgorithm: algorithm, signingKey,
+    entries: serials.map((serialNumber) => ({ serialNumber, revocationDate: hoursFromNow(-49), reason: x509.X509CrlReason.keyCompromise })),
+    extensions: [await x509.AuthorityKeyIdentifierExtension.create(publicKey), ...extensions],
+  })
+  // the label that OpenSSL knows
+  return `${list.toString('pem').replaceAll(' CRL-----', ' X509 CRL-----')}\n`
 }
 
 async function issueUnder(signer: Signer, nextSerial: () => string, names: readonly string[], shape: LeafShape): Promise<Issued> {
@@ -117,12 +139,14 @@ async function issueUnder(signer: Signer, nextSerial: () => string, names: reado
   })
   const cert = `${leaf.toString('pem')}\n${signer.chain}`
   const key = privateKey.export({ type: 'pkcs8', format: 'pem' })
+  const ownSigner = async (): Promise<Signer> => {
+    const signingKey = await webcrypto.subtle.importKey('pkcs8', privateKey.export({ type: 'pkcs8', format: 'der' }), algorithm, false, ['sign'])
+    return { subject: leaf.subject, signingKey, publicKey, chain: cert }
+  }
   return {
     cert, key, serial,
-    issue: async (below, belowShape = {}) => {
-      const signingKey = await webcrypto.subtle.importKey('pkcs8', privateKey.export({ type: 'pkcs8', format: 'der' }), algorithm, false, ['sign'])
-      return issueUnder({ subject: leaf.subject, signingKey, publicKey, chain: cert }, nextSerial, below, belowShape)
-    },
+    issue: async (below, belowShape = {}) => issueUnder(await ownSigner(), nextSerial, below, belowShape),
+    revoke: async (serials, listShape = {}) => revokeUnder(await ownSigner(), serials, listShape),
   }
 }
 
