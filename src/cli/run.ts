@@ -173,13 +173,13 @@ export async function runCli(
     return await command.run(rest, io)
   } catch (error) {
     if (!isUsageError(error)) throw error
-    io.err(`sallyport ${name}: ${usageText(error, command)}\nsee \`sallyport ${name} --help\`\n`)
+    io.err(`sallyport ${name}: ${usageText(error, command.usageOf?.(own) ?? command.usage)}\nsee \`sallyport ${name} --help\`\n`)
     return 2
   }
 }
 
 /** Options that nobody knows are told in our words, with the one of the usage that was meant. */
-function usageText(error: Error, { usage }: Command): string {
+function usageText(error: Error, usage: string): string {
   const word = 'code' in error && error.code === 'ERR_PARSE_ARGS_UNKNOWN_OPTION' ? /'(-[^']*)'/.exec(error.message)?.[1] : undefined
   if (word === undefined) return error.message
   const known = new Set([...usage.matchAll(/(?<=[\s,])--[a-z][a-z-]*/g)].map(([option]) => option))
