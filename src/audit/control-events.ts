@@ -17,6 +17,8 @@ export interface ControlCall {
   readonly clientAddress: string
   /** id of the approval, grant, session or token that it was about */
   readonly subjectId: string | undefined
+  /** of the control API, where the call was refused */
+  readonly code?: string | undefined
   /** what it asked for that stands out: a file, a filter, that robots.txt is ignored */
   readonly detail?: string | undefined
 }
@@ -26,10 +28,11 @@ const maxMethod = 64
 /** Somebody with credentials called, whatever came of it. */
 export function controlCalledEvent(call: ControlCall): AuditEvent {
   const subject = call.subjectId === undefined ? '' : ` on ${labelText(call.subjectId)}`
+  const code = call.code === undefined ? '' : ` (${labelText(call.code)})`
   return {
     name: 'sallyport.control.called',
     severity: severityOf(call.status),
-    body: escapeText(`${labelText(call.actor)} (${labelText(call.role)}) called ${call.method.slice(0, maxMethod)} ${labelText(call.route)}${subject}: ${call.status}${call.detail === undefined ? '' : `; ${labelText(call.detail)}`}`),
+    body: escapeText(`${labelText(call.actor)} (${labelText(call.role)}) called ${call.method.slice(0, maxMethod)} ${labelText(call.route)}${subject}: ${call.status}${code}${call.detail === undefined ? '' : `; ${labelText(call.detail)}`}`),
     attributes: {
       'sallyport.request.id': labelText(call.requestId),
       'sallyport.actor.name': labelText(call.actor),
@@ -39,6 +42,7 @@ export function controlCalledEvent(call: ControlCall): AuditEvent {
       'http.request.method': call.method.slice(0, maxMethod),
       'http.route': labelText(call.route),
       'http.response.status_code': call.status,
+      'sallyport.code': optionalLabel(call.code),
       'sallyport.subject.id': optionalLabel(call.subjectId),
       'sallyport.control.detail': optionalLabel(call.detail),
     },

@@ -16,6 +16,8 @@ declare module 'fastify' {
     subjectId: string | undefined
     /** what it asks for that stands out, for its event */
     detail: string | undefined
+    /** code of its refusal, for its event */
+    faultCode: string | undefined
   }
 }
 

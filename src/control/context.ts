@@ -108,6 +108,7 @@ export function callOf(request: FastifyRequest, status: number): Parameters<type
     status,
     requestId: request.id,
     clientAddress: request.clientAddress,
+    code: request.faultCode,
     subjectId: request.subjectId,
     detail: request.detail,
   }

@@ -85,6 +85,7 @@ export const problemType = 'application/problem+json; charset=utf-8'
 /** Answers with the problem that `fault` is. */
 export function sendFault(request: FastifyRequest, reply: FastifyReply, fault: ControlFault): FastifyReply {
   const problem = problemOf(fault.code, fault.message, request.id, fault.errors)
+  request.faultCode = fault.code
   return reply.code(problem.status).headers({ ...fault.headers }).type(problemType).send({ ...problem, ...fault.members })
 }
 

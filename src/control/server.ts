@@ -39,6 +39,7 @@ export async function buildServer({ context, door, routes, openApi, tls }: Serve
   server.decorateRequest('secret', undefined)
   server.decorateRequest('subjectId', undefined)
   server.decorateRequest('detail', undefined)
+  server.decorateRequest('faultCode', undefined)
   server.decorateRequest('clientAddress', '')
   server.decorateRequest('isRefused', false)
   server.decorateRequest('isQuiet', false)

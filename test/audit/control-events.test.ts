@@ -12,6 +12,12 @@ t.test('a call says who called which route, about what, and what came of it', as
   })
 })
 
+t.test('a refusal says why', async (t) => {
+  const event = controlCalledEvent({ ...call, status: 403, code: 'self_approval' })
+  t.equal(event.attributes['sallyport.code'], 'self_approval')
+  t.match(event.body, /: 403 \(self_approval\)$/)
+})
+
 t.test('severity follows the status', async (t) => {
   for (const [status, severity] of [[200, 'INFO'], [304, 'INFO'], [403, 'WARN'], [409, 'WARN'], [500, 'ERROR'], [503, 'ERROR']] as const) {
     t.equal(controlCalledEvent({ ...call, status }).severity, severity, String(status))

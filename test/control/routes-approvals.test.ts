@@ -119,6 +119,7 @@ t.test('what the desk refuses is told with its own status', async (t) => {
   t.match(await decideWith(world, 'A1', { verdict: 'allow' }, 1, { token: own }), { status: 403, json: { code: 'self_approval' } })
   t.match(await decideWith(world, 'A2', { verdict: 'allow' }), { status: 422, json: { code: 'comment_required' } })
   t.match(await decideWith(world, 'A9', { verdict: 'allow' }), { status: 404, json: { code: 'not_found' } })
+  t.strictSame(world.journaled.map(({ attributes }) => attributes['sallyport.code']), ['self_approval', 'comment_required', 'not_found'], 'and stands in the event of the call')
 })
 
 t.test('of many decisions at once exactly one is made', async (t) => {

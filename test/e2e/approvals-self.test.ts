@@ -49,6 +49,7 @@ t.test('an agent that uses its credentials at the socket is an agent there too',
   const answer = await control.answer(approval, { verdict: 'allow' }, { authorization: `Bearer ${session.token}` })
   t.equal(answer.status, 403)
   t.match(answer.body, { code: 'agent_credential' })
+  t.match(await proxy.recorded(({ name, attributes }) => name === 'sallyport.control.called' && attributes['http.response.status_code'] === 403), { attributes: { 'sallyport.code': 'agent_credential' } })
 })
 
 t.test('whoever owns the session does not answer its questions, but a reviewer does', async (t) => {
@@ -62,7 +63,8 @@ t.test('whoever owns the session does not answer its questions, but a reviewer d
   t.equal(owner.status, 403)
   t.match(owner.body, { code: 'self_approval' })
   t.match(await control.approval(approval.id), { state: 'pending', version: approval.version })
-  t.ok(proxy.records().some(({ name, attributes }) => name === 'sallyport.control.called' && attributes['http.response.status_code'] === 403))
+  const [refused] = proxy.records().filter(({ name, attributes }) => name === 'sallyport.control.called' && attributes['http.response.status_code'] === 403)
+  t.match(refused, { attributes: { 'sallyport.code': 'self_approval', 'sallyport.actor.name': 'ann', 'sallyport.subject.id': approval.id } }, 'the attempt is on record')
   t.equal((await api.answer(approval, { verdict: 'allow' }, await asWho('viola', 'viewer'))).status, 403, 'nor does a viewer')
   t.equal((await api.answer(approval, { verdict: 'allow' }, await asWho('bob', 'reviewer'))).status, 200)
 })

@@ -10,6 +10,7 @@ export const callEvent: OcsfBuilder = (fields) => {
   const method = fields.text('http.request.method') ?? 'unknown'
   const route = fields.peek('http.route')
   const status = fields.count('http.response.status_code') ?? 0
+  const code = fields.text('sallyport.code')
   const requestId = fields.text('sallyport.request.id')
   return {
     className: 'api_activity',
@@ -17,7 +18,7 @@ export const callEvent: OcsfBuilder = (fields) => {
     profiles: ['security_control'],
     attributes: {
       ...(status < 400 ? success : failure),
-      status_code: String(status),
+      status_code: code ?? String(status),
       ...(status === 401 || status === 403 ? control('Denied', 'Unauthorized') : status < 400 ? control('Allowed', 'Allowed') : control('Denied', 'Rejected')),
       actor: { user: caller(fields) },
       api: {

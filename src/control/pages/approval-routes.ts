@@ -73,6 +73,7 @@ async function answering(door: Door, visit: Visit, work: (card: Card) => Promise
     return await work(card)
   } catch (error) {
     if (!(error instanceof ReviewFault)) throw error
+    visit.request.faultCode = error.code
     const now = findCard(door, visit)
     if (now === undefined || error.code === 'not_found') return notThere(door, visit)
     const draft = readDraft(visit.form)

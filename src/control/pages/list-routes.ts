@@ -65,6 +65,7 @@ async function orFault(visit: Visit, list: (visit: Visit, fault: string) => Page
     return await work()
   } catch (error) {
     if (!(error instanceof ReviewFault)) throw error
+    visit.request.faultCode = error.code
     return send(visit, list(visit, error.message), reviewFaults[error.code])
   }
 }
