@@ -18,6 +18,7 @@ import type { SessionSubject } from '../../src/audit/session-events.ts'
 import type { Clock } from '../../src/clock.ts'
 import { systemClock } from '../../src/clock.ts'
 import type { Grant } from '../../src/policy/grant.ts'
+import { keepLogs } from '../support/kept-logs.ts'
 import * as fc from '../support/property.ts'
 
 /** Any UTF-16, unpaired surrogates and controls too. */
@@ -129,7 +130,10 @@ export function decisionOf(requestId: string, sessionId = 's-1'): AuditEvent {
 /** A folder that goes with the test. */
 export function folder(t: Test): string {
   const dir = mkdtempSync(join(tmpdir(), 'sallyport-audit-'))
-  t.teardown(() => rmSync(dir, { recursive: true, force: true }))
+  t.teardown(() => {
+    keepLogs(dir)
+    rmSync(dir, { recursive: true, force: true })
+  })
   return dir
 }
 

@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import t, { type Test } from 'tap'
+import { keepLogs } from '../support/kept-logs.ts'
 import { keptModules } from '../support/kept-modules.ts'
 
 const bin = join(import.meta.dirname, '../../bin/sallyport.js')
@@ -30,7 +31,10 @@ function start(t: Test, argv: readonly string[], env: Record<string, string> = {
   let stderr = ''
   child.stderr.setEncoding('utf8').on('data', (text: string) => { stderr += text })
   const ended = once(child, 'close').then(([code, signal]: unknown[]) => (typeof code === 'number' ? code : String(signal)))
-  t.teardown(() => void child.kill('SIGKILL'))
+  t.teardown(() => {
+    child.kill('SIGKILL')
+    keepLogs(join(cwd, 'var'), { 'stderr.log': stderr })
+  })
   return { child, cwd, stderr: () => stderr, ended }
 }
 

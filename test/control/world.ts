@@ -10,6 +10,7 @@ import type { AuditEvent } from '../../src/audit/event.ts'
 import { createControl, type Control } from '../../src/control/control.ts'
 import { controlLimits, type ControlDeps } from '../../src/control/deps.ts'
 import { openSqliteStore } from '../../src/store/sqlite-store.ts'
+import { keepLogs } from '../support/kept-logs.ts'
 import { agentToken, cardOf, explained, FakeClock, FakeDesk, FakeEvents, FakeSessions, FakeSockets, FakeTokens, sessionOf } from './fakes.ts'
 
 export const roleNames = ['viewer', 'auditor', 'launcher', 'reviewer', 'admin'] as const
@@ -95,7 +96,10 @@ export class World {
 export async function openWorld(t: Test, more: Partial<ControlDeps> = {}): Promise<World> {
   const world = new World(folderOf(t), more)
   const { url, socket } = await world.control.start()
-  t.teardown(() => world.control.stop())
+  t.teardown(async () => {
+    await world.control.stop()
+    keepLogs(undefined, { 'events.jsonl': world.journaled.map((event) => `${JSON.stringify(event)}\n`).join('') })
+  })
   world.url = url
   world.socket = socket
   return world

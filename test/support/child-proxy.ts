@@ -5,6 +5,7 @@ import { once } from 'node:events'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
+import { keepLogs } from './kept-logs.ts'
 import { keptModules } from './kept-modules.ts'
 import type { Scope } from './scope.ts'
 
@@ -44,6 +45,7 @@ export async function startChildProxy(t: Scope, options: ChildProxyOptions): Pro
   t.teardown(async () => {
     child.kill('SIGKILL')
     await ended
+    keepLogs(join(dir, 'var'), { 'stderr.log': stderr })
   })
   for await (const line of createInterface({ input: child.stdout })) {
     const opened = JSON.parse(line) as { readonly proxy: string; readonly ops: string }

@@ -10,6 +10,7 @@ import type { OperatorLog } from '../../src/config/listening.ts'
 import { runPolicyJob as policyJob, type PolicyJob, type PolicyYield } from '../../src/config/policy-worker.ts'
 import type { Settings } from '../../src/config/settings.ts'
 import { transferables } from '../../src/policy/compile.ts'
+import { keepLogs } from './kept-logs.ts'
 import type { Scope } from './scope.ts'
 
 export interface TestProxyOptions {
@@ -71,6 +72,7 @@ export async function startProxy(t: Scope, options: TestProxyOptions = {}): Prom
   const stop = (graceful = false): Promise<void> => (stopped ??= app.stop(graceful))
   t.teardown(async () => {
     await stop()
+    keepLogs(dir, { 'operator.log': `${log.join('\n')}\n` })
     rmSync(dir, { recursive: true, force: true })
   })
   const journal = new GrowingJournal(join(dir, 'var', 'journal'))

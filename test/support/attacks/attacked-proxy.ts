@@ -6,6 +6,7 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, readlink
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
+import { keepLogs } from '../kept-logs.ts'
 import { keptModules } from '../kept-modules.ts'
 import type { Scope } from '../scope.ts'
 import type { ChildRules } from './http-mitm-proxy-child.ts'
@@ -40,6 +41,7 @@ export async function startAttacked(t: Scope, kind: ProxyKind, rules: AttackRule
   const trusted = join(dir, 'origin-root.pem')
   writeFileSync(trusted, rules.originRoot)
   const before = process.umask(0o022)
+  t.teardown(() => keepLogs(dir))
   const child = kind === 'sallyport' ? spawnSallyport(dir, certs, trusted, rules) : spawnBaseline(certs, trusted, rules)
   process.umask(before)
   const port = await portOf(t, child)
