@@ -9,7 +9,7 @@ const read = (name: string): string => readFileSync(join(root, name), 'utf8')
 
 const pages = [
   ...readdirSync(root).filter((name) => name.endsWith('.md')),
-  ...['certs', 'docker', 'policies', 'docs', 'docs/decisions'].flatMap((folder) =>
+  ...['certs', 'docker', 'policies', 'docs', 'docs/decisions', 'docs/siem'].flatMap((folder) =>
     readdirSync(join(root, folder)).filter((name) => name.endsWith('.md')).map((name) => `${folder}/${name}`)),
 ]
 
