@@ -32,6 +32,7 @@ export class RecentEntries {
 
   set(key: CacheKey, found: readonly CachedResponse[]): void {
     const name = nameOf(key)
+    this.#last.put(placeOf(key), undefined)
     this.#known.set(name, { key, found, weight: weightOf(found, name) })
   }
 

@@ -105,9 +105,8 @@ export class PlainAnswer implements ClientResponse {
     const place = this.#place
     if (this.headersSent || this.destroyed || this.#isHead || place.isLast || keptLines !== place.keptLines || date !== place.date()) return false
     this.headersSent = true
-    this.#ended = true
-    place.socket.write(text, 'latin1')
-    this.#settle()
+    this.#head = text
+    this.end('', 'latin1')
     return true
   }
 
