@@ -39,6 +39,7 @@ import { ClientConnections } from './ingress/client-connections.ts'
 import { createFront, type Front } from './ingress/front.ts'
 import { LeafContexts } from './ingress/intercept.ts'
 import { PeerUids } from './ingress/peer-uid.ts'
+import { RenderedPages } from './ingress/rendered-pages.ts'
 import { SessionSockets } from './ingress/session-sockets.ts'
 import { FaultLog } from './ops/fault-log.ts'
 import { createMetrics, type Metrics } from './ops/metrics.ts'
@@ -171,7 +172,7 @@ class ProxyApp implements App {
       ids,
       sessions,
       questions: approvals,
-      webCache: this.#cache?.pages, recorder: this.#cache?.recorder,
+      webCache: this.#cache?.pages, renderedPages: new RenderedPages(), recorder: this.#cache?.recorder,
       fetching: { ...settings.cache, userAgent: `sallyport/${deps.version}` },
       leafContexts: new LeafContexts(this.#ca),
       limits,

@@ -11,7 +11,7 @@ export class Slots<T> {
     return this.#kept[place]
   }
 
-  put(place: number, value: T): void {
+  put(place: number, value: T | undefined): void {
     this.#kept[place] = value
   }
 }

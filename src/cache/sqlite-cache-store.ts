@@ -4,7 +4,6 @@
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import { LRUCache } from 'lru-cache'
 import type { Clock } from '../clock.ts'
 import { ProxyError } from '../errors.ts'
 import { openSqliteStore } from '../store/sqlite-store.ts'
@@ -16,7 +15,8 @@ import { CacheIndex, type EntryPlace } from './cache-index.ts'
 import { cacheMigrations } from './cache-migrations.ts'
 import type { BodyWriter, ByteRange, CacheFilter, CacheStats, CacheStore, WrittenBody } from './cache-store.ts'
 import type { CachedHead, CachedResponse, CacheKey, NewCachedResponse } from './cached-response.ts'
-import { isKey, nameOf, weightOf } from './key-name.ts'
+import { isKey } from './key-name.ts'
+import { RecentEntries } from './recent-entries.ts'
 import { UseOrder } from './use-order.ts'
 
 export interface CacheStoreOptions {
@@ -41,7 +41,6 @@ const defaultMaxEntries = 4_000_000
 const defaultHotBytes = 67_108_864
 /** answers to one URL that differ by request fields; an agent chooses those */
 const maxVariants = 64
-const recentBytes = 16_777_216
 // each may dirty three pages of the index, so a few at a time
 const storeUsesMs = 250
 const storedUses = 64
@@ -84,7 +83,7 @@ export class SqliteCacheStore implements CacheStore {
   readonly #files: BodyFiles
   readonly #index: CacheIndex
   readonly #reader: BodyReader
-  readonly #recent = new LRUCache<string, readonly CachedResponse[]>({ maxSize: recentBytes, sizeCalculation: weightOf })
+  readonly #recent = new RecentEntries()
   readonly #writers = new Set<BodyFileWriter>()
   /** bodies that wait for their entry, and their files */
   readonly #written = new Map<WrittenBody, string>()
@@ -108,8 +107,7 @@ export class SqliteCacheStore implements CacheStore {
   }
 
   find(key: CacheKey): readonly CachedResponse[] {
-    const name = nameOf(key)
-    const found = this.#recent.get(name) ?? this.#look(name, key)
+    const found = this.#recent.get(key) ?? this.#look(key)
     for (let at = found.length - 1; at >= 0; at--) {
       const entry = found[at]
       if (entry !== undefined) this.#uses.use(entry.id)
@@ -242,9 +240,9 @@ export class SqliteCacheStore implements CacheStore {
     this.#index.close()
   }
 
-  #look(name: string, key: CacheKey): readonly CachedResponse[] {
+  #look(key: CacheKey): readonly CachedResponse[] {
     const found = isKey(key) ? this.#ask('the index could not be read', () => this.#index.find(key)) : []
-    this.#recent.set(name, found)
+    this.#recent.set(key, found)
     return found
   }
 
@@ -346,7 +344,7 @@ export class SqliteCacheStore implements CacheStore {
       return value
     }))
     this.#evicted += leavings.evicted
-    for (const key of leavings.keys) this.#recent.delete(nameOf(key))
+    for (const key of leavings.keys) this.#recent.delete(key)
     for (const [digest, bytes] of leavings.freed) {
       this.#reader.forget(digest)
       this.#files.remove(digest, bytes)

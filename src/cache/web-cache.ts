@@ -50,12 +50,19 @@ export class WebCache implements PageSource {
    * What people had fetched is read by whoever asks, in the one form that it was fetched in, where no other form fits:
    * reading would otherwise depend on fields that no reviewer sees. */
   find(url: string, fields: readonly string[], { team }: Pick<Principal, 'team'>, rules: AgeRules): Hit | Miss {
+    const own = this.#findIn(partitionOf(team), url, fields, rules)
+    if (own.kind === 'hit') return own
+    const common = this.#findIn(commonPartition, url, fields, rules)
+    return common === notInCache ? own : common
+  }
+
+  #findIn(partition: string, url: string, fields: readonly string[], rules: AgeRules): Hit | Miss {
     const { store, clock } = this.#options
-    let miss: Miss = notInCache
-    for (const partition of [partitionOf(team), commonPartition]) {
-      const kept = store.find({ shelf: 'web', partition, url })
-      const isMeant = ({ vary }: CachedResponse): boolean => vary.every(([name, value]) => (joinedValue(fields, name) ?? null) === value)
-      for (const entry of [...kept.filter(isMeant), ...kept.filter((each) => !isMeant(each) && fetchedByPeople.has(each.source))]) {
+    const kept = store.find({ shelf: 'web', partition, url })
+    let miss = notInCache
+    for (const isMeant of [true, false]) {
+      for (const entry of kept) {
+        if (isFor(entry, fields) !== isMeant || !(isMeant || fetchedByPeople.has(entry.source))) continue
         const standing = standingOf(entry, clock.now(), rules)
         if (standing.refused === undefined) return { kind: 'hit', entry, standing }
         miss = { kind: 'miss', detail: standing.refused }
@@ -101,6 +108,11 @@ export class WebCache implements PageSource {
 async function findBehind(own: Miss, found: ReturnType<PageSource['find']>): Promise<Hit | Miss> {
   const other = await found
   return other.kind === 'miss' && other.detail === 'not-in-cache' ? own : other
+}
+
+/** Whether it is the form that a request with these fields gets. */
+function isFor({ vary }: CachedResponse, fields: readonly string[]): boolean {
+  return vary.every(([name, value]) => (joinedValue(fields, name) ?? null) === value)
 }
 
 /** without anything of an agent's */

@@ -24,9 +24,15 @@ export function isOnePiece(content: Content): content is Uint8Array {
 
 /** Ends the answer, with its last or only piece. */
 export function endWith(outlet: Outlet, piece?: Uint8Array): void {
-  const { response, deadlines } = outlet
+  const { response } = outlet
   if (piece === undefined || piece.length === 0) response.end()
   else response.end(piece)
+  watchEnd(outlet)
+}
+
+/** All of it is written: a client that leaves it unread is cut off. */
+export function watchEnd(outlet: Outlet): void {
+  const { response, deadlines } = outlet
   // nearly always the kernel has it by now
   if (response.closed || response.destroyed) return
   const stall = stallOf(outlet)

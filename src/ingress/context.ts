@@ -13,6 +13,7 @@ import type { Reach } from '../egress/reach.ts'
 import type { Gate } from '../gate/gate.ts'
 import type { RequestIds } from '../gate/request-id.ts'
 import type { LeafContexts } from './intercept.ts'
+import type { RenderedPages } from './rendered-pages.ts'
 import { anonymousSession, type Principal } from '../policy/facts.ts'
 
 export interface IngressLimits {
@@ -58,6 +59,8 @@ export interface IngressContext {
   readonly leafContexts: LeafContexts
   /** what cached-only reading is answered from; absent: the gate refuses it */
   readonly webCache?: WebCache | undefined
+  /** of that, what was written last */
+  readonly renderedPages: RenderedPages
   /** keeps what sessions that record read live; absent: nothing is kept */
   readonly recorder?: Recorder | undefined
   /** of what the fetch service fetches live */

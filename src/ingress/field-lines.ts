@@ -16,7 +16,7 @@ const fieldValue = /^[\t\x20-\x7e]*$/
 // llhttp acts on these: they say how the message is framed or what becomes of the connection
 const actedOn: ReadonlySet<string> = new Set(['content-length', 'transfer-encoding', 'upgrade', 'connection', 'proxy-connection'])
 const expect = 'expect'
-const toldApart: ReadonlySet<number> = new Set(Array.from([...actedOn, expect], ({ length }) => length))
+const actedOnLengths: ReadonlySet<number> = new Set(Array.from(actedOn, ({ length }) => length))
 
 /** The lines of `text` from the CRLF at `start` to the CRLF at `end`, which the empty line follows; undefined when
  * one is anything but plain, or says anything of framing, upgrades or the connection but that it is kept or closed. */
@@ -33,9 +33,10 @@ export function readFieldLines(text: string, start: number, end: number): FieldL
     const name = text.slice(from, colon)
     const value = withoutBlanks(text, colon + 1, at)
     if (!isToken(name) || !fieldValue.test(value)) return undefined
-    if (toldApart.has(name.length)) {
+    if (name.length === expect.length) {
+      isExpecting ||= name.toLowerCase() === expect
+    } else if (actedOnLengths.has(name.length)) {
       const lower = name.toLowerCase()
-      isExpecting ||= lower === expect
       if (actedOn.has(lower)) {
         const option = lower.endsWith('connection') ? value.toLowerCase() : ''
         if (option !== 'keep-alive' && option !== 'close') return undefined

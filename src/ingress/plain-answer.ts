@@ -19,6 +19,14 @@ export interface AnswerPlace {
   finished(answer: PlainAnswer): void
 }
 
+/** An answer that was written once, whole: good for every connection that stays open, as long as Date is the same. */
+export interface RenderedAnswer {
+  /** one character for each byte */
+  readonly text: string
+  readonly date: string
+  readonly keptLines: string
+}
+
 // what is this small is joined to its head, as one text
 const oneWriteBytes = 16 * 1024
 
@@ -66,12 +74,11 @@ export class PlainAnswer implements ClientResponse {
   }
 
   /** As `writeHead`, of what was looked at before; `fields` are looked at now, and say nothing of framing, Date or Connection. */
-  writeKnownHead({ status, text, isFramed, isDated, saysClose }: KnownHead, fields: readonly string[]): void {
+  writeKnownHead(known: KnownHead, fields: readonly string[]): void {
     if (this.headersSent) throw new Error('the head was written already')
     const place = this.#place
-    let head = text
-    for (let i = 0; i + 1 < fields.length; i += 2) head += lineOf(fields[i] ?? '', fields[i + 1] ?? '')
-    if (!isDated) head += `Date: ${place.date()}\r\n`
+    const { status, isFramed, saysClose } = known
+    let head = linesOf(known, fields, place.date())
     if (saysClose) place.isLast = true
     else head += place.isLast ? 'Connection: close\r\n' : place.keptLines
     this.#hasBody = !this.#isHead && status !== 204 && status !== 304
@@ -81,6 +88,26 @@ export class PlainAnswer implements ClientResponse {
     }
     this.#head = `${head}\r\n`
     this.headersSent = true
+  }
+
+  /** A whole answer as it would be written now, with `body`, of at least a byte; undefined: there is none that others could
+   * be given as well. Throws as `writeHead` does. */
+  render(known: KnownHead, fields: readonly string[], body: Uint8Array): RenderedAnswer | undefined {
+    const { keptLines, isLast } = this.#place
+    const hasBody = !this.#isHead && known.status !== 204 && known.status !== 304
+    if (isLast || known.saysClose || !known.isFramed || !hasBody) return undefined
+    const date = this.#place.date()
+    return { text: `${linesOf(known, fields, date)}${keptLines}\r\n${bytesOf(body, undefined).toString('latin1')}`, date, keptLines }
+  }
+
+  /** Writes and ends it; false: it is not what this connection would be given now, and nothing was written. */
+  endRendered({ text, date, keptLines }: RenderedAnswer): boolean {
+    const place = this.#place
+    if (this.headersSent || this.destroyed || this.#isHead || place.isLast || keptLines !== place.keptLines || date !== place.date()) return false
+    this.headersSent = true
+    this.#head = text
+    this.end('', 'latin1')
+    return true
   }
 
   flushHeaders(): void {
@@ -234,6 +261,13 @@ export function knownHead(status: number, reason: string, fields: readonly strin
     else if (name.length === 10) saysClose ||= name.toLowerCase() === 'connection' && value.toLowerCase() === 'close'
   }
   return { status, reason, fields, text, isFramed, isDated, saysClose }
+}
+
+/** Status line and field lines, up to what the connection says. */
+function linesOf({ text, isDated }: KnownHead, fields: readonly string[], date: string): string {
+  let lines = text
+  for (let i = 0; i + 1 < fields.length; i += 2) lines += lineOf(fields[i] ?? '', fields[i + 1] ?? '')
+  return isDated ? lines : `${lines}Date: ${date}\r\n`
 }
 
 function lineOf(name: string, value: string): string {

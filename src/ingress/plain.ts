@@ -60,7 +60,9 @@ export async function servePlain(arrival: PlainArrival, context: IngressContext)
       context.gate.ended(exchange, { outcome: 'completed', status: 204, bytesFromClient: 0, bytesFromOrigin: 0 })
       return
     }
-    const passed = admitted.decision.obligations.inspect === 'cache' ? await serveCached(arrival, context, read, { admitted, presence }) : admitted
+    const served = admitted.decision.obligations.inspect === 'cache' ? serveCached(arrival, context, read, { admitted, presence }) : admitted
+    // a page that was at hand is answered by now
+    const passed = served instanceof Promise ? await served : served
     if (passed !== undefined) await forward(arrival, context, read, { admitted: passed, presence })
   } catch (error) {
     if (!(error instanceof ProxyError)) throw error

@@ -10,7 +10,7 @@ import { httpOrigin, tlsOrigin } from '../support/origins.ts'
 import { startProxy, type TestProxy } from '../support/proxy.ts'
 import { openTunnel } from '../support/raw-client.ts'
 import type { Scope } from '../support/scope.ts'
-import { readAnswers, say, type Answer } from '../support/wire-client.ts'
+import { readAnswers, say, WireClient, type Answer } from '../support/wire-client.ts'
 
 interface Kept {
   readonly kept: readonly { readonly url: string; readonly status: number; readonly bytes: number }[]
@@ -81,6 +81,45 @@ t.test('a large page is whole each time: from the disk, from memory, in part, an
   const hits = proxy.records().filter(({ name }) => name === 'sallyport.cache.hit').map(({ attributes }) => attributes['http.response.body.size'])
   t.strictSame(hits.slice(0, 6), [page.length, page.length, page.length, 21, page.length, page.length])
   for (const { attributes } of proxy.records().filter(({ name }) => name === 'sallyport.exchange.ended')) t.match(attributes, { 'sallyport.outcome': 'completed' })
+})
+
+t.test('a page that is read again and again is the one that is there, and is gone when it is removed', async (t) => {
+  let page = 'first'
+  const origin = await httpOrigin(t, (_request, response) => void response.writeHead(200, { 'content-type': 'text/plain', 'cache-control': 'max-age=60' }).end(page))
+  const at = `site.test:${origin.port}`
+  const { proxy } = await startCached(t, rule('site', at), { 'site.test': '127.0.0.1' })
+  const control = new ControlClient(proxy.controlSocket)
+  const url = `http://${at}/page`
+  const client = await WireClient.open(proxy.port)
+  t.teardown(() => client.socket.destroy())
+  const ask = async (more = ''): Promise<Answer | undefined> => {
+    client.send(`GET ${url} HTTP/1.1\r\nHost: ${at}\r\n${more}\r\n`)
+    return client.next()
+  }
+  await fetchInto(proxy, url)
+  for (const turn of [1, 2, 3, 4]) {
+    const answer = await ask()
+    t.match(answer, { status: 200, body: 'first', isWhole: true }, `turn ${turn}`)
+    t.match(answer?.fields.get('age'), /^\d+$/)
+    t.match(answer?.fields.get('cache-status'), /^sallyport; hit; ttl=\d+$/)
+    t.match(answer?.fields.get('via'), /^1\.1 \S+$/)
+    t.equal(answer?.fields.get('connection'), 'keep-alive')
+  }
+  t.match(await ask('Range: bytes=1-2\r\n'), { status: 206, body: 'ir' })
+  t.match(await get(proxy, url, '', 'HEAD'), { status: 200, body: '' })
+  const closing = await get(proxy, url)
+  t.match(closing, { status: 200, body: 'first' })
+  t.equal(closing.fields.get('connection'), 'close')
+  page = 'second'
+  await fetchInto(proxy, url)
+  t.match(await ask(), { status: 200, body: 'second' })
+  t.match(await ask(), { status: 200, body: 'second' })
+  const { body } = await control.call('GET', '/v1/cache/entries')
+  const [kept] = (body as { readonly items: readonly { readonly id: string }[] }).items
+  t.match(await control.call('POST', `/v1/cache/entries/${kept?.id}/remove`, { body: {} }), { status: 200 })
+  t.match(await ask(), { status: 504 })
+  await proxy.recorded(({ name }) => name === 'sallyport.cache.missed')
+  t.equal(proxy.records().filter(({ name }) => name === 'sallyport.cache.hit').length, 9)
 })
 
 t.test('what was fetched into the cache is read from it: whole, in part, by condition and by HEAD, and the origin hears of nothing', async (t) => {

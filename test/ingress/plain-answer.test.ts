@@ -4,7 +4,7 @@ import { createServer } from 'node:http'
 import net, { type AddressInfo, type Socket } from 'node:net'
 import t, { type Test } from 'tap'
 import type { ClientResponse } from '../../src/egress/client-leg.ts'
-import { knownHead, PlainAnswer, type AnswerPlace } from '../../src/ingress/plain-answer.ts'
+import { knownHead, PlainAnswer, type AnswerPlace, type RenderedAnswer } from '../../src/ingress/plain-answer.ts'
 import * as fc from '../support/property.ts'
 import { readAnswers, say } from '../support/wire-client.ts'
 
@@ -89,6 +89,55 @@ t.test('the same calls write what node\'s answer writes', async (t) => {
     const found = JSON.stringify(reading(ours, method))
     if (wanted !== found) throw new Error(`node wrote ${wanted}, and we ${found}`)
   }), { numRuns: 400 })
+})
+
+t.test('an answer that was rendered is what it would be if it were made anew, and is written only where it would be', async (t) => {
+  const line = `HTTP/1.1 200 OK\r\nContent-Length: 4\r\nAge: 1\r\nDate: ${date}\r\n`
+  const known = knownHead(200, 'OK', ['Content-Length', '4'])
+  const body = Buffer.from('a\xff\0b', 'latin1')
+  const served = async (place: Partial<AnswerPlace>, program: (answer: PlainAnswer) => void, method = 'GET'): Promise<string> => {
+    const server = net.createServer({ allowHalfOpen: true }, (socket) => {
+      socket.on('error', () => socket.destroy())
+      socket.once('data', () => program(new PlainAnswer({ ...placeOn(socket), isLast: false, ...place }, method === 'HEAD')))
+    })
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+    t.teardown(() => server.close())
+    const address = server.address()
+    return say(address === null || typeof address === 'string' ? 0 : address.port, '?')
+  }
+  let rendered: RenderedAnswer | undefined
+  const anew = await served({}, (answer) => {
+    rendered = answer.render(known, ['Age', '1'], body)
+    t.not(answer.headersSent, true)
+    answer.writeKnownHead(known, ['Age', '1'])
+    answer.end(body)
+    t.equal(rendered !== undefined && answer.endRendered(rendered), false, 'what is over is over')
+  })
+  t.equal(anew, `${line}Connection: keep-alive\r\nKeep-Alive: timeout=60\r\n\r\na\xff\0b`)
+  if (rendered === undefined) throw new Error('nothing was rendered')
+  const kept = rendered
+  t.equal(await served({}, (answer) => {
+    t.equal(answer.endRendered(kept), true)
+    t.strictSame([answer.headersSent, answer.writableFinished, answer.closed], [true, true, true])
+  }), anew)
+  const others: readonly (readonly [string, Partial<AnswerPlace>, string])[] = [
+    ['another second', { date: () => 'Sat, 21 Nov 2026 00:00:01 GMT' }, 'GET'], ['the last answer', { isLast: true }, 'GET'],
+    ['another front', { keptLines: 'Connection: keep-alive\r\n' }, 'GET'], ['HEAD', {}, 'HEAD'],
+  ]
+  for (const [what, place, method] of others) {
+    t.equal(await served(place, (answer) => {
+      t.equal(answer.endRendered(kept), false, what)
+      t.equal(answer.headersSent, false)
+      answer.destroy()
+    }, method), '', what)
+  }
+  for (const head of [knownHead(200, 'OK', []), knownHead(304, 'Not Modified', ['Content-Length', '4']), knownHead(200, 'OK', ['Content-Length', '4', 'Connection', 'close'])]) {
+    await served({}, (answer) => {
+      t.equal(answer.render(head, [], body), undefined)
+      t.throws(() => answer.render(known, ['X', 'y\r\nz'], body))
+      answer.destroy()
+    })
+  }
 })
 
 t.test('a field, a reason or a trailer that could end its line is not written, and neither is anything else', async (t) => {
