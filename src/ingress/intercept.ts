@@ -39,7 +39,8 @@ export class LeafContexts {
     const leaf = this.#leaves.leafFor(exchange.facts.host)
     let context = this.#contexts.get(leaf)
     if (context === undefined) {
-      context = createSecureContext({ cert: leaf.chainPem, key: leaf.keyPem, minVersion: 'TLSv1.2' })
+      // no client shows us a certificate: without the usual roots a context is made sooner, and no handshake looks for the leaf's issuer among them
+      context = createSecureContext({ cert: leaf.chainPem, key: leaf.keyPem, ca: [], minVersion: 'TLSv1.2' })
       this.#contexts.set(leaf, context)
     }
     return context
