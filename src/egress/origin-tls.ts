@@ -102,6 +102,8 @@ export class OriginTls {
       // ours is stricter and comes after
       checkServerIdentity: () => undefined,
     })
+    // node makes an object of every certificate of the chain for the check that is ours
+    Reflect.set(secure, 'getPeerCertificate', noCertificate)
     const fail = (error: unknown): void => {
       reject(error)
       secure.destroy()
@@ -167,6 +169,10 @@ export class OriginTls {
       throw new ProxyError('tls_certificate_untrusted', `${host.text}: the CA file ${quoted(path)} cannot be used: ${quoted(why)}`, { cause: error })
     }
   }
+}
+
+function noCertificate(): object {
+  return {}
 }
 
 /** RFC 7301 section 3.1; an origin that knows nothing of ALPN chooses nothing. */

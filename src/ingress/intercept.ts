@@ -34,12 +34,16 @@ export class LeafContexts {
   }
 
   /** Rejects with ProxyError `ca_unavailable`. */
-  async contextFor({ exchange }: Admitted): Promise<SecureContext> {
+  async leafFor({ exchange }: Admitted): Promise<Leaf> {
     await this.#leaves.ready()
-    const leaf = this.#leaves.leafFor(exchange.facts.host)
+    return this.#leaves.leafFor(exchange.facts.host)
+  }
+
+  contextOf(leaf: Leaf): SecureContext {
     let context = this.#contexts.get(leaf)
     if (context === undefined) {
-      context = createSecureContext({ cert: leaf.chainPem, key: leaf.keyPem, minVersion: 'TLSv1.2' })
+      // no client shows us a certificate: there is nothing to judge by the usual roots, nor any of ours to look for among them
+      context = createSecureContext({ cert: leaf.chainPem, key: leaf.keyPem, ca: [], minVersion: 'TLSv1.2' })
       this.#contexts.set(leaf, context)
     }
     return context
@@ -50,9 +54,9 @@ export class LeafContexts {
 export async function intercept(arrival: ConnectArrival, context: IngressContext, admitted: Admitted): Promise<void> {
   const { connection } = arrival
   const { exchange } = admitted
-  let secureContext: SecureContext
+  let leaf: Leaf
   try {
-    secureContext = await context.leafContexts.contextFor(admitted)
+    leaf = await context.leafContexts.leafFor(admitted)
   } catch (error) {
     if (!(error instanceof ProxyError)) throw error
     // its detail names files: it is the operator's
@@ -63,6 +67,7 @@ export async function intercept(arrival: ConnectArrival, context: IngressContext
   const live = context.gate.live.open(admitted, () => connection.socket.destroy())
   const opening = openingOf(arrival, context, admitted)
   connection.socket.write(established)
+  const secureContext = contextOf(leaf, context, { live, opening })
   const finding = await opening.judged(context.limits.helloTimeoutMs)
   const isOver = (): boolean => opening.isLeft || live.closedBy !== undefined
   // TLS that names no server is TLS for the CONNECT host: there is no other name it could be for
@@ -77,6 +82,17 @@ export async function intercept(arrival: ConnectArrival, context: IngressContext
   connection.socket.pause()
   connection.upload.lend(connection.socket, Buffer.from(firstBytes))
   shakeHands(arrival, context, { live, secureContext })
+}
+
+/** A new one takes as long as a client takes to say hello: it is made meanwhile. What it throws ends the exchange. */
+function contextOf(leaf: Leaf, { leafContexts }: IngressContext, { live, opening }: { readonly live: LiveExchange; readonly opening: TunnelOpening }): SecureContext {
+  try {
+    return leafContexts.contextOf(leaf)
+  } catch (error) {
+    opening.release()
+    live.done()
+    throw error
+  }
 }
 
 function openingOf({ connection, early }: ConnectArrival, { limits, deadlines }: IngressContext, { exchange }: Admitted): TunnelOpening {

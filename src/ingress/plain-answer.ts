@@ -3,6 +3,7 @@
 // sends a head and a small body in one write, and ends once. Must never write a field that could end its line,
 // nor a byte after its end.
 import type { Socket } from 'node:net'
+import { TLSSocket } from 'node:tls'
 import type { ClientResponse, KnownHead } from '../egress/client-leg.ts'
 import { isFieldValue, isToken } from '../target/field-syntax.ts'
 
@@ -134,9 +135,12 @@ export class PlainAnswer implements ClientResponse {
     if (!this.headersSent) throw new Error('an answer ends without a head')
     this.#ended = true
     const tail = this.chunkedEncoding ? `0\r\n${this.#trailers}\r\n` : ''
-    if (this.#hasBody && typeof chunk === 'string' && encoding === 'latin1' && !this.chunkedEncoding) this.#text(chunk)
-    else if (this.#hasBody && chunk !== undefined) this.#put(bytesOf(chunk, encoding), tail)
-    else this.#text(tail)
+    const isText = this.#hasBody && typeof chunk === 'string' && encoding === 'latin1' && !this.chunkedEncoding
+    if (isText || !this.#hasBody || chunk === undefined) {
+      this.#last(isText ? chunk : tail)
+      return
+    }
+    this.#put(bytesOf(chunk, encoding), tail)
     this.uncork()
     this.#settle()
   }
@@ -224,11 +228,31 @@ export class PlainAnswer implements ClientResponse {
     return whole === '' || this.#place.socket.write(whole, 'latin1')
   }
 
+  /** All that is left of it. */
+  #last(text: string): void {
+    const { socket } = this.#place
+    const whole = this.#head + text
+    // within TLS no write is done at once: to wait for this one is cheaper than to wait for one behind it
+    if (whole !== '' && socket instanceof TLSSocket) {
+      this.#head = ''
+      socket.write(whole, 'latin1', this.#written)
+      this.uncork()
+      return
+    }
+    this.#text(text)
+    this.uncork()
+    this.#settle()
+  }
+
   /** It is over when the kernel has all of it. */
   #settle(): void {
     const { socket } = this.#place
-    if (socket.writableLength > 0) socket.write('', () => this.#finish())
+    if (socket.writableLength > 0) socket.write('', this.#written)
     else this.#finish()
+  }
+
+  readonly #written = (error?: Error | null): void => {
+    if (error === undefined || error === null) this.#finish()
   }
 
   #finish(): void {

@@ -2,9 +2,11 @@
 // not written at all.
 import { createServer } from 'node:http'
 import net, { type AddressInfo, type Socket } from 'node:net'
+import tls, { type TLSSocket } from 'node:tls'
 import t, { type Test } from 'tap'
 import type { ClientResponse } from '../../src/egress/client-leg.ts'
 import { knownHead, PlainAnswer, type AnswerPlace, type RenderedAnswer } from '../../src/ingress/plain-answer.ts'
+import { testCertificates } from '../support/certificates.ts'
 import * as fc from '../support/property.ts'
 import { readAnswers, say } from '../support/wire-client.ts'
 
@@ -208,4 +210,65 @@ t.test('an answer whose client goes is closed, and not finished', async (t) => {
   })
   await say(bare, 'GET / HTTP/1.1\r\nHost: a.test\r\n\r\n')
   t.strictSame(await closed, [true, true, false])
+})
+
+/** The server's end of a connection inside TLS, and what its client reads to the end of it. */
+async function insideTls(t: Test): Promise<{ readonly socket: TLSSocket; readonly client: TLSSocket; readonly received: Promise<string> }> {
+  const { cert, key } = await (await testCertificates()).issue(['a.test'])
+  const server = tls.createServer({ cert, key })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  t.teardown(() => server.close())
+  const accepted = new Promise<TLSSocket>((resolve) => server.once('secureConnection', resolve))
+  const address: AddressInfo | string | null = server.address()
+  const client = tls.connect({ port: address === null || typeof address === 'string' ? 0 : address.port, host: '127.0.0.1', rejectUnauthorized: false })
+  client.on('error', () => client.destroy())
+  const socket = await accepted
+  socket.on('error', () => socket.destroy())
+  const received = new Promise<string>((resolve) => {
+    let text = ''
+    client.setEncoding('latin1')
+    client.on('data', (chunk: string) => (text += chunk))
+    client.on('close', () => resolve(text))
+  })
+  return { socket, client, received }
+}
+
+t.test('inside TLS an answer is one write, and over when the kernel has it', async (t) => {
+  const { socket, received } = await insideTls(t)
+  let writes = 0
+  const write = socket.write.bind(socket)
+  Reflect.set(socket, 'write', (...args: Parameters<typeof write>) => {
+    writes += 1
+    return write(...args)
+  })
+  const finish = (run: (answer: PlainAnswer) => void): Promise<void> => new Promise((resolve) => {
+    const answer = new PlainAnswer({ ...placeOn(socket), isLast: false, finished: () => resolve() }, false)
+    run(answer)
+    t.equal(answer.closed, false, 'not before')
+  })
+  await finish((answer) => {
+    answer.writeHead(200, 'OK', ['Content-Length', '4'])
+    answer.end('\xff\0ok', 'latin1')
+  })
+  await finish((answer) => {
+    answer.writeHead(404, 'Not Found', [])
+    answer.end()
+  })
+  t.equal(writes, 2)
+  socket.end()
+  t.match(await received, /\r\n\r\n\xff\0okHTTP\/1.1 404 Not Found\r\n[^]*\r\n\r\n0\r\n\r\n$/)
+})
+
+t.test('inside TLS an answer whose connection breaks is not finished', async (t) => {
+  const { socket, client } = await insideTls(t)
+  let isFinished = false
+  const answer = new PlainAnswer({ ...placeOn(socket), isLast: false, finished: () => (isFinished = true) }, false)
+  const closed = new Promise<void>((resolve) => socket.on('close', () => resolve()))
+  answer.writeHead(200, 'OK', ['Content-Length', '2'])
+  answer.end('ok', 'latin1')
+  socket.destroy()
+  await closed
+  answer.cut()
+  client.destroy()
+  t.strictSame([isFinished, answer.closed, answer.writableFinished], [false, true, false])
 })
