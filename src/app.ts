@@ -20,6 +20,7 @@ import { ApprovedFile } from './config/approved-file.ts'
 import { Credentials } from './config/credentials.ts'
 import { processEnvironment } from './config/environment.ts'
 import { listeningOf, type App, type AppDeps, type Listening, type ReloadOutcome } from './config/listening.ts'
+import { ownShares } from './config/descriptors.ts'
 import { isLoopback } from './config/load-rules.ts'
 import { portOf, urlOf } from './config/listener-url.ts'
 import { knownCredentials } from './config/load-credentials.ts'
@@ -106,6 +107,7 @@ class ProxyApp implements App {
   readonly #approvedFile: ApprovedFile
   readonly #ca: CertificateAuthority
   readonly #cache: CacheRoom | undefined
+  readonly #descriptors = ownShares()
   #proxyUrl = ''
   #exporter: Exporter | undefined
   #overdueTimer: NodeJS.Timeout | undefined
@@ -155,13 +157,13 @@ class ProxyApp implements App {
     const pseudonym = `sallyport-${randomBytes(6).toString('hex')}`
     const buffers = new ReadBuffers()
     this.#wayOut = openWayOut({
-      ...settings, buffers, gate: this.#gate, credentials, pseudonym, clock, deadlines,
+      ...settings, buffers, gate: this.#gate, credentials, pseudonym, clock, deadlines, descriptorCeiling: this.#descriptors?.ceiling,
       onInsecure: (host) => deps.log.warn({ host }, 'the certificate of this origin is not judged, because a rule says `insecure`'),
       onRevocationWarning: (path, message) => deps.log.warn({ path }, message),
       onRevocationChange: () => this.#judgeOriginsAnew(),
     })
     this.#cache = settings.cache.enabled ? openCache({ ...settings.cache, ...this.#wayOut, policy: () => this.#policies.current(), dataDir: settings.dataDir, gate: this.#gate, audit: journal, redaction, clock, deadlines, store: deps.cacheStore, nextId: () => ids.next(), version: deps.version, onFault }) : undefined
-    const rules = { ...limits, clients: settings.clients, requireSession: settings.requireSession, ownUid: process.getuid?.() }
+    const rules = { ...limits, clients: settings.clients, requireSession: settings.requireSession, ownUid: process.getuid?.(), descriptors: this.#descriptors }
     this.#connections = new ClientConnections(rules, new PeerUids(clock), { buffers, clock, deadlines })
     this.#front = createFront({
       gate: this.#gate,
@@ -182,9 +184,9 @@ class ProxyApp implements App {
     }, this.#connections)
     this.#sockets = new SessionSockets({ folder: join(settings.dataDir, 'run'), front: this.#front, sessions, onFault })
     this.#metrics = createMetrics({ version: deps.version, snapshot: () => this.#snapshot() })
-    this.#ops = settings.ops === 'off' ? undefined : createOps({ listen: settings.ops, checks: () => this.#checks(), metrics: this.#metrics })
+    this.#ops = settings.ops === 'off' ? undefined : createOps({ listen: settings.ops, checks: () => this.#checks(), metrics: this.#metrics, connections: this.#descriptors?.operators })
     this.#control = openControl({
-      settings, clock, onFault, answers: new KeptAnswers(store, clock), cache: this.#cache, instanceId: base.instanceId, room: this.#room, policies: this.#policies, audit: journal,
+      settings, clock, onFault, connections: this.#descriptors?.operators, answers: new KeptAnswers(store, clock), cache: this.#cache, instanceId: base.instanceId, room: this.#room, policies: this.#policies, audit: journal,
       socketPath: this.#socketPath(), journalDir: journalDir(settings.dataDir), localUser: userInfo().username,
       nextId: () => ids.next(), proxyUrl: () => this.#proxyUrl, refused: (session) => this.#gate.recent.count(session),
       sockets: this.#sockets, keepOut: () => [...new Set([...ownFiles(settings), ...this.#policies.besides()])], trustedPem: () => this.#ca.readyPem(),
@@ -215,7 +217,7 @@ class ProxyApp implements App {
     this.#overdueTimer = setInterval(() => {
       if (this.#room.approvals.book.size > 0) this.#gate.live.closeOverdue(this.#base.clock.now())
     }, overdueEveryMs).unref()
-    const listening = listeningOf(this.#settings, { proxy: this.#proxyUrl, control, controlSocket: this.#socketPath(), ops }, first.policy, this.#policies)
+    const listening = listeningOf(this.#settings, { proxy: this.#proxyUrl, control, controlSocket: this.#socketPath(), ops }, first.policy, this.#policies, this.#descriptors)
     await this.#base.journal.append(processStartedEvent({
       version: this.#deps.version,
       pid: process.pid,

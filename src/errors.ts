@@ -98,6 +98,7 @@ export const errorTable = {
   only_if_cached: { status: 504, proxyStatus: 'http_request_denied', text: 'the request takes a kept answer alone (only-if-cached), and there is none for it', retryable: false },
   // limits and our own faults
   too_many_connections: { status: 503, proxyStatus: 'connection_limit_reached', text: 'this client has too many connections open', retryable: true },
+  out_of_descriptors: { status: 503, proxyStatus: 'connection_limit_reached', text: 'the proxy has no room for another connection', retryable: true },
   inspection_busy: { status: 503, proxyStatus: 'connection_limit_reached', text: 'too many bodies are being inspected', retryable: true },
   ca_unavailable: { status: 503, proxyStatus: 'proxy_internal_error', text: 'the certificate authority that looking inside TLS needs is not usable', retryable: true },
   credential_unavailable: { status: 503, proxyStatus: 'proxy_configuration_error', text: 'the credential that a rule adds cannot be read, so nothing is sent', retryable: true },

@@ -7,6 +7,7 @@ import { parseLine, zeroHash } from '../audit/record.ts'
 import { journalDir, listSegments, readLines } from '../audit/segments.ts'
 import { CertificateAuthority } from '../ca/certificate-authority.ts'
 import type { Clock } from '../clock.ts'
+import { ownShares, scarcityOf } from '../config/descriptors.ts'
 import { type Environment, environmentDangers } from '../config/environment.ts'
 import { formatHostPort } from '../config/load-rules.ts'
 import { reservedDestinations } from '../config/own-places.ts'
@@ -59,7 +60,15 @@ export async function setupFindings(options: SetupOptions): Promise<Finding[]> {
     resolverOutcome(options).then((found) => named('resolver', found)),
     caOutcome(settings.certsDir, clock).then((found) => named('ca', found)),
   ])
-  return [...always, ...(await parentCacheFindings(settings, clock)), ...(await revocationFindings(settings, clock))]
+  return [...always, named('open_files', descriptorOutcome(settings)), ...(await parentCacheFindings(settings, clock)), ...(await revocationFindings(settings, clock))]
+}
+
+/** Of this process, which has the limit of whatever would be started from here. */
+function descriptorOutcome({ limits }: Settings): Outcome {
+  const shares = ownShares()
+  if (shares === undefined) return skip('this system does not say how many files may be open')
+  const scarcity = scarcityOf(shares, limits.connections)
+  return scarcity === undefined ? ok(`${shares.limit} may be open, enough for ${shares.clients} client connections`) : warn(scarcity, 'a service has a limit of its own, which its banner tells')
 }
 
 async function opsOutcome(settings: Settings, probes: Probes): Promise<Outcome> {

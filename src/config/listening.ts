@@ -2,6 +2,7 @@
 // tests can stand in for the real one.
 import { join } from 'node:path'
 import type { Policy } from '../policy/policy.ts'
+import { scarcityOf, type DescriptorShares } from './descriptors.ts'
 import type { Environment } from './environment.ts'
 import type { PolicySource, RunPolicyJob } from './policy-files.ts'
 import type { Settings } from './settings.ts'
@@ -72,7 +73,9 @@ export function listeningOf(
   doors: Pick<Listening, 'proxy' | 'control' | 'controlSocket' | 'ops'>,
   { revision, mode, ruleCount, feedNames }: Policy,
   source: Pick<PolicySource, 'files' | 'problems'>,
+  shares: DescriptorShares | undefined,
 ): Listening {
+  const scarcity = scarcityOf(shares, settings.limits.connections)
   const problems = source.problems().filter((problem) => problem.severity !== 'error')
   return {
     ...doors,
@@ -85,6 +88,6 @@ export function listeningOf(
     journal: join(settings.dataDir, 'journal'),
     otlp: settings.otel.exporter?.endpoint,
     advisory: settings.clients.length === 0,
-    warnings: problems.map((problem) => `${problem.file}:${problem.line}: ${problem.message}`),
+    warnings: [...(scarcity === undefined ? [] : [scarcity]), ...problems.map((problem) => `${problem.file}:${problem.line}: ${problem.message}`)],
   }
 }

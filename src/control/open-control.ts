@@ -39,6 +39,8 @@ export interface OpenControlOptions {
   readonly trustedPem: () => Promise<string>
   readonly keepOut: () => readonly string[]
   readonly refused: (session: string) => number
+  /** connections of each listener; undefined: the usual number */
+  readonly connections: number | undefined
   readonly onFault: (error: unknown) => void
 }
 
@@ -66,7 +68,7 @@ export function openControl(options: OpenControlOptions): Control {
     audit,
     clock,
     // whoever has a page fetched hears what came of it
-    limits: { ...controlLimits, idleMs: Math.max(controlLimits.idleMs, settings.cache.fetchTimeoutMs + 30_000) },
+    limits: { ...controlLimits, connections: Math.min(controlLimits.connections, options.connections ?? Infinity), idleMs: Math.max(controlLimits.idleMs, settings.cache.fetchTimeoutMs + 30_000) },
     proxyUrl: options.proxyUrl,
     sockets: options.sockets,
     trustedPem: options.trustedPem,

@@ -47,6 +47,16 @@ export function armSocket(socket: Socket, onread: Onread): boolean {
   return true
 }
 
+/**
+ * The number of its file descriptor, which tells how many are taken: the system gives out the lowest that is free. Undefined
+ * where there is none, or where that cannot be seen.
+ */
+export function descriptorOf(socket: Socket): number | undefined {
+  const handle: unknown = isHandled(socket) ? socket._handle : null
+  const fd: unknown = handle === null ? undefined : Reflect.get(Object(handle), 'fd')
+  return typeof fd === 'number' && fd >= 0 ? fd : undefined
+}
+
 /** Cuts a closed socket off from its reader: its handle keeps the socket, and all it refers to, until a full collection. */
 export function disarmSocket(socket: Socket): void {
   if (slots === undefined || !socket.destroyed || !isHandled(socket)) return

@@ -13,6 +13,8 @@ import { raceToConnect } from './happy-eyeballs.ts'
 export interface DialOptions {
   /** `ms` for all addresses together */
   readonly connectTimeoutMs: number
+  /** as of RaceOptions */
+  readonly descriptorCeiling?: number | undefined
   readonly clock: Clock
   readonly deadlines: Deadlines
   /**
@@ -26,13 +28,13 @@ export interface DialOptions {
 
 /**
  * Connects by Happy Eyeballs (RFC 8305) over `vetted.addresses`. Throws ProxyError connection_refused,
- * connection_reset, connection_timeout, destination_unroutable; the detail lists each address and cause.
+ * connection_reset, connection_timeout, destination_unroutable, out_of_descriptors; the detail lists each address and cause.
  */
 export function dial(vetted: Vetted, options: DialOptions): Promise<Socket> {
   if (!Vetted.isGenuine(vetted)) return Promise.reject(new ProxyError('internal_error', 'dial of addresses that the gate did not vet'))
   const { port } = vetted
-  const { connectTimeoutMs, clock, deadlines, abandonment, onread } = options
-  return raceToConnect(vetted.addresses, { connectTimeoutMs, clock, deadlines, abandonment, port, open: (ip) => openSocket(ip, port, onread?.()) })
+  const { connectTimeoutMs, descriptorCeiling, clock, deadlines, abandonment, onread } = options
+  return raceToConnect(vetted.addresses, { connectTimeoutMs, descriptorCeiling, clock, deadlines, abandonment, port, open: (ip) => openSocket(ip, port, onread?.()) })
 }
 
 /** A socket that is connecting to `ip`. */

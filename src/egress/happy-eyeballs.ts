@@ -8,6 +8,7 @@ import { ProxyError } from '../errors.ts'
 import type { ErrorCode } from '../errors.ts'
 import type { IpAddress } from '../target/address.ts'
 import type { Abandonment } from './abandonment.ts'
+import { descriptorOf } from './arm-socket.ts'
 
 export interface RaceOptions {
   /** a socket that is connecting to this address */
@@ -17,6 +18,8 @@ export interface RaceOptions {
   readonly connectTimeoutMs: number
   /** `ms` until the next address is tried beside the one that has not answered; default 250 (RFC 8305 section 5) */
   readonly attemptDelayMs?: number
+  /** a socket whose descriptor has this number or a higher one is not used; default: every one is */
+  readonly descriptorCeiling?: number | undefined
   readonly clock: Clock
   readonly deadlines: Deadlines
   readonly abandonment?: Abandonment | undefined
@@ -26,7 +29,7 @@ export interface RaceOptions {
 const maxAttempts = 16
 const defaultAttemptDelayMs = 250
 
-/** Throws ProxyError connection_refused, connection_reset, connection_timeout, destination_unroutable, internal_error. */
+/** Throws ProxyError connection_refused, connection_reset, connection_timeout, destination_unroutable, out_of_descriptors, internal_error. */
 export function raceToConnect(addresses: readonly IpAddress[], options: RaceOptions): Promise<Socket> {
   const inTurn = interleave(addresses)
   return new Race(inTurn.length > maxAttempts ? inTurn.slice(0, maxAttempts) : inTurn, options).run()
@@ -95,7 +98,10 @@ class Race {
       return
     }
     try {
-      this.#watch(this.#options.open(ip), ip)
+      const socket = this.#options.open(ip)
+      this.#watch(socket, ip)
+      // node asks for the descriptor a tick later
+      if (this.#options.descriptorCeiling !== undefined) process.nextTick(() => this.#checkDescriptor(socket))
     } catch (error) {
       // such as no memory for a socket: the next address would fare no better
       this.#fail(new ProxyError('internal_error', `no socket for ${ip.text}`, { cause: error }))
@@ -104,6 +110,12 @@ class Race {
     if (this.#next < this.#addresses.length) {
       this.#delay = setTimeout(() => this.#attempt(), this.#options.attemptDelayMs ?? defaultAttemptDelayMs)
     }
+  }
+
+  #checkDescriptor(socket: Socket): void {
+    const number = descriptorOf(socket)
+    if (number === undefined || number < (this.#options.descriptorCeiling ?? Infinity)) return
+    this.#fail(new ProxyError('out_of_descriptors', `the connection would have the descriptor ${number}, which is kept back`))
   }
 
   #watch(socket: Socket, ip: IpAddress): void {

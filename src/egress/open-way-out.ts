@@ -17,6 +17,8 @@ export interface WayOutOptions {
   readonly limits: { readonly originTimeoutMs: number; readonly connectTimeoutMs: number }
   readonly upstreamProxy: ParentProxySettings | undefined
   readonly originTls: RevocationSettings
+  /** the first descriptor that no connection to an origin gets; undefined: every one can be had */
+  readonly descriptorCeiling: number | undefined
   readonly gate: Gate
   readonly credentials: Credentials
   /** this proxy's name in Via */
@@ -50,7 +52,7 @@ export function openWayOut(options: WayOutOptions): WayOut {
   return {
     resolver,
     revocations,
-    reach: new Reach({ resolver, gate, parent, connectTimeoutMs: limits.connectTimeoutMs, clock, deadlines, originTls }),
+    reach: new Reach({ resolver, gate, parent, connectTimeoutMs: limits.connectTimeoutMs, descriptorCeiling: options.descriptorCeiling, clock, deadlines, originTls }),
     forwarder: createForwarder({ pseudonym, originTimeoutMs: limits.originTimeoutMs, credentials, buffers }),
   }
 }

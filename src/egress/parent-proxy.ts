@@ -30,6 +30,8 @@ export interface ParentProxySettings {
 export interface ParentDialOptions {
   /** `ms` for the connection to the parent, its TLS included */
   readonly connectTimeoutMs: number
+  /** as of RaceOptions */
+  readonly descriptorCeiling?: number | undefined
   readonly clock: Clock
   readonly deadlines: Deadlines
   /** the client is gone: everything stops, with parent_unreachable */
@@ -42,7 +44,7 @@ export interface ParentProxy {
   readonly text: string
   /**
    * A tunnel to the destination; bytes that followed the parent's answer are first to be read from it.
-   * Throws ProxyError parent_unreachable, parent_refused (with the parent's status in the detail).
+   * Throws ProxyError parent_unreachable, out_of_descriptors, parent_refused (with the parent's status in the detail).
    */
   dial(target: Vetted | ParentTarget, options: ParentDialOptions): Promise<Socket>
 }
@@ -103,7 +105,7 @@ async function openTunnel(parent: Parent, offer: string, resolver: Resolver, opt
   throw unreachable(parent, answer.detail)
 }
 
-/** A connection to the parent, TLS done. Throws ProxyError parent_unreachable. */
+/** A connection to the parent, TLS done. Throws ProxyError parent_unreachable, out_of_descriptors. */
 export async function reachParent(parent: Parent, resolver: Resolver, options: ParentDialOptions): Promise<Socket> {
   const { host, port } = parent.authority
   const deadlineMs = options.clock.monotonic() + options.connectTimeoutMs
@@ -116,6 +118,7 @@ export async function reachParent(parent: Parent, resolver: Resolver, options: P
     })
     return parent.isTls ? await startTls(plain, parent, deadlineMs - options.clock.monotonic(), options.abandonment?.toSignal()) : plain
   } catch (error) {
+    if (error instanceof ProxyError && error.code === 'out_of_descriptors') throw error
     throw unreachable(parent, error instanceof ProxyError ? error.message : String(error), error)
   }
 }

@@ -23,6 +23,8 @@ export interface ReachOptions {
   readonly gate: Gate
   readonly parent: ParentProxy | undefined
   readonly connectTimeoutMs: number
+  /** as of RaceOptions */
+  readonly descriptorCeiling?: number | undefined
   readonly clock: Clock
   readonly deadlines: Deadlines
   /** absent: no TLS is spoken from here */
@@ -63,7 +65,7 @@ export class Reach {
 
   /**
    * Connects; with `tls`, through the parent's tunnel too, what comes back is a TLSSocket whose handshake and
-   * checks are done. Throws ProxyError connection_*, destination_unroutable, parent_*, tls_*.
+   * checks are done. Throws ProxyError connection_*, destination_unroutable, out_of_descriptors, parent_*, tls_*.
    */
   connect(destination: Destination, options: ConnectOptions = {}): Promise<Socket> {
     if (options.tls !== undefined) return this.#connectTls(destination, options.tls, options.abandonment)
@@ -78,10 +80,10 @@ export class Reach {
   }
 
   #connectPlain(destination: Destination, abandonment: Abandonment | undefined, onread: (() => OnReadOpts) | undefined): Promise<Socket> {
-    const { parent, connectTimeoutMs, clock, deadlines } = this.#options
-    if (parent !== undefined) return parent.dial(destination, { connectTimeoutMs, clock, deadlines, abandonment })
+    const { parent, connectTimeoutMs, descriptorCeiling, clock, deadlines } = this.#options
+    if (parent !== undefined) return parent.dial(destination, { connectTimeoutMs, descriptorCeiling, clock, deadlines, abandonment })
     if (destination instanceof ParentTarget) throw new Error('a parent target without a parent proxy')
-    return dial(destination, { connectTimeoutMs, clock, deadlines, abandonment, onread })
+    return dial(destination, { connectTimeoutMs, descriptorCeiling, clock, deadlines, abandonment, onread })
   }
 }
 

@@ -4,7 +4,7 @@ import type { Socket } from 'node:net'
 import type { Clock } from '../clock.ts'
 import type { Deadline, Deadlines } from '../deadlines.ts'
 import type { ClientResponse } from '../egress/client-leg.ts'
-import { dropListeners } from '../egress/arm-socket.ts'
+import { descriptorOf, dropListeners } from '../egress/arm-socket.ts'
 import { ReadPump } from '../egress/read-pump.ts'
 import type { ReadBuffers } from '../egress/read-buffers.ts'
 import type { Client } from '../gate/exchange.ts'
@@ -178,7 +178,12 @@ export interface ConnectionRules {
   readonly requireSession: boolean
   /** uid that this process runs as; undefined where the system has none */
   readonly ownUid: number | undefined
+  /** undefined: the system does not say how many files may be open */
+  readonly descriptors?: { readonly limit: number; readonly clients: number; readonly ceiling: number; readonly refusals: number } | undefined
 }
+
+/** Why a connection is not taken in; `no_room`: there is none for its refusal, either. */
+export type TurnedAway = 'too_many_connections' | 'out_of_descriptors' | 'client_not_allowed' | 'no_room'
 
 export class ClientConnections {
   readonly #rules: ConnectionRules
@@ -187,6 +192,8 @@ export class ClientConnections {
   readonly #open = new Roster<ClientConnection>()
   readonly #perClient = new Map<string, number>()
   #waiting: (() => void)[] = []
+  /** open still, though told that there is no descriptor for them */
+  #refused = 0
 
   constructor(rules: ConnectionRules, uids: PeerUids, parts: ConnectionParts) {
     this.#rules = rules
@@ -199,7 +206,9 @@ export class ClientConnections {
   }
 
   /** Takes in a new connection, or says why not. `session`: the one whose own socket it came by. */
-  accept(socket: Socket, session?: SocketSession): ClientConnection | 'too_many_connections' | 'client_not_allowed' {
+  accept(socket: Socket, session?: SocketSession): ClientConnection | TurnedAway {
+    const room = this.#roomFor(socket)
+    if (room === 'no_room') return room
     const client = clientOf(socket, session)
     const isLoopback = client.address.startsWith('127.') || client.address === '::1'
     if (session === undefined && !this.#mayConnect(client.address, isLoopback)) return 'client_not_allowed'
@@ -207,12 +216,27 @@ export class ClientConnections {
     const counted = session === undefined ? client.address : `${unixAddress} ${session.id}`
     const count = this.#perClient.get(counted) ?? 0
     if (this.#open.size >= this.#rules.connections || count >= this.#rules.connectionsPerClient) return 'too_many_connections'
+    if (room !== undefined) {
+      this.#refused += 1
+      socket.on('close', () => (this.#refused -= 1))
+      return room
+    }
     this.#perClient.set(counted, count + 1)
     const connection = new ClientConnection(socket, client, this.#parts, session?.id)
     this.#open.add(connection)
     socket.on('close', () => this.#forget(connection, counted))
     if (isLoopback) this.#identify(socket, connection)
     return connection
+  }
+
+  /** What is kept back is for operators and the journal, and refusals, which stay open for a moment, must not take it. */
+  #roomFor(socket: Socket): 'out_of_descriptors' | 'no_room' | undefined {
+    const { descriptors } = this.#rules
+    if (descriptors === undefined) return undefined
+    const { limit, ceiling, clients, refusals } = descriptors
+    const number = descriptorOf(socket) ?? 0
+    if (number < ceiling && this.#open.size < clients) return undefined
+    return number >= (limit + ceiling) / 2 || this.#refused >= refusals ? 'no_room' : 'out_of_descriptors'
   }
 
   /** resolves when none is left */

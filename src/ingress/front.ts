@@ -6,7 +6,7 @@ import type { AddressInfo, Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { TLSSocket } from 'node:tls'
 import type { ErrorCode } from '../errors.ts'
-import { type ClientConnection, type ClientConnections, clientOf, type SocketSession } from './client-connections.ts'
+import { type ClientConnection, type ClientConnections, clientOf, type SocketSession, type TurnedAway } from './client-connections.ts'
 import { serveConnect } from './connect.ts'
 import { readConnectHead, type ConnectHead } from './connect-head.ts'
 import type { IngressContext } from './context.ts'
@@ -165,6 +165,10 @@ class Doors {
       return
     }
     const accepted = this.#connections.accept(socket, session)
+    if (accepted === 'no_room') {
+      socket.destroy()
+      return
+    }
     if (typeof accepted === 'string') {
       this.#run(socket, this.#turnAway(socket, accepted, session))
       return
@@ -334,7 +338,7 @@ class Doors {
   }
 
   /** A connection that is not taken in is a denial like any other: journaled, then said. */
-  async #turnAway(socket: Socket, code: 'too_many_connections' | 'client_not_allowed', session: SocketSession | undefined): Promise<void> {
+  async #turnAway(socket: Socket, code: Exclude<TurnedAway, 'no_room'>, session: SocketSession | undefined): Promise<void> {
     this.#turnedAway.add(socket)
     socket.on('error', () => socket.destroy())
     const client = session === undefined ? { address: socket.remoteAddress ?? '', port: socket.remotePort ?? 0, advisory: true } : clientOf(socket, session)

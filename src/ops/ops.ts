@@ -20,6 +20,8 @@ export interface OpsOptions {
   /** every condition, in a stable order; called on each request to /readyz */
   checks(): readonly Check[]
   readonly metrics: Metrics
+  /** open at once */
+  readonly connections?: number | undefined
 }
 
 export interface Ops {
@@ -30,6 +32,8 @@ export interface Ops {
 
 /** What a browser on this machine may call a loopback listener; any other name is DNS rebinding. */
 const loopbackNames = new Set(['localhost', '127.0.0.1', '[::1]'])
+
+const maxConnections = 64
 
 export function createOps(options: OpsOptions): Ops {
   const server = fastify({
@@ -43,6 +47,7 @@ export function createOps(options: OpsOptions): Ops {
     forceCloseConnections: true,
     return503OnClosing: true,
   })
+  server.server.maxConnections = Math.min(maxConnections, options.connections ?? Infinity)
   answerInProblems(server)
   refuseForeignHosts(server, options.listen)
   addRoutes(server, options)

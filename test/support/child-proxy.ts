@@ -25,6 +25,11 @@ export interface ChildProxy {
   readonly child: ChildProcess
   readonly port: number
   readonly ops: string
+  /** URL of the control listener, or `off`, which it is by default */
+  readonly control: string
+  readonly controlSocket: string
+  /** what it said when it was open, for operators */
+  readonly warnings: readonly string[]
   readonly stderr: () => string
   /** exit code, or the name of the signal that ended it */
   readonly ended: Promise<number | string>
@@ -48,9 +53,9 @@ export async function startChildProxy(t: Scope, options: ChildProxyOptions): Pro
     keepLogs(join(dir, 'var'), { 'stderr.log': stderr })
   })
   for await (const line of createInterface({ input: child.stdout })) {
-    const opened = JSON.parse(line) as { readonly proxy: string; readonly ops: string }
+    const opened = JSON.parse(line) as { readonly proxy: string; readonly ops: string; readonly control: string; readonly control_socket: string; readonly warnings: readonly string[] }
     child.stdout.resume()
-    return { child, port: Number(new URL(opened.proxy).port), ops: opened.ops, stderr: () => stderr, ended }
+    return { child, port: Number(new URL(opened.proxy).port), ops: opened.ops, control: opened.control, controlSocket: opened.control_socket, warnings: opened.warnings, stderr: () => stderr, ended }
   }
   throw new Error(`it ended before it was open: ${stderr}`)
 }
