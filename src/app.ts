@@ -190,6 +190,7 @@ class ProxyApp implements App {
       socketPath: this.#socketPath(), journalDir: journalDir(settings.dataDir), localUser: userInfo().username,
       nextId: () => ids.next(), proxyUrl: () => this.#proxyUrl, refused: (session) => this.#gate.recent.count(session),
       sockets: this.#sockets, keepOut: () => [...new Set([...ownFiles(settings), ...this.#policies.besides()])], trustedPem: () => this.#ca.readyPem(),
+      onLog: (level, message) => deps.log[level]({}, message),
     })
     this.#followPolicies()
   }

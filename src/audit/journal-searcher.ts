@@ -11,7 +11,7 @@ export interface SearcherOptions {
   readonly onLog: (level: 'info' | 'warn', message: string) => void
   readonly onFault: (error: unknown) => void
   /** for tests: shorter waits */
-  readonly waits?: Partial<WorkerSettings & { readonly deadlineMs: number; readonly restartMs: number }>
+  readonly waits?: Partial<typeof defaultWaits>
 }
 
 export interface WorkerSettings {
@@ -44,9 +44,10 @@ interface Waiting {
   readonly timer: NodeJS.Timeout
 }
 
-const defaultWaits = { pollMs: 1000, restFactor: 3, deadlineMs: 20_000, restartMs: 1000 }
+// what starts has other things to do first
+const defaultWaits = { startMs: 3000, pollMs: 1000, restFactor: 3, deadlineMs: 20_000, restartMs: 1000 }
 
-/** Starts the worker; the index is made and kept up from then on. */
+/** Starts the worker, soon or with the first question; the index is made and kept up from then on. */
 export function startSearcher(options: SearcherOptions): JournalSearcher {
   return new WorkerSearcher(options)
 }
@@ -55,18 +56,21 @@ class WorkerSearcher implements JournalSearcher {
   readonly #options: SearcherOptions
   readonly #waits: typeof defaultWaits
   readonly #waiting = new Map<number, Waiting>()
+  /** undefined: not started yet, or about to be again */
   #worker: Worker | undefined
   #lastId = 0
   #isClosing = false
-  #restartTimer: NodeJS.Timeout | undefined
+  #isStarted = false
+  #startTimer: NodeJS.Timeout | undefined
 
   constructor(options: SearcherOptions) {
     this.#options = options
     this.#waits = { ...defaultWaits, ...options.waits }
-    this.#worker = this.#start()
+    this.#startAfter(this.#waits.startMs)
   }
 
   search(search: Search): Promise<SearchAnswer> {
+    if (!this.#isStarted && !this.#isClosing) this.#start()
     const worker = this.#worker
     if (worker === undefined) return Promise.reject(new SearchUnavailable('the search is starting again'))
     const id = ++this.#lastId
@@ -79,7 +83,7 @@ class WorkerSearcher implements JournalSearcher {
 
   async close(): Promise<void> {
     this.#isClosing = true
-    clearTimeout(this.#restartTimer)
+    clearTimeout(this.#startTimer)
     const worker = this.#worker
     if (worker === undefined) return
     const { promise, resolve } = Promise.withResolvers<void>()
@@ -97,7 +101,13 @@ class WorkerSearcher implements JournalSearcher {
     worker.postMessage(message, [])
   }
 
-  #start(): Worker {
+  #startAfter(ms: number): void {
+    this.#startTimer = setTimeout(() => this.#start(), ms).unref()
+  }
+
+  #start(): void {
+    clearTimeout(this.#startTimer)
+    this.#isStarted = true
     const { pollMs, restFactor } = this.#waits
     const settings: WorkerSettings = { dir: this.#options.dir, pollMs, restFactor }
     // beside this file, .ts here and .js when published
@@ -110,7 +120,7 @@ class WorkerSearcher implements JournalSearcher {
     worker.on('message', (message: FromSearcher) => this.#receive(message))
     worker.on('error', (error) => this.#options.onFault(error))
     worker.on('exit', () => this.#ended())
-    return worker
+    this.#worker = worker
   }
 
   #receive(message: FromSearcher): void {
@@ -136,9 +146,6 @@ class WorkerSearcher implements JournalSearcher {
       reject(new SearchUnavailable('the search took too long, or ended'))
     }
     this.#waiting.clear()
-    if (this.#isClosing) return
-    this.#restartTimer = setTimeout(() => {
-      this.#worker = this.#start()
-    }, this.#waits.restartMs).unref()
+    if (!this.#isClosing) this.#startAfter(this.#waits.restartMs)
   }
 }

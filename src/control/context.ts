@@ -32,11 +32,17 @@ export class ControlContext {
     this.#waitSlots = new Slots(limits.waitsPerActor)
   }
 
+  /** A place among the streams of an actor; returns what gives it back. Throws `too_many_streams`. */
+  takeStream(actor: Actor): () => void {
+    const release = this.#streamSlots.take(actorKey(actor))
+    if (release === undefined) throw new ControlFault('too_many_streams', `${this.deps.limits.streamsPerActor} streams are open already`, { headers: { 'retry-after': '5' } })
+    return release
+  }
+
   /** Answers the call with an event stream. Throws `too_many_streams`, or what the journal throws. */
   async openStream({ request, reply, actor }: Call): Promise<EventStream> {
     const { audit, clock, limits } = this.deps
-    const release = this.#streamSlots.take(actorKey(actor))
-    if (release === undefined) throw new ControlFault('too_many_streams', `${limits.streamsPerActor} streams are open already`, { headers: { 'retry-after': '5' } })
+    const release = this.takeStream(actor)
     try {
       await audit.append(controlCalledEvent(callOf(request, 200)))
     } catch (error) {

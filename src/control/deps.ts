@@ -7,6 +7,7 @@ import type { Desk } from '../approvals/desk.ts'
 import type { KeptAnswers } from '../approvals/kept-answers.ts'
 import type { Session, Sessions } from '../approvals/session.ts'
 import type { AuditSink } from '../audit/event.ts'
+import type { EventSearch } from '../audit/event-search.ts'
 import type { JournalEvents } from '../audit/journal-events.ts'
 import type { CacheRoom } from '../cache/open-cache.ts'
 import type { Clock } from '../clock.ts'
@@ -111,7 +112,9 @@ export interface ControlDeps {
   /** Whether these are, or were, the credentials of an agent's session. */
   readonly isAgentCredential: (id: string, token: string) => boolean
   readonly policy: ControlPolicy
-  readonly events: JournalEvents
+  readonly events: Pick<JournalEvents, 'follow'>
+  /** Rejects with SearchUnavailable where no answer came in time. */
+  readonly search: EventSearch
   readonly answers: KeptAnswers
   readonly audit: AuditSink
   readonly clock: Clock

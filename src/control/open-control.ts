@@ -4,7 +4,9 @@ import type { ApprovalsRoom } from '../approvals/open-approvals.ts'
 import type { KeptAnswers } from '../approvals/kept-answers.ts'
 import type { AuditSink } from '../audit/event.ts'
 import type { CacheRoom } from '../cache/open-cache.ts'
+import { eventSearch } from '../audit/event-search.ts'
 import { journalEvents } from '../audit/journal-events.ts'
+import { startSearcher } from '../audit/journal-searcher.ts'
 import type { Clock } from '../clock.ts'
 import type { PolicySource } from '../config/policy-files.ts'
 import type { Settings } from '../config/settings.ts'
@@ -41,6 +43,8 @@ export interface OpenControlOptions {
   readonly refused: (session: string) => number
   /** connections of each listener; undefined: the usual number */
   readonly connections: number | undefined
+  /** for the operator log */
+  readonly onLog: (level: 'info' | 'warn', message: string) => void
   readonly onFault: (error: unknown) => void
 }
 
@@ -48,8 +52,10 @@ export function openControl(options: OpenControlOptions): Control {
   const { settings, room, answers, policies, audit, clock, instanceId, onFault } = options
   const { sessions, tokens, desk, cards } = room
   const events = journalEvents(options.journalDir)
+  const searcher = startSearcher({ dir: options.journalDir, onLog: options.onLog, onFault })
+  const search = eventSearch(events, searcher)
   const card: Parameters<typeof createControl>[0]['card'] = (approval, actor) => cards.card(approval, actor)
-  return createControl({
+  const control = createControl({
     listen: settings.control,
     tls: settings.controlTls,
     hosts: settings.controlHosts,
@@ -64,6 +70,7 @@ export function openControl(options: OpenControlOptions): Control {
     isAgentCredential: (id, token) => sessions.isCredential(id, token),
     policy: policyOf(policies, settings.clients.length === 0),
     events,
+    search,
     answers,
     audit,
     clock,
@@ -78,7 +85,7 @@ export function openControl(options: OpenControlOptions): Control {
     onFault,
     pages: (server) => registerPages(server, {
       desk, card, sessions, tokens, clock,
-      events: { recent: async (limit) => (await events.latest(limit)).toReversed() },
+      search,
       cookieName: cookieName(instanceId),
       isSecure: settings.controlTls !== undefined,
       // a page that is reached by a certificate's name has that name to itself
@@ -87,6 +94,13 @@ export function openControl(options: OpenControlOptions): Control {
       onFault,
     }),
   })
+  return {
+    start: () => control.start(),
+    stop: async () => {
+      await control.stop()
+      await searcher.close()
+    },
+  }
 }
 
 function policyOf(policies: PolicySource, onlyLoopback: boolean): ControlPolicy {

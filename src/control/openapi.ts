@@ -65,13 +65,14 @@ function queryParameters(query: Schema | undefined): object[] {
 }
 
 function answersOf(route: Route): Record<string, object> {
-  const { answers, isStream, isBytes, mayStream, headers = [] } = route
+  const { answers, isStream, isBytes, mayStream, mayBeLines, headers = [] } = route
   const found: Record<string, object> = {}
   for (const [status, schema] of Object.entries(answers)) {
     const content = {
       ...(isBytes === true ? { 'application/octet-stream': {} } : {}),
       ...(isStream === true || isBytes === true ? {} : { 'application/json': { schema: typeof schema === 'string' ? refTo(schema) : refs(schema) } }),
       ...(isStream === true ? { 'text/event-stream': { schema: { type: 'string', description: '`data` of each event is JSON' } } } : {}),
+      ...(mayBeLines === true ? { 'application/x-ndjson': { schema: { type: 'string', description: 'Each line is one record' } } } : {}),
       ...(mayStream === true ? { 'text/event-stream': { schema: { type: 'string', description: '`data` of each event is one record' } } } : {}),
     }
     found[status] = { description: status === '201' ? 'Made' : 'Done', content }

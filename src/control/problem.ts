@@ -29,6 +29,7 @@ export const controlFaults = {
   policy_unavailable: 503,
   ca_unavailable: 503,
   cache_unavailable: 503,
+  search_unavailable: 503,
   closing: 503,
 } as const
 

@@ -50,6 +50,8 @@ export interface Route<Body = unknown, Query = unknown> {
   readonly isBytes?: true
   /** answers as an event stream too, when asked for one */
   readonly mayStream?: true
+  /** answers with one JSON object a line too, when asked for that */
+  readonly mayBeLines?: true
   /** what is kept of an answer for a replay; default: all of it */
   keep?(body: object): object
   /** undefined: the answer is under way already, as a stream */

@@ -209,9 +209,3 @@ export const approvalsQuery = object({}, {
   limit: describe(limit, '1 to 500; default 50'),
   cursor: describe({ type: 'string', maxLength: 128 }, '`next_cursor` of the page before'),
 })
-const sequence: Schema = { type: 'string', pattern: '^(?:0|[1-9][0-9]{0,14})$' }
-export const eventsQuery = object({}, {
-  after: describe(sequence, 'Sequence number: records past it'),
-  last: describe(limit, 'Instead of `after`: the newest so many'),
-  limit: describe(limit, '1 to 500; default 100'),
-})

@@ -3,6 +3,7 @@
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import type { ServerOptions } from 'node:https'
 import type { Socket } from 'node:net'
+import { Readable } from 'node:stream'
 import { controlCalledEvent } from '../audit/control-events.ts'
 import { authenticate, unauthenticated, type Known } from './auth.ts'
 import { actorKey, callOf, type ControlContext } from './context.ts'
@@ -170,6 +171,7 @@ async function recordCall(request: FastifyRequest, reply: FastifyReply, payload:
     return payload
   } catch (error) {
     deps.onFault(error)
+    if (payload instanceof Readable) payload.destroy()
     for (const name of ['etag', 'content-length', 'set-cookie', 'location']) void reply.removeHeader(name)
     void reply.code(503).type(problemType)
     return JSON.stringify(problemOf('audit_unavailable', 'this call cannot be recorded now, so it is not answered', request.id))

@@ -6,8 +6,11 @@ import type { Card } from '../../src/approvals/card.ts'
 import type { Desk, Proposal } from '../../src/approvals/desk.ts'
 import { ReviewFault } from '../../src/approvals/review-fault.ts'
 import type { Session, Sessions } from '../../src/approvals/session.ts'
+import type { EventPage } from '../../src/audit/event-search.ts'
 import type { JournalEvents } from '../../src/audit/journal-events.ts'
 import type { JournalRecord } from '../../src/audit/record.ts'
+import { RecordFilter } from '../../src/audit/record-filter.ts'
+import { isInScope, type Search } from '../../src/audit/record-search.ts'
 import type { Clock } from '../../src/clock.ts'
 import type { ExplainAnswer, SessionSocketPort } from '../../src/control/deps.ts'
 import type { Grant } from '../../src/policy/grant.ts'
@@ -289,21 +292,28 @@ export function recordOf(seq: number): JournalRecord {
   }
 }
 
-export class FakeEvents implements JournalEvents {
+export class FakeEvents implements Pick<JournalEvents, 'follow'> {
   readonly records: JournalRecord[] = []
   readonly #waiters = new Set<() => void>()
+  /** thrown by searches */
+  fault: Error | undefined
+
+  add(...records: readonly JournalRecord[]): void {
+    this.records.push(...records)
+    for (const wake of this.#waiters) wake()
+  }
 
   append(count: number): void {
     for (let index = 0; index < count; index++) this.records.push(recordOf(this.records.length + 1))
     for (const wake of this.#waiters) wake()
   }
 
-  async read(after: number, limit: number): Promise<readonly JournalRecord[]> {
-    return this.records.slice(after, after + limit)
-  }
-
-  async latest(limit: number): Promise<readonly JournalRecord[]> {
-    return this.records.slice(-limit)
+  async search({ question, from, limit, afterSeq = 0, beforeSeq = Infinity, scope }: Search): Promise<EventPage> {
+    if (this.fault !== undefined) throw this.fault
+    const filter = new RecordFilter(question)
+    const fitting = this.records.filter((record) => record.seq > afterSeq && record.seq < beforeSeq && filter.matches(record) && isInScope(record, scope))
+    const records = from === 'newest' ? fitting.slice(-limit) : fitting.slice(0, limit)
+    return { records, lookedTo: records.length < fitting.length ? records.at(from === 'newest' ? 0 : -1)?.seq : undefined }
   }
 
   async *follow(after: number | undefined, signal: AbortSignal): AsyncIterable<JournalRecord> {

@@ -61,6 +61,7 @@ export class World {
         looksInside: () => this.looksInside,
       },
       events: this.events,
+      search: (search) => this.events.search(search),
       answers: new KeptAnswers(store, this.clock),
       audit: { append: async (event) => this.#journal(event) },
       clock: this.clock,

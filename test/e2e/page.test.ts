@@ -5,7 +5,7 @@ import t, { type Test } from 'tap'
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core'
 import { browserMissing, lowContrast, openBrowser, watchFaults } from '../support/browser.ts'
 import { hostileTexts } from '../support/hostile-texts.ts'
-import { approvalOf, cookieName, grantOf, pagesOn, secretOf, sessionOf, startMs, stateOf, worldOf, type World } from '../support/review-pages.ts'
+import { approvalOf, cookieName, eventOf, grantOf, pagesOn, secretOf, sessionOf, startMs, stateOf, worldOf, type World } from '../support/review-pages.ts'
 import { fullWorld, homographHost, longHost } from '../support/review-world.ts'
 
 const skip = browserMissing
@@ -103,7 +103,7 @@ t.test('hostile text on every page runs nothing and asks for nothing', { skip },
     world.sessions.push(sessionOf({ id: `s${index}`, principal: { session: text, agent: text, owner: text, team: text } }))
     world.grants.push(grantOf({ id: `g${index}`, who: 'agent', holder: text, by: text }))
     world.proposals.push({ id: `p${index}`, approvalId: id, verdict: 'allow', pattern: text, agent: text, team: text, by: text, createdMs: startMs, state: 'open', decidedBy: undefined })
-    world.events.push({ seq: index, time: text, name: text, severity: text, body: text })
+    world.events.push(Object.assign(eventOf({ seq: index, time: text, name: text, body: text, attributes: { 'sallyport.request.id': text, 'sallyport.approval.id': text, 'url.path': text, 'http.request.method': text } }), { severity: text }))
   })
   world.approvals.push(approvalOf({ id: '01JDLONGPATH', kind: 'request', method: 'POST', url: `https://files.example.org/${'"><svg onload=globalThis.ran=1>'.repeat(2200)}` }))
   const { url, page, faults } = await visit(t, world, { name: 'admin' })

@@ -7,7 +7,9 @@ import type { Card } from '../../src/approvals/card.ts'
 import type { Desk, Proposal } from '../../src/approvals/desk.ts'
 import { ReviewFault } from '../../src/approvals/review-fault.ts'
 import type { Session, Sessions } from '../../src/approvals/session.ts'
-import type { RecentEvent } from '../../src/control/pages/events-page.ts'
+import type { JournalRecord } from '../../src/audit/record.ts'
+import { RecordFilter } from '../../src/audit/record-filter.ts'
+import { isInScope } from '../../src/audit/record-search.ts'
 import { registerPages } from '../../src/control/pages/pages.ts'
 import type { Grant } from '../../src/policy/grant.ts'
 import { registrableDomain } from '../../src/target/registrable-domain.ts'
@@ -54,6 +56,13 @@ export function grantOf(over: Partial<Grant> = {}): Grant {
   }
 }
 
+export function eventOf(over: Partial<JournalRecord> = {}): JournalRecord {
+  return {
+    v: 1, seq: 4811, prev: '0'.repeat(64), uid: '01JD00000000000000000EVENT', time: '2026-11-20T14:31:53.120Z', instance: 'i-1', name: 'sallyport.decision', severity: 'INFO', body: 'allowed',
+    attributes: {}, hash: '1'.repeat(64), ...over,
+  }
+}
+
 export interface World {
   now: number
   approvals: Approval[]
@@ -61,7 +70,7 @@ export interface World {
   grants: Grant[]
   sessions: Session[]
   proposals: Proposal[]
-  events: RecentEvent[]
+  events: JournalRecord[]
   readonly actors: Map<string, Actor>
   readonly calls: unknown[][]
   readonly seen: { readonly actor: Actor | undefined; readonly method: string; readonly route: string; readonly status: number; readonly subjectId: string | undefined }[]
@@ -194,7 +203,12 @@ export async function pagesOn(t: Scope, world: World, { isSecure = false, ownHos
     desk, tokens, cookieName, isSecure, ownHost,
     card: (approval) => cardOf(approval, world.cards.get(approval.id)),
     sessions: sessionsOf(world),
-    events: { recent: async (limit) => world.events.slice(-limit) },
+    search: async ({ question, from, limit, beforeSeq = Infinity, afterSeq = 0, scope }) => {
+      const filter = new RecordFilter(question)
+      const fitting = world.events.filter((event) => event.seq > afterSeq && event.seq < beforeSeq && filter.matches(event) && isInScope(event, scope))
+      const records = from === 'newest' ? fitting.slice(-limit) : fitting.slice(0, limit)
+      return { records, lookedTo: records.length < fitting.length ? records.at(from === 'newest' ? 0 : -1)?.seq : undefined }
+    },
     clock: { now: () => world.now, monotonic: () => world.now },
     csrfKey: new Uint8Array(32).fill(7),
   })

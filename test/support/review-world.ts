@@ -1,5 +1,5 @@
 // A morning at a reviewer's desk: questions, grants, sessions, proposals and events as they are in practice.
-import { approvalOf, grantOf, sessionOf, startMs, worldOf, type World } from './review-pages.ts'
+import { approvalOf, eventOf, grantOf, sessionOf, startMs, worldOf, type World } from './review-pages.ts'
 
 export const longHost = `login.bank.com.${'a1b2c3d4e5.'.repeat(16)}evil-uploads.net`
 export const homographHost = 'xn--pple-43d.com'
@@ -38,9 +38,9 @@ export function fullWorld(): World {
       { id: '01JD00000000000000000PROP2', approvalId: '01JD00000000000000000DONE0', verdict: 'allow', pattern: 'registry.npmjs.org', agent: undefined, team: 'platform', by: 'reviewer', createdMs: startMs - 400 * minute, state: 'accepted', decidedBy: 'admin' },
     ],
     events: [
-      { seq: 4811, time: '2026-11-20T14:31:53.120Z', name: 'sallyport.approval.requested', severity: 'INFO2', body: 'codex asks for files.example.org:443' },
-      { seq: 4812, time: '2026-11-20T14:31:58.004Z', name: 'sallyport.decision', severity: 'WARN', body: 'denied pastebin.com:443: pastebin.com is on the denied list' },
-      { seq: 4813, time: '2026-11-20T14:32:01.700Z', name: 'sallyport.decision', severity: 'INFO', body: 'allowed registry.npmjs.org:443: approved by reviewer' },
+      eventOf({ seq: 4811, name: 'sallyport.approval.requested', severity: 'INFO2', body: 'codex asks for files.example.org:443', attributes: { 'sallyport.approval.id': '01JD000000000000000000AAAA', 'server.address': 'files.example.org', 'server.port': 443, 'session.id': 's3kq8v0d1m2xz', 'sallyport.team': 'platform' } }),
+      eventOf({ seq: 4812, time: '2026-11-20T14:31:58.004Z', severity: 'WARN', body: 'denied pastebin.com:443: pastebin.com is on the denied list', attributes: { 'sallyport.request.id': '01JD000000000000000000REQ2', 'server.address': 'pastebin.com', 'server.port': 443, 'network.policy.decision': 'deny', 'http.request.method': 'POST', 'url.path': '/api/new', 'session.id': 's9x0tq4m7v2bd' } }),
+      eventOf({ seq: 4813, time: '2026-11-20T14:32:01.700Z', body: 'allowed registry.npmjs.org:443: approved by reviewer', attributes: { 'sallyport.request.id': '01JD000000000000000000REQ3', 'server.address': 'registry.npmjs.org', 'server.port': 443, 'network.policy.decision': 'allow', 'http.request.method': 'none', 'session.id': 's3kq8v0d1m2xz' } }),
     ],
   })
   world.cards.set(upload.id, {

@@ -1,8 +1,7 @@
-// Grants, sessions, proposals and events over HTTP. What a role may not do is not shown, and refused when it
+// Grants, sessions and proposals over HTTP. What a role may not do is not shown, and refused when it
 // is sent all the same.
 import type { FastifyInstance, FastifyReply } from 'fastify'
 import { ReviewFault, reviewFaults } from '../../approvals/review-fault.ts'
-import { eventsPage } from './events-page.ts'
 import { grantsPage } from './grants-page.ts'
 import type { Page } from './layout.ts'
 import { act, look, refuseRole, send, type Door, type Visit } from './page-door.ts'
@@ -10,11 +9,8 @@ import { mayEnd, mayResolveProposals, mayReview, maySeeSession } from './permiss
 import { proposalsPage } from './proposals-page.ts'
 import { sessionsPage } from './sessions-page.ts'
 
-/** Records on the events page. */
-const recentEvents = 200
-
 export function addListRoutes(scope: FastifyInstance, door: Door): void {
-  const { desk, events } = door.deps
+  const { desk } = door.deps
   const grants = ({ view }: Visit, fault?: string): Page => grantsPage(view, desk.grants(view.actor), fault)
   const proposals = ({ view }: Visit, fault?: string): Page => proposalsPage(view, desk.proposals(view.actor), fault)
 
@@ -38,7 +34,6 @@ export function addListRoutes(scope: FastifyInstance, door: Door): void {
       return visit.reply.redirect('/proposals', 303)
     })
   })
-  look(scope, door, '/events', 'events', async (visit) => send(visit, eventsPage(await events.recent(recentEvents))))
   addSessionRoutes(scope, door)
 }
 

@@ -3,16 +3,17 @@ import type { Actor, ControlTokens } from '../../approvals/actor.ts'
 import type { Approval } from '../../approvals/approval.ts'
 import type { Card } from '../../approvals/card.ts'
 import type { Desk } from '../../approvals/desk.ts'
+import type { EventSearch } from '../../audit/event-search.ts'
 import type { Sessions } from '../../approvals/session.ts'
 import type { Clock } from '../../clock.ts'
-import type { RecentEvent } from './events-page.ts'
 
 export interface PageDeps {
   readonly desk: Desk
   card(approval: Approval, actor: Actor): Card
   readonly sessions: Sessions
   readonly tokens: ControlTokens
-  readonly events: { recent(limit: number): Promise<readonly RecentEvent[]> }
+  /** of the journal; rejects with SearchUnavailable where no answer came in time */
+  readonly search: EventSearch
   /** `sallyport_` and 8 hex digits of the instance */
   readonly cookieName: string
   readonly clock: Clock

@@ -12,7 +12,7 @@ import { mayOpen, type Place } from './permissions.ts'
 
 export type PageRequest = FastifyRequest<{
   Params: { readonly id?: string }
-  Querystring: { readonly about?: string | readonly string[]; readonly next?: string | readonly string[] }
+  Querystring: Readonly<Record<string, string | readonly string[] | undefined>>
 }>
 
 export interface Visit {

@@ -5,6 +5,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { ReviewFault, reviewFaults } from '../../approvals/review-fault.ts'
 import { addApprovalRoutes } from './approval-routes.ts'
 import { loadAssets, type Assets } from './assets.ts'
+import { addEventRoutes } from './event-routes.ts'
 import { FormFields } from './form-fields.ts'
 import { addListRoutes } from './list-routes.ts'
 import { addLoginRoutes } from './login-routes.ts'
@@ -43,6 +44,7 @@ export async function registerPages(server: FastifyInstance, deps: PageDeps): Pr
     addLoginRoutes(scope, door)
     addApprovalRoutes(scope, door)
     addListRoutes(scope, door)
+    addEventRoutes(scope, door)
   })
 }
 

@@ -2,7 +2,7 @@
 import t from 'tap'
 import { ReviewFault, reviewFaults, type ReviewFaultCode } from '../../../src/approvals/review-fault.ts'
 import { hiddenFields, pageClient } from '../../support/page-client.ts'
-import { approvalOf, cookieName, pagesOn, secretOf, startMs, stateOf, worldOf } from '../../support/review-pages.ts'
+import { actorOf, approvalOf, cookieName, eventOf, pagesOn, secretOf, startMs, stateOf, worldOf } from '../../support/review-pages.ts'
 import { fullWorld } from '../../support/review-world.ts'
 
 const one = '01JD000000000000000000AAAA'
@@ -138,6 +138,44 @@ t.test('a form without the token of this person changes nothing', async (t) => {
   }
   t.equal((await server.inject({ method: 'POST', url: decision, headers: form, payload: 'verdict=allow&term=once&version=1' })).statusCode, 401)
   t.equal(stateOf(world), before)
+})
+
+t.test('events are filtered by the query, page by page, and an exchange is told from its beginning', async (t) => {
+  const world = fullWorld()
+  const deny = (seq: number) => eventOf({ seq, severity: 'WARN', body: `denied number ${seq}.`, attributes: { 'server.address': 'a.example', 'server.port': 443, 'network.policy.decision': 'deny', 'sallyport.request.id': `R<${seq % 2}`, 'http.request.method': 'GET', 'url.path': '/a&b' } })
+  world.events = [...world.events, ...Array.from({ length: 150 }, (_, at) => deny(5000 + at))]
+  const server = await pagesOn(t, world)
+  const client = pageClient(server, 'auditor')
+  const seqs = (body: string) => [...body.matchAll(/<li class="event[^>]*><span class="mono quiet">(\d+)</g)].map(([, seq]) => Number(seq))
+  t.strictSame(seqs((await client.get('/events?host=*.example&verdict=deny')).body), Array.from({ length: 100 }, (_, at) => 5149 - at))
+  const first = (await client.get('/events?host=*.example&verdict=deny')).body
+  t.match(first, '<a class="button" href="/events?host=*.example&amp;verdict=deny&amp;before=5050">Older</a>')
+  t.match(first, 'name="host" value="*.example"')
+  t.match(first, '<option value="deny" selected>')
+  t.match(first, '<a href="/events?request=R%3C1">exchange</a>')
+  t.match(first, '<span class="mono">GET /a&amp;b</span> denied number 5149.')
+  const second = (await client.get('/events?host=*.example&verdict=deny&before=5050')).body
+  t.strictSame(seqs(second), Array.from({ length: 50 }, (_, at) => 5049 - at))
+  t.notMatch(second, 'Older')
+  const story = (await client.get('/events?request=R%3C1')).body
+  t.strictSame(seqs(story), Array.from({ length: 75 }, (_, at) => 5001 + 2 * at))
+  t.match(story, 'Exchange <span class="mono wrap">R&lt;1</span>')
+  t.match((await client.get('/events?host=nobody.test')).body, 'Nothing fits')
+  const wrong = await client.get('/events?host=(a&since=yesterday')
+  t.equal(wrong.status, 400)
+  t.match(wrong.body, /role="alert">since: is neither a time/)
+  t.match(wrong.body, 'name="host" value="(a"')
+  t.equal((await pageClient(server, 'reviewer').get('/events?host=a')).status, 403)
+})
+
+t.test('an auditor with teams sees the events of those', async (t) => {
+  const world = fullWorld()
+  world.actors.set(secretOf('webby'), { ...actorOf('auditor', 'webby'), teams: ['platform'] })
+  const client = pageClient(await pagesOn(t, world), 'webby')
+  const { body } = await client.get('/events')
+  t.match(body, 'codex asks for files.example.org')
+  t.match(body, 'allowed registry.npmjs.org', 'of a session of the team')
+  t.notMatch(body, 'pastebin.com')
 })
 
 t.test('only forms are read, and only short ones without doubles', async (t) => {
