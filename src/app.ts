@@ -64,6 +64,7 @@ export async function createApp(settings: Settings, deps: Deps): Promise<App> {
   const journal = await openJournal({
     dir: journalDir(settings.dataDir), instanceId, clock,
     segmentBytes: settings.audit.segmentBytes, maxBytes: settings.audit.maxBytes, maxAgeMs: settings.audit.maxAgeMs,
+    durability: settings.audit.durability,
     recordsPerSessionPerMinute: settings.audit.recordsPerSessionPerMinute,
     exporting: settings.otel.exporter !== undefined,
     onFault,

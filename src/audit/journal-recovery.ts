@@ -1,6 +1,6 @@
 // Opens what an earlier process left: reads the last segment, moves a torn end aside, and says where
 // the chain goes on. What is wrong beyond a torn end is never repaired: the caller must not start.
-import { truncate, unlink } from 'node:fs/promises'
+import { open, truncate, unlink } from 'node:fs/promises'
 import { writeFileSync } from 'node:fs'
 import { readCursor } from './export-cursor.ts'
 import { ExportReader } from './export-reader.ts'
@@ -49,8 +49,9 @@ interface LastSegment {
   readonly torn: { readonly offset: number; readonly text: string } | undefined
 }
 
-/** Reads the end of the journal in `dir` and repairs a torn tail. `nowMs` names the moved file. */
-export async function recoverJournal(dir: string, nowMs: number): Promise<Recovered> {
+/** Reads the end of the journal in `dir` and repairs a torn tail. `nowMs` names the moved file. `isToSync`: what the
+ * process before wrote last is on the disk before anything follows on it. */
+export async function recoverJournal(dir: string, nowMs: number, isToSync = false): Promise<Recovered> {
   const segments = [...(await listSegments(dir))]
   const torn: TornTail[] = []
   for (let segment = segments.pop(); segment !== undefined; segment = segments.pop()) {
@@ -62,6 +63,7 @@ export async function recoverJournal(dir: string, nowMs: number): Promise<Recove
       continue
     }
     const { lastSeq, lastHash, startedMs, endedMs } = last
+    if (isToSync) for (const path of [...segments.slice(-1).map((before) => before.path), segment.path, dir]) await syncPath(path)
     const deliveredSeq = await findDelivered(dir)
     return { lastSeq, lastHash, torn, deliveredSeq, closed: await closedSegments(segments, segment), active: { firstSeq: segment.firstSeq, startedMs, endedMs } }
   }
@@ -99,6 +101,15 @@ async function readLast(segment: SegmentFile): Promise<LastSegment> {
     lastHash = record.hash
   }
   return { lastSeq, lastHash, startedMs, endedMs, torn: suspect === undefined ? undefined : { offset: suspect.offset, text: suspect.text } }
+}
+
+async function syncPath(path: string): Promise<void> {
+  const file = await open(path, 'r')
+  try {
+    await file.sync()
+  } finally {
+    await file.close()
+  }
 }
 
 async function moveAside(segment: SegmentFile, torn: { readonly offset: number; readonly text: string }, nowMs: number): Promise<TornTail> {

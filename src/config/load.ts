@@ -228,6 +228,7 @@ function build(values: Values, configFile: string | undefined, credentials: read
       maxAgeMs: values.get('auditMaxAge'),
       maxBytes: values.get('auditMaxBytes'),
       segmentBytes: values.get('auditSegmentBytes'),
+      durability: values.get('auditDurability'),
       recordsPerSessionPerMinute: values.get('auditRecords'),
     },
     otel: readOtel(values),

@@ -66,6 +66,8 @@ export interface AuditSettings {
   readonly maxAgeMs: number
   readonly maxBytes: number
   readonly segmentBytes: number
+  /** what a record is safe from before anybody hears of it: the end of the process, or of the power too */
+  readonly durability: 'process' | 'power'
   readonly recordsPerSessionPerMinute: number
 }
 
