@@ -7,6 +7,7 @@ import { ProxyError } from '../errors.ts'
 import type { ChainEntry } from './chain.ts'
 import type { AuditEvent, AuditSink } from './event.ts'
 import { GroupSync } from './group-sync.ts'
+import { writeCheckpoints } from './checkpoint-file.ts'
 import { lockJournal, type JournalLock } from './journal-lock.ts'
 import { recoverJournal } from './journal-recovery.ts'
 import { encodeEvent } from './record.ts'
@@ -47,6 +48,8 @@ export interface Journal extends AuditSink {
   overQuota(session: string): boolean
   /** The exporter delivered everything up to `seq`. */
   delivered(seq: number): void
+  /** Says where the chain stands in a checkpoint, where none covers what was written, with the next write. */
+  checkpoint(): void
   /** Writes what is waiting and forces it to the disk. */
   flush(): Promise<void>
   /** The last flush; later appends are refused. */
@@ -62,6 +65,8 @@ export async function openJournal(options: JournalOptions): Promise<Journal> {
   const lock = lockJournal(options.dir, options.onFault)
   try {
     const recovered = await recoverJournal(options.dir, options.clock.now(), options.durability === 'power')
+    // from now on there is one, so that a missing one was taken away
+    if (options.checkpoints !== undefined && recovered.kept === undefined) await writeCheckpoints(options.dir, [])
     return new FileJournal(options, new SegmentLog(options, recovered), lock)
   } catch (error) {
     lock.release()
@@ -157,6 +162,11 @@ class FileJournal implements Journal {
     this.#log.delivered(seq)
   }
 
+  checkpoint(): void {
+    this.#flush()
+    this.#log.checkpoint('stopped')
+  }
+
   async flush(): Promise<void> {
     this.#flush()
     await this.#log.sync()
@@ -172,6 +182,7 @@ class FileJournal implements Journal {
     this.#reportExcess(this.#quota.turn(this.#options.clock.monotonic(), true))
     clearTimeout(this.#retryTimer)
     await this.#resume()
+    this.checkpoint()
     this.#flush()
     this.#isClosed = true
     clearTimeout(this.#quotaTimer)
@@ -240,6 +251,7 @@ class FileJournal implements Journal {
   #beginOutage(cause: unknown): void {
     if (this.#outage !== undefined) return
     this.#outage = { sinceMs: this.#options.clock.now(), cause, refused: 0 }
+    this.#log.isDown = true
     this.#options.onFault(cause)
     this.#retryLater()
   }
@@ -262,6 +274,7 @@ class FileJournal implements Journal {
       const gap = (count: number): AuditEvent => gapEvent({ cause: 'journal_unavailable', count, detail, sinceMs, untilMs })
       if (this.#write([{ encoded: encodeEvent(gap(refused)) }]).fault === undefined && (await this.#isOnDisk())) {
         this.#outage = undefined
+        this.#log.isDown = false
         // refused while the event that counts them was on its way to the disk
         if (outage.refused > refused) this.#log.tell(gap(outage.refused - refused))
         return

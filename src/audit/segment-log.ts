@@ -1,12 +1,15 @@
 // The journal's files as one log: gives each record its place, writes whole lines to the open segment, begins the
 // next one, and lets old ones go. It says how much of a batch is in the file, whatever happened; who may hear of
 // that is the journal's to say. What it writes about itself goes before everything else.
+import { randomBytes } from 'node:crypto'
 import type { Clock } from '../clock.ts'
-import { Chain, wholeLines, type ChainEntry } from './chain.ts'
+import { Chain, wholeLines, type ChainEntry, type SealedBatch } from './chain.ts'
+import { CheckpointFile, isKept } from './checkpoint-file.ts'
+import { checkpointText, type CheckpointHead, type CheckpointReason, type CheckpointSigner } from './checkpoint.ts'
 import type { AuditEvent } from './event.ts'
 import type { Recovered } from './journal-recovery.ts'
-import { encodeEvent } from './record.ts'
-import { Retention } from './retention.ts'
+import { encodeEvent, parseLine } from './record.ts'
+import { Retention, type ClosedSegment } from './retention.ts'
 import { SegmentWriter, WriteFault, type SegmentIo } from './segment-writer.ts'
 import { checkpointEvent, gapEvent } from './service-events.ts'
 
@@ -29,6 +32,9 @@ export interface SegmentLogOptions {
   readonly durability?: Durability
   /** an exporter is configured: nothing is removed that `delivered` has not named */
   readonly exporting?: boolean
+  /** who signs checkpoints, and how often at least while something is written, `ms`; absent: only complete segments
+   * have one, and none is signed or kept */
+  readonly checkpoints?: { readonly signer: CheckpointSigner & { readonly isNew: boolean }; readonly intervalMs: number } | undefined
   readonly io?: SegmentIo
 }
 
@@ -59,6 +65,13 @@ export class SegmentLog {
   #placeCheckedMs: number
   #prunedMs: number
   #writes = 0
+  readonly #journalId: string
+  readonly #kept: CheckpointFile | undefined
+  /** something was written that no checkpoint covers */
+  #isUncovered = false
+  #checkpointTimer: NodeJS.Timeout | undefined
+  #isDown = false
+  #isClosing = false
   /** called when there is something of the log's own to write */
   onOwn: () => void = () => undefined
 
@@ -73,6 +86,7 @@ export class SegmentLog {
       limits: { maxBytes, maxAgeMs, segmentBytes: this.#segmentBytes },
       closed: recovered.closed,
       deliveredSeq: options.exporting === true ? recovered.deliveredSeq : undefined,
+      beforeRemoval: (segment) => this.#leaveBehind(segment),
       onRemoved: ({ name, firstSeq, lastSeq }, wasDelivered) => {
         if (wasDelivered) return
         this.tell(gapEvent({ cause: 'pruned', count: lastSeq - firstSeq + 1, detail: `segment ${name} left the journal by age or size, and no exporter had it`, firstSeq, lastSeq }))
@@ -86,6 +100,12 @@ export class SegmentLog {
     this.#prunedMs = clock.monotonic()
     for (const { segment, bytes, movedTo } of recovered.torn) {
       this.tell(gapEvent({ cause: 'torn_tail', count: 1, detail: `${bytes} bytes at the end of ${segment} were no whole record and are now in ${movedTo}` }))
+    }
+    this.#journalId = recovered.journalId ?? randomBytes(8).toString('hex')
+    if (options.checkpoints !== undefined) {
+      this.#kept = new CheckpointFile(options.dir, recovered.kept ?? [], () => this.sync(), options.onFault)
+      for (const line of recovered.unkept) this.#kept.add(line)
+      this.#checkpointAtStart(recovered, options.checkpoints.signer.isNew)
     }
     this.prune()
   }
@@ -143,6 +163,19 @@ export class SegmentLog {
     this.#retention.prune(this.#options.clock.now(), this.#writer.size)
   }
 
+  /** Whether it can be written. While it cannot, room is made without waiting for what ought to be written first. */
+  set isDown(isDown: boolean) {
+    this.#isDown = isDown
+    if (isDown) this.#kept?.release()
+  }
+
+  /** A checkpoint of what is written so far, where no other covers it, to be written next. */
+  checkpoint(reason: CheckpointReason): void {
+    if (!this.#isUncovered || this.#options.checkpoints === undefined) return
+    this.#isUncovered = false
+    this.tell(this.#checkpointEvent(reason, this.#head()))
+  }
+
   /** Writes what the log has to say about itself, and then `batch`. */
   write(batch: readonly ChainEntry[]): Written {
     const { clock } = this.#options
@@ -165,11 +198,14 @@ export class SegmentLog {
       const whole = wholeLines(this.#chain, sealed, error instanceof WriteFault ? error.written : 0)
       this.#writer.keep(whole.data)
       this.#chain.advance(whole)
+      this.#keepCopies(own, whole)
       this.#own = [...own.slice(whole.count), ...this.#own]
       return { written: Math.max(0, whole.count - own.length), fault: { cause: error } }
     }
     this.#chain.advance(sealed)
     this.#lastRecordMs = timeMs
+    if (own.length > 0) this.#keepCopies(own, sealed)
+    if (batch.length > 0 || own.some(({ name }) => name !== 'sallyport.audit.checkpoint')) this.#leaveUncovered()
     return { written: batch.length }
   }
 
@@ -193,9 +229,13 @@ export class SegmentLog {
 
   /** The last sync, and everything closed. */
   async close(): Promise<void> {
+    clearTimeout(this.#checkpointTimer)
     try {
       await this.sync()
     } finally {
+      this.#isClosing = true
+      this.#kept?.release()
+      await this.#kept?.settled()
       await this.#retention.settled()
       for (const old of this.#unfinished.splice(0)) old.close()
       this.#writer.close()
@@ -235,8 +275,9 @@ export class SegmentLog {
     const startedMs = this.#segmentStartedMs
     this.#writer.cutBack()
     this.#nextSegment()
-    this.#retention.add({ name, path, firstSeq, lastSeq: this.#chain.lastSeq, bytes: size, startedMs, endedMs: this.#lastRecordMs })
-    this.#own.push(checkpointEvent({ segment: name, lastSeq: this.#chain.lastSeq, lastHash: this.#chain.lastHash, bytes: size }))
+    this.#retention.add({ name, path, firstSeq, lastSeq: this.#chain.lastSeq, lastHash: this.#chain.lastHash, bytes: size, startedMs, endedMs: this.#lastRecordMs })
+    this.#own.push(this.#checkpointEvent('closed', { segment: name, lastSeq: this.#chain.lastSeq, lastHash: this.#chain.lastHash, bytes: size }))
+    this.#isUncovered = false
     this.prune()
   }
 
@@ -247,5 +288,55 @@ export class SegmentLog {
     this.#unfinished.push(old)
     // with `power` the appends that wait for it see to that, and to what it fails with
     if (!this.#isPower) this.sync().catch(this.#options.onFault)
+  }
+
+  #head(): CheckpointHead {
+    return { lastSeq: this.#chain.lastSeq, lastHash: this.#chain.lastHash, segment: this.#writer.name, bytes: this.#writer.size }
+  }
+
+  #checkpointEvent(reason: CheckpointReason, head: CheckpointHead): AuditEvent {
+    const signer = this.#options.checkpoints?.signer
+    if (signer === undefined) return checkpointEvent(reason, head)
+    const signed = { journal: this.#journalId, time: new Date(this.#options.clock.now()).toISOString(), keyId: signer.keyId }
+    return checkpointEvent(reason, head, { ...signed, signature: signer.sign(checkpointText({ ...head, ...signed, reason })) })
+  }
+
+  /** What an earlier process wrote last; and, with a key that is new, where a journal begins that is older than it. */
+  #checkpointAtStart({ oldest, lastSeq }: Recovered, isNewKey: boolean): void {
+    if (isNewKey && oldest !== undefined && oldest.seq > 1 && (this.#kept?.prunedSeq ?? 0) < oldest.seq - 1) {
+      this.tell(this.#checkpointEvent('pruned', { lastSeq: oldest.seq - 1, lastHash: oldest.prev, segment: 'unknown', bytes: 0 }))
+    }
+    if (lastSeq > 0) this.tell(this.#checkpointEvent('started', this.#head()))
+  }
+
+  /** A checkpoint follows within the interval, also when nothing else does. */
+  #leaveUncovered(): void {
+    this.#isUncovered = true
+    const { checkpoints } = this.#options
+    if (checkpoints === undefined || this.#checkpointTimer !== undefined) return
+    this.#checkpointTimer = setTimeout(() => {
+      this.#checkpointTimer = undefined
+      this.checkpoint('interval')
+    }, checkpoints.intervalMs).unref()
+  }
+
+  /** Of the log's own events that are in the file now, those that outlive it: `batch` begins with `own`. */
+  #keepCopies(own: readonly AuditEvent[], batch: SealedBatch): void {
+    if (this.#kept === undefined) return
+    const lines = batch.data.toString('latin1').split('\n', Math.min(own.length, batch.count))
+    for (const line of lines) {
+      const { record } = parseLine(line)
+      if (record !== undefined && isKept(record)) this.#kept.add({ record, line })
+    }
+  }
+
+  /** Before segments leave, a checkpoint of the last record of the last of them is in the journal and in checkpoints.jsonl. */
+  async #leaveBehind({ name, lastSeq, lastHash, bytes }: ClosedSegment): Promise<boolean> {
+    if (this.#kept === undefined || this.#kept.prunedSeq >= lastSeq) return true
+    if (this.#isClosing) return false
+    this.tell(this.#checkpointEvent('pruned', { segment: name, lastSeq, lastHash, bytes }))
+    if (this.#isDown) return true
+    const isThere = await this.#kept.hasPruned(lastSeq)
+    return isThere || (this.#isDown && !this.#isClosing)
   }
 }

@@ -229,6 +229,7 @@ function build(values: Values, configFile: string | undefined, credentials: read
       maxBytes: values.get('auditMaxBytes'),
       segmentBytes: values.get('auditSegmentBytes'),
       durability: values.get('auditDurability'),
+      checkpointIntervalMs: values.get('auditCheckpointInterval'),
       recordsPerSessionPerMinute: values.get('auditRecords'),
     },
     otel: readOtel(values),
