@@ -6,10 +6,12 @@ export class JournalCorruptError extends Error {
   readonly file: string
   /** 1-based */
   readonly line: number
+  readonly what: string
 
   constructor(file: string, line: number, what: string) {
     super(`journal file \`${file}\` line ${line}: ${what}; keep a copy of the journal folder, look with \`sallyport audit verify\`, and let \`sallyport audit repair\` set aside what is damaged (\`--dry-run\` says what that would be)`)
     this.file = file
     this.line = line
+    this.what = what
   }
 }
