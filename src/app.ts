@@ -11,6 +11,7 @@ import { openJournal, type Journal } from './audit/journal.ts'
 import { startExporter, type Exporter } from './audit/otlp-exporter.ts'
 import { loadRedactionKey } from './audit/redaction-key.ts'
 import { journalDir } from './audit/segments.ts'
+import { loadSigningKey } from './audit/signing-key.ts'
 import { policyLoadedEvent, policyRejectedEvent, processStartedEvent, processStoppedEvent } from './audit/service-events.ts'
 import type { CacheStore } from './cache/cache-store.ts'
 import { CertificateAuthority } from './ca/certificate-authority.ts'
@@ -66,7 +67,9 @@ export async function createApp(settings: Settings, deps: Deps): Promise<App> {
   const journal = await openJournal({
     dir: journalDir(settings.dataDir), instanceId, clock,
     segmentBytes: settings.audit.segmentBytes, maxBytes: settings.audit.maxBytes, maxAgeMs: settings.audit.maxAgeMs,
+    durability: settings.audit.durability,
     recordsPerSessionPerMinute: settings.audit.recordsPerSessionPerMinute,
+    checkpoints: { signer: loadSigningKey(settings.dataDir), intervalMs: settings.audit.checkpointIntervalMs },
     exporting: settings.otel.exporter !== undefined,
     onFault,
   })
@@ -266,6 +269,7 @@ class ProxyApp implements App {
     clearInterval(this.#overdueTimer)
     const uptimeMs = clock.monotonic() - this.#startedMs
     await this.#append(processStoppedEvent({ version: this.#deps.version, pid: process.pid, reason: graceful ? 'asked to stop' : 'asked to stop at once', uptimeMs }))
+    journal.checkpoint()
     await journal.flush()
     await this.#exporter?.close(graceful ? exporterDrainMs : 0)
     await journal.close()

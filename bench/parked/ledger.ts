@@ -23,7 +23,7 @@ export class Ledger {
 
   /** Of the one segment in `dir`. */
   constructor(dir: string) {
-    const segments = readdirSync(dir).filter((name) => name.endsWith('.jsonl') && !name.startsWith('export'))
+    const segments = readdirSync(dir).filter((name) => name.startsWith('segment-') && name.endsWith('.jsonl'))
     const [segment] = segments
     if (segment === undefined || segments.length > 1) throw new Error(`the journal has ${segments.length} segments`)
     this.#file = openSync(join(dir, segment), 'r')

@@ -43,8 +43,9 @@ export interface AuditEvent {
   readonly session?: string | undefined
 }
 
-/** What gate and app write to. `append` resolves when the record is in the operating system's hands,
- * and rejects with ProxyError `audit_unavailable` when it cannot be: then nothing may be allowed. */
+/** What gate and app write to. `append` resolves when the record is in the operating system's hands, with
+ * `audit.durability = "power"` when it is on the disk, and rejects with ProxyError `audit_unavailable` when it
+ * cannot be: then nothing may be allowed. */
 export interface AuditSink {
   append(event: AuditEvent): Promise<void>
 }

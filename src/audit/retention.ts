@@ -12,6 +12,8 @@ export interface ClosedSegment {
   readonly startedMs: number
   /** time of its last record, about */
   readonly endedMs: number
+  /** of its last record */
+  readonly lastHash: string
 }
 
 export interface RetentionLimits {
@@ -24,6 +26,7 @@ export interface RetentionLimits {
 export class Retention {
   readonly #limits: RetentionLimits
   readonly #closed: ClosedSegment[]
+  readonly #beforeRemoval: (segment: ClosedSegment) => Promise<boolean>
   readonly #onRemoved: (segment: ClosedSegment, wasDelivered: boolean) => void
   readonly #onFault: (error: unknown) => void
   #closedBytes: number
@@ -35,6 +38,8 @@ export class Retention {
     readonly limits: RetentionLimits
     readonly closed: readonly ClosedSegment[]
     readonly deliveredSeq: number | undefined
+    /** leaves behind what must stay when all up to this segment are removed; false: they may not be removed now */
+    readonly beforeRemoval: (segment: ClosedSegment) => Promise<boolean>
     readonly onRemoved: (segment: ClosedSegment, wasDelivered: boolean) => void
     readonly onFault: (error: unknown) => void
   }) {
@@ -42,6 +47,7 @@ export class Retention {
     this.#closed = [...options.closed]
     this.#closedBytes = options.closed.reduce((sum, segment) => sum + segment.bytes, 0)
     this.#deliveredSeq = options.deliveredSeq
+    this.#beforeRemoval = options.beforeRemoval
     this.#onRemoved = options.onRemoved
     this.#onFault = options.onFault
   }
@@ -86,10 +92,8 @@ export class Retention {
 
   /** Removes what is too old or too much, in the background, one file after the other. */
   prune(nowMs: number, activeBytes: number): void {
-    if (this.#removing !== undefined) return
-    const segment = this.#closed[0]
-    if (segment === undefined || !this.#isDue(segment, nowMs, activeBytes)) return
-    this.#removing = this.#removeFrom(segment, nowMs, activeBytes)
+    if (this.#removing !== undefined || this.#due(nowMs, activeBytes).length === 0) return
+    this.#removing = this.#removeDue(nowMs, activeBytes)
   }
 
   /** Resolves when no removal is under way. */
@@ -97,18 +101,32 @@ export class Retention {
     while (this.#removing !== undefined) await this.#removing
   }
 
-  async #removeFrom(first: ClosedSegment, nowMs: number, activeBytes: number): Promise<void> {
-    let segment: ClosedSegment | undefined = first
-    while (segment !== undefined && this.#isDue(segment, nowMs, activeBytes)) {
-      if (!(await this.#remove(segment))) break
-      segment = this.#closed[0]
+  async #removeDue(nowMs: number, activeBytes: number): Promise<void> {
+    try {
+      // what became due meanwhile goes with the next turn: the slower this is, the more go at once
+      for (let due = this.#due(nowMs, activeBytes); due.length > 0; due = this.#due(nowMs, activeBytes)) {
+        const last = due.at(-1)
+        if (last === undefined || !(await this.#beforeRemoval(last))) return
+        for (const segment of due) if (!(await this.#remove(segment))) return
+      }
+    } catch (error) {
+      this.#onFault(error)
+    } finally {
+      this.#removing = undefined
     }
-    this.#removing = undefined
   }
 
-  #isDue(segment: ClosedSegment, nowMs: number, activeBytes: number): boolean {
-    if (this.#deliveredSeq !== undefined && segment.lastSeq > this.#deliveredSeq) return false
-    return nowMs - segment.endedMs > this.#limits.maxAgeMs || this.#closedBytes + Math.max(activeBytes, this.#limits.segmentBytes) > this.#limits.maxBytes
+  /** The oldest segments that are to leave now, in their order. */
+  #due(nowMs: number, activeBytes: number): readonly ClosedSegment[] {
+    const due: ClosedSegment[] = []
+    let bytes = this.#closedBytes + Math.max(activeBytes, this.#limits.segmentBytes)
+    for (const segment of this.#closed) {
+      if (this.#deliveredSeq !== undefined && segment.lastSeq > this.#deliveredSeq) break
+      if (nowMs - segment.endedMs <= this.#limits.maxAgeMs && bytes <= this.#limits.maxBytes) break
+      bytes -= segment.bytes
+      due.push(segment)
+    }
+    return due
   }
 
   async #remove(segment: ClosedSegment): Promise<boolean> {

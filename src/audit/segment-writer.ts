@@ -1,6 +1,8 @@
 // Appends whole lines to the segment that is being written. After a failed write nothing torn stays:
-// the file is cut back to its last whole line before anything else is written. It never overwrites.
-import { closeSync, fdatasync, ftruncateSync, fstatSync, openSync, statSync, writeSync } from 'node:fs'
+// the file is cut back to its last whole line before anything else is written. Nothing is overwritten but with
+// the same bytes: after a failed sync the kernel may have let go of what it could not write, and says yes to the
+// next one, so what was not synced is kept and written once more before that is believed.
+import { closeSync, fdatasync, fsync, ftruncateSync, fstatSync, open, openSync, statSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { segmentName } from './segments.ts'
@@ -11,6 +13,8 @@ export interface SegmentIo {
   truncate(fd: number, length: number): void
   /** default: fdatasync(2) */
   sync?(fd: number): Promise<void>
+  /** makes a new file's name last; default: fsync(2) of the folder */
+  syncFolder?(dir: string): Promise<void>
 }
 
 /** A write that ended early: `written` bytes of it are in the file. */
@@ -29,41 +33,57 @@ const systemIo: SegmentIo = {
   truncate: (fd, length) => ftruncateSync(fd, length),
 }
 const syncData = promisify(fdatasync)
+const syncAll = promisify(fsync)
+const openFile = promisify(open)
+
+async function syncFolder(dir: string): Promise<void> {
+  const fd = await openFile(dir, 'r')
+  try {
+    await syncAll(fd)
+  } finally {
+    closeSync(fd)
+  }
+}
 
 export class SegmentWriter {
   readonly name: string
   readonly path: string
   readonly firstSeq: number
+  readonly #dir: string
   readonly #fd: number
   readonly #inode: number
   readonly #io: SegmentIo
+  readonly #isStrict: boolean
   #size: number
   #isTorn = false
   #syncedSize: number
+  /** copies of what follows `#syncedSize`, where syncs are strict */
+  #unsynced: Buffer[] = []
+  #isNameSynced: boolean
+  #isSuspect = false
   /** the last one that was begun */
   #syncing: Promise<void> = Promise.resolve()
 
-  /** Opens the segment that starts with `firstSeq`, new or to go on with. */
-  constructor(dir: string, firstSeq: number, io: SegmentIo = systemIo) {
+  /** Opens the segment that starts with `firstSeq`, new or to go on with. `isStrict`: a sync promises that the
+   * records are on the disk, and is not believed after one that failed. */
+  constructor(dir: string, firstSeq: number, isStrict = false, io: SegmentIo = systemIo) {
     this.name = segmentName(firstSeq)
     this.path = join(dir, this.name)
     this.firstSeq = firstSeq
+    this.#dir = dir
     this.#io = io
+    this.#isStrict = isStrict
     this.#fd = openSync(this.path, 'a', 0o600)
     const { size, ino } = fstatSync(this.#fd)
     this.#size = size
     this.#inode = ino
     this.#syncedSize = size
+    this.#isNameSynced = !isStrict
   }
 
   /** bytes of whole lines in the segment */
   get size(): number {
     return this.#size
-  }
-
-  /** The next segment, with the same io. */
-  next(dir: string, firstSeq: number): SegmentWriter {
-    return new SegmentWriter(dir, firstSeq, this.#io)
   }
 
   /** Writes whole lines; on failure throws WriteFault and leaves what was written to `cutBack`. */
@@ -80,12 +100,18 @@ export class SegmentWriter {
       this.#isTorn = true
       throw new WriteFault(written, error)
     }
-    this.#size += length
+    this.#took(data)
   }
 
-  /** After a WriteFault: keeps the first `wholeBytes` of what failed, the whole lines, and cuts off the rest. */
-  keep(wholeBytes: number): void {
-    this.#size += wholeBytes
+  /** After a WriteFault: keeps the whole lines, with which what failed began; `cutBack` cuts off the rest. */
+  keep(wholeLines: Uint8Array): void {
+    this.#took(wholeLines)
+  }
+
+  #took(data: Uint8Array): void {
+    this.#size += data.length
+    // a copy: the caller's buffer is used again
+    if (this.#isStrict && data.length > 0) this.#unsynced.push(Buffer.from(data))
   }
 
   /** Cuts a torn end off, if there is one; throws when that fails, and then nothing may be written. */
@@ -113,16 +139,39 @@ export class SegmentWriter {
     await Promise.allSettled([before])
     const size = this.#size
     if (size === this.#syncedSize) return
-    await (this.#io.sync === undefined ? syncData(this.#fd) : this.#io.sync(this.#fd))
+    if (!this.#isStrict) {
+      await this.#sync()
+    } else {
+      const count = this.#unsynced.length
+      // a write that ended early is not a reason to leave the whole lines before it to chance
+      if (this.#isSuspect) this.#writeAgain(this.#unsynced.slice(0, count))
+      this.#isSuspect = true
+      if (!this.#isNameSynced) await (this.#io.syncFolder === undefined ? syncFolder(this.#dir) : this.#io.syncFolder(this.#dir))
+      this.#isNameSynced = true
+      await this.#sync()
+      this.#isSuspect = false
+      this.#unsynced.splice(0, count)
+    }
     this.#syncedSize = size
   }
 
-  /** Forces the rest to the disk and closes, in the background. */
-  finish(onFault: (error: unknown) => void): void {
-    this.sync()
-      .catch(onFault)
-      .finally(() => this.close())
-      .catch(onFault)
+  async #sync(): Promise<void> {
+    await (this.#io.sync === undefined ? syncData(this.#fd) : this.#io.sync(this.#fd))
+  }
+
+  /** The same bytes at the same place: pages that the kernel dropped are made anew, the others do not change. */
+  #writeAgain(chunks: readonly Buffer[]): void {
+    // what is no longer in its place is told as lost
+    if (statSync(this.path, { throwIfNoEntry: false })?.ino !== this.#inode) return
+    const data = Buffer.concat(chunks)
+    // the journal's own descriptor appends, wherever it is told to write
+    const fd = openSync(this.path, 'r+')
+    try {
+      let written = 0
+      while (written < data.length) written += writeSync(fd, data, written, data.length - written, this.#syncedSize + written)
+    } finally {
+      closeSync(fd)
+    }
   }
 
   close(): void {

@@ -1,5 +1,6 @@
 // Builds the events about the proxy itself: its policy, its process, and its journal. Pure. A gap event
 // says that records are missing and why; it must never be left out because it looks bad.
+import type { CheckpointHead, CheckpointReason, SignedCheckpoint } from './checkpoint.ts'
 import { escapeText } from './escape.ts'
 import type { AuditEvent } from './event.ts'
 import { isoTime } from './label-text.ts'
@@ -102,6 +103,8 @@ export type GapCause =
   | 'torn_tail'
   /** a segment was removed, replaced or changed from outside, while it was written or before it was exported */
   | 'segment_lost'
+  /** files of the journal were damaged, and `sallyport audit repair` moved them aside */
+  | 'set_aside'
   /** records left the journal by retention and no exporter ever had them */
   | 'pruned'
   /** the collector refused records for good; they are kept in the poison file */
@@ -118,7 +121,7 @@ export function gapEvent(gap: {
   readonly firstSeq?: number | undefined
   readonly lastSeq?: number | undefined
 }): AuditEvent {
-  const ownFault = gap.cause === 'journal_unavailable' || gap.cause === 'segment_lost'
+  const ownFault = gap.cause === 'journal_unavailable' || gap.cause === 'segment_lost' || gap.cause === 'set_aside'
   return {
     name: 'sallyport.audit.gap',
     severity: ownFault ? 'ERROR' : 'WARN',
@@ -136,22 +139,30 @@ export function gapEvent(gap: {
   }
 }
 
-/** A segment is complete: where the chain stands, and what retention removed since the last one. */
-export function checkpointEvent(checkpoint: {
-  readonly segment: string
-  readonly lastSeq: number
-  readonly lastHash: string
-  readonly bytes: number
-}): AuditEvent {
+const checkpointTexts: Readonly<Record<CheckpointReason, (head: CheckpointHead) => string>> = {
+  closed: ({ segment, lastSeq }) => `segment ${segment} is complete with record ${lastSeq}`,
+  pruned: ({ segment, lastSeq }) => `what the journal holds up to record ${lastSeq}, the last of ${segment}, is about to leave it by age or size`,
+  started: ({ lastSeq }) => `the journal is opened behind record ${lastSeq}`,
+  stopped: ({ lastSeq }) => `the journal is closed behind record ${lastSeq}`,
+  interval: ({ lastSeq }) => `the journal stands at record ${lastSeq}`,
+}
+
+/** Where the chain stands. `signed`: absent in a journal without a signing key. */
+export function checkpointEvent(reason: CheckpointReason, head: CheckpointHead, signed?: Pick<SignedCheckpoint, 'journal' | 'time' | 'keyId' | 'signature'>): AuditEvent {
   return {
     name: 'sallyport.audit.checkpoint',
     severity: 'INFO',
-    body: escapeText(`segment ${checkpoint.segment} is complete with record ${checkpoint.lastSeq}`),
+    body: escapeText(checkpointTexts[reason](head)),
     attributes: {
-      'sallyport.checkpoint.segment': checkpoint.segment,
-      'sallyport.checkpoint.last_seq': checkpoint.lastSeq,
-      'sallyport.checkpoint.last_hash': checkpoint.lastHash,
-      'sallyport.checkpoint.bytes': checkpoint.bytes,
+      'sallyport.checkpoint.reason': reason,
+      'sallyport.checkpoint.segment': head.segment,
+      'sallyport.checkpoint.last_seq': head.lastSeq,
+      'sallyport.checkpoint.last_hash': head.lastHash,
+      'sallyport.checkpoint.bytes': head.bytes,
+      'sallyport.checkpoint.journal': signed?.journal,
+      'sallyport.checkpoint.time': signed?.time,
+      'sallyport.checkpoint.key_id': signed?.keyId,
+      'sallyport.checkpoint.signature': signed?.signature,
     },
   }
 }

@@ -228,6 +228,8 @@ function build(values: Values, configFile: string | undefined, credentials: read
       maxAgeMs: values.get('auditMaxAge'),
       maxBytes: values.get('auditMaxBytes'),
       segmentBytes: values.get('auditSegmentBytes'),
+      durability: values.get('auditDurability'),
+      checkpointIntervalMs: values.get('auditCheckpointInterval'),
       recordsPerSessionPerMinute: values.get('auditRecords'),
     },
     otel: readOtel(values),

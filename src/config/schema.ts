@@ -132,6 +132,8 @@ export const schema = {
   auditMaxAge: setting('audit.max_age', duration({ min: '1 h', max: '3650 d' }), '30 d', 'how long the journal is kept'),
   auditMaxBytes: setting('audit.max_bytes', bytes({ min: '1 MiB', max: '100 TiB' }), '10 GiB', 'how large the journal may be; readiness warns at 80 %'),
   auditSegmentBytes: setting('audit.segment_bytes', bytes({ min: '64 KiB', max: '4 GiB' }), '64 MiB', 'size at which a new segment file is begun'),
+  auditDurability: setting('audit.durability', choice(['process', 'power']), 'process', 'what a decision is safe from before its client hears it: the end of the process (`kill -9`), or also of the machine\'s power, which costs each request the time of a disk sync'),
+  auditCheckpointInterval: setting('audit.checkpoint_interval', duration({ min: '1 s', max: '1 d' }), '1 min', 'within this time what was written is covered by a signed checkpoint; one more is made at each start and stop and with each segment'),
   auditRecords: setting('audit.records_per_session_per_minute', count({ min: 60, max: 100_000_000 }), '600000', 'records one session may cause in a minute'),
 
   otelEnvironment: setting('otel.environment', text, 'dev', 'value of `deployment.environment.name` on exported records'),

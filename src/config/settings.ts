@@ -66,6 +66,10 @@ export interface AuditSettings {
   readonly maxAgeMs: number
   readonly maxBytes: number
   readonly segmentBytes: number
+  /** what a record is safe from before anybody hears of it: the end of the process, or of the power too */
+  readonly durability: 'process' | 'power'
+  /** a signed checkpoint follows on what was written within this time */
+  readonly checkpointIntervalMs: number
   readonly recordsPerSessionPerMinute: number
 }
 

@@ -1,4 +1,5 @@
 // What the tests of this room share: a subject, a decision, a journal in a folder of its own.
+import { createHash, generateKeyPairSync, sign } from 'node:crypto'
 import { rmSync, mkdtempSync, readFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -14,6 +15,7 @@ import type { JournalRecord } from '../../src/audit/record.ts'
 import { parseLine } from '../../src/audit/record.ts'
 import type { Redaction } from '../../src/audit/redaction.ts'
 import { listSegments } from '../../src/audit/segments.ts'
+import type { PublicKey, SigningKey } from '../../src/audit/signing-key.ts'
 import type { SessionSubject } from '../../src/audit/session-events.ts'
 import type { Clock } from '../../src/clock.ts'
 import { systemClock } from '../../src/clock.ts'
@@ -149,8 +151,16 @@ export async function openTestJournal(t: Test, dir: string, options: Partial<Jou
     syncIntervalMs: 0,
     ...options,
   })
-  t.teardown(() => journal.close())
+  // a test that wants its close to fail has seen that
+  t.teardown(() => journal.close().catch(() => undefined))
   return journal
+}
+
+/** A key that signs checkpoints, in memory. */
+export function testSigner(): SigningKey & PublicKey {
+  const { privateKey, publicKey } = generateKeyPairSync('ed25519')
+  const keyId = createHash('sha256').update(publicKey.export({ type: 'spki', format: 'der' })).digest('hex').slice(0, 16)
+  return { keyId, isNew: false, key: publicKey, sign: (text) => sign(null, Buffer.from(text), privateKey).toString('base64') }
 }
 
 /** Every whole record of a journal, in order; a line that is none fails the test. */

@@ -6,7 +6,7 @@ import { folder } from './fixture.ts'
 
 t.test('a sync begins when the one before has ended, so that after the last one nothing needs the file', async (t) => {
   const ends: PromiseWithResolvers<void>[] = []
-  const writer = new SegmentWriter(folder(t), 1, {
+  const writer = new SegmentWriter(folder(t), 1, false, {
     write: writeSync,
     truncate: () => {},
     sync: () => {

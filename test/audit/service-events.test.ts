@@ -30,5 +30,5 @@ t.test('a gap says why, how many and when', async (t) => {
 })
 
 t.test('a checkpoint says where the chain stands', async (t) => {
-  t.match(checkpointEvent({ segment: 'segment-1.jsonl', lastSeq: 9, lastHash: 'ab', bytes: 10 }).attributes, { 'sallyport.checkpoint.last_seq': 9, 'sallyport.checkpoint.last_hash': 'ab' })
+  t.match(checkpointEvent('closed', { segment: 'segment-1.jsonl', lastSeq: 9, lastHash: 'ab', bytes: 10 }).attributes, { 'sallyport.checkpoint.last_seq': 9, 'sallyport.checkpoint.last_hash': 'ab' })
 })

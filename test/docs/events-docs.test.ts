@@ -41,7 +41,9 @@ const examples: Record<EventName, AuditEvent> = {
   'sallyport.policy.loaded': policyLoadedEvent({ revision: '0123456789ab', previousRevision: 'ba9876543210', mode: 'enforce', ruleCount: 42, feedNames: 1_000_000, files: ['policies/10-base.toml'], warnings: 0 }),
   'sallyport.policy.rejected': policyRejectedEvent({ revision: '0123456789ab', problems: [{ file: 'policies/20-team.toml', line: 7, message: 'unknown key `host`, did you mean `hosts`?' }] }),
   'sallyport.audit.gap': gapEvent({ cause: 'journal_unavailable', count: 12, detail: 'the journal could not be written: ENOSPC: no space left on device, write', sinceMs: Date.UTC(2026, 0, 2, 3, 4, 5), untilMs: Date.UTC(2026, 0, 2, 3, 4, 9) }),
-  'sallyport.audit.checkpoint': checkpointEvent({ segment: 'segment-000000000001.jsonl', lastSeq: 51_200, lastHash: 'ab'.repeat(32), bytes: 67_108_864 }),
+  'sallyport.audit.checkpoint': checkpointEvent('closed', { segment: 'segment-000000000001.jsonl', lastSeq: 51_200, lastHash: 'ab'.repeat(32), bytes: 67_108_864 }, {
+    journal: '5f0c9a3b7d21e864', time: '2026-01-02T03:04:05.006Z', keyId: '0f1e2d3c4b5a6978', signature: `${'q6ur'.repeat(21)}qw==`,
+  }),
   'sallyport.process.started': processStartedEvent({ version: '0.1.0', pid: 4711, listeners: ['http://127.0.0.1:3128'], revision: '0123456789ab', mode: 'enforce', advisory: false, exporterEndpoint: 'https://collector.example/v1/logs' }),
   'sallyport.process.stopped': processStoppedEvent({ version: '0.1.0', pid: 4711, reason: 'SIGTERM', uptimeMs: 86_400_000 }),
 }

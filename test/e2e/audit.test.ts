@@ -15,7 +15,7 @@ import * as fc from '../support/property.ts'
 const journalOf = (proxy: TestProxy): string => join(proxy.dir, 'var', 'journal')
 
 function lines(proxy: TestProxy): readonly string[] {
-  const names = readdirSync(journalOf(proxy)).filter((name) => name.endsWith('.jsonl'))
+  const names = readdirSync(journalOf(proxy)).filter((name) => /^segment-.*\.jsonl$/.test(name))
   return names.toSorted().flatMap((name) => readFileSync(join(journalOf(proxy), name), 'latin1').split('\n').slice(0, -1))
 }
 
@@ -54,7 +54,7 @@ t.test('5,000 mixed requests leave exactly 5,000 decisions, without a gap, in a 
   const verified = await verifyJournal(journalOf(proxy))
   t.match(verified, { ok: true, records: records.length })
 
-  const [name = ''] = readdirSync(journalOf(proxy)).filter((file) => file.endsWith('.jsonl'))
+  const [name = ''] = readdirSync(journalOf(proxy)).filter((file) => /^segment-.*\.jsonl$/.test(file))
   const bytes = readFileSync(join(journalOf(proxy), name))
   const line = Math.floor(records.length / 2)
   let start = 0

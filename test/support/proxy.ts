@@ -142,7 +142,7 @@ class GrowingJournal {
   }
 
   records(): JournalRecord[] {
-    const names = readdirSync(this.#dir).filter((name) => name.endsWith('.jsonl') && !name.startsWith('export')).toSorted()
+    const names = readdirSync(this.#dir).filter((name) => name.startsWith('segment-') && name.endsWith('.jsonl')).toSorted()
     this.#segments = new Map(names.map((name) => [name, this.#read(name)]))
     return [...this.#segments.values()].flatMap(({ records }) => records)
   }
