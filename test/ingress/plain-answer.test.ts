@@ -225,10 +225,10 @@ async function insideTls(t: Test): Promise<{ readonly socket: TLSSocket; readonl
   const socket = await accepted
   socket.on('error', () => socket.destroy())
   const received = new Promise<string>((resolve) => {
-    let text = ''
+    let all = ''
     client.setEncoding('latin1')
-    client.on('data', (chunk: string) => (text += chunk))
-    client.on('close', () => resolve(text))
+    client.on('data', (chunk: string) => (all += chunk))
+    client.on('close', () => resolve(all))
   })
   return { socket, client, received }
 }

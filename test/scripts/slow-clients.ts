@@ -226,10 +226,10 @@ async function tunnelled(socket: net.Socket, authority: string): Promise<void> {
 
 function opened(socket: net.Socket, event: 'connect' | 'secureConnect' | 'data'): Promise<void> {
   return new Promise((resolve, reject) => {
-    const closed = (): void => reject(new Error(`closed before ${event}`))
-    socket.once('close', closed)
+    const gone = (): void => reject(new Error(`closed before ${event}`))
+    socket.once('close', gone)
     socket.once(event, () => {
-      socket.off('close', closed)
+      socket.off('close', gone)
       resolve()
     })
   })
