@@ -37,7 +37,7 @@ export function planOf(index: RecordIndex, filter: RecordFilter, scope: SearchSc
   const found = new Map<TermField, readonly number[]>()
   for (const field of termFields) {
     if (!globs.has(field)) continue
-    const ids = termIds(index, field, (text) => filter.fits(field, text))
+    const ids = termIds(index, field, (text) => filter.fits(field, text), globs.get(field)?.text)
     if (ids.length === 0) return undefined
     found.set(field, ids)
   }
@@ -68,9 +68,9 @@ function driverOf(request: string | undefined, approval: string | undefined, fou
   return undefined
 }
 
-function termIds(index: RecordIndex, field: TermField, isWanted: (text: string) => boolean): readonly number[] {
+function termIds(index: RecordIndex, field: TermField, isWanted: (text: string) => boolean, glob?: string): readonly number[] {
   const ids: number[] = []
-  for (const { text, id } of index.terms(field)) if (isWanted(text)) ids.push(id)
+  for (const { text, id } of index.terms(field, glob)) if (isWanted(text)) ids.push(id)
   return ids
 }
 

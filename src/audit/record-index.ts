@@ -89,7 +89,10 @@ export class RecordIndex {
   readonly #database: DatabaseSync
   readonly #ownerKey: Uint8Array
   readonly #insert: StatementSync | undefined
+  readonly #findTerm: StatementSync
+  readonly #insertTerm: StatementSync | undefined
   readonly #ids = new LRUCache<string, number>({ max: knownTerms })
+  readonly #owners = new LRUCache<string, number>({ max: 1000 })
   #lastId: number
 
   /** Opens the index of the journal in `dir`; with `isReadOnly` it has to be there, else it is made. Throws what the
@@ -106,6 +109,8 @@ export class RecordIndex {
       this.#ownerKey = key
       this.#lastId = Number(this.#get('SELECT max(id) AS id FROM terms')['id'] ?? 0)
       this.#insert = isReadOnly ? undefined : this.#database.prepare(insertRecord)
+      this.#findTerm = this.#database.prepare('SELECT id FROM terms WHERE field = ? AND text = ?')
+      this.#insertTerm = isReadOnly ? undefined : this.#database.prepare('INSERT INTO terms (field, text, id) VALUES (?, ?, ?)')
     } catch (error) {
       this.#database.close()
       throw error
@@ -180,12 +185,18 @@ export class RecordIndex {
 
   /** What stands for an owner here; however the name is written, as the review rules compare them. */
   ownerNumber(owner: string): number {
-    return createHmac('sha256', this.#ownerKey).update(owner.normalize('NFKC').trim().toLowerCase()).digest().readUIntBE(0, 6)
+    const known = this.#owners.get(owner)
+    if (known !== undefined) return known
+    const number = createHmac('sha256', this.#ownerKey).update(owner.normalize('NFKC').trim().toLowerCase()).digest().readUIntBE(0, 6)
+    this.#owners.set(owner, number)
+    return number
   }
 
-  /** Every term of a field with its number. */
-  *terms(field: TermField): Generator<{ readonly text: string; readonly id: number }> {
-    for (const row of this.#database.prepare('SELECT text, id FROM terms WHERE field = ?').iterate(termFields.indexOf(field))) {
+  /** The terms of a field with their numbers; with `glob` at least those that fit it. */
+  *terms(field: TermField, glob?: string): Generator<{ readonly text: string; readonly id: number }> {
+    const like = glob === undefined ? undefined : likeOf(field === 'host' && !/:(?:\d+|\*)$/.test(glob) ? `${glob}:*` : glob)
+    const sql = `SELECT text, id FROM terms WHERE field = $field${like === undefined ? '' : ` AND (text LIKE $like ESCAPE '\\' OR text LIKE '"%')`}`
+    for (const row of this.#database.prepare(sql).iterate({ field: termFields.indexOf(field), ...(like === undefined ? {} : { like }) })) {
       yield { text: decoded(String(row['text'])), id: Number(row['id']) }
     }
   }
@@ -233,9 +244,9 @@ export class RecordIndex {
     const key = `${number}${kept}`
     const known = this.#ids.get(key)
     if (known !== undefined) return known
-    const row = this.#database.prepare('SELECT id FROM terms WHERE field = ? AND text = ?').get(number, kept)
+    const row = this.#findTerm.get(number, kept)
     const id = row === undefined ? ++this.#lastId : Number(row['id'])
-    if (row === undefined) this.#database.prepare('INSERT INTO terms (field, text, id) VALUES (?, ?, ?)').run(number, kept, id)
+    if (row === undefined) this.#insertTerm?.run(number, kept, id)
     this.#ids.set(key, id)
     return id
   }
@@ -249,6 +260,11 @@ export function wordNumber(word: string | undefined): number | null {
   let sum = 0x811c9dc5
   for (let at = 0; at < word.length; at++) sum = Math.imul(sum ^ word.charCodeAt(at), 0x01000193)
   return sum | 0
+}
+
+/** A glob of plain characters, `*` and `?` as SQLite looks for it, which knows no case among ASCII either; undefined: another one. */
+function likeOf(glob: string): string | undefined {
+  return /^[\w.:@ *?-]+$/.test(glob) ? glob.replace(/_/g, '\\_').replace(/\*+/g, '%').replace(/\?/g, '_') : undefined
 }
 
 /** SQLite keeps UTF-8: what that cannot say, and what could be taken for it, stands as JSON. */

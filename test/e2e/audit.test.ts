@@ -3,7 +3,9 @@
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
+import { readIndex } from '../../src/audit/record-index.ts'
 import { verifyJournal } from '../../src/audit/verify.ts'
+import { ControlClient } from '../support/control.ts'
 import { plainHosts, plainPolicy, request, startPlain } from '../support/plain-world.ts'
 import { startProxy, type TestProxy } from '../support/proxy.ts'
 import { openTunnel } from '../support/raw-client.ts'
@@ -99,6 +101,32 @@ t.test('what is written into hosts, paths and fields to forge a log stays one fi
   t.ok(known.length > 10 && proxy.decisions().every(({ attributes }) => Object.getPrototypeOf(attributes) === Object.prototype))
   await proxy.stop(true)
   t.equal((await verifyJournal(journalOf(proxy))).fault, undefined)
+})
+
+t.test('an auditor searches while the proxy runs, and is answered from the index as soon as there is one', async (t) => {
+  const origin = await strictOrigin(t)
+  const proxy = await startPlain(t, origin.port)
+  const control = new ControlClient(proxy.controlSocket)
+  await say(proxy.port, 'GET http://denied.test/one HTTP/1.1\r\nHost: denied.test\r\n\r\n')
+  await say(proxy.port, 'CONNECT denied.test:443 HTTP/1.1\r\nHost: denied.test:443\r\n\r\n')
+  await say(proxy.port, request(origin.port, '/two'))
+  const found = async (query: string): Promise<readonly { readonly name: string; readonly path: unknown }[]> => {
+    const { status, body } = await control.call('GET', `/v1/events?${query}`)
+    t.equal(status, 200, query)
+    const { items } = body as { readonly items: readonly { readonly name: string; readonly attributes: Readonly<Record<string, unknown>> }[] }
+    return items.map(({ name, attributes }) => ({ name, path: attributes['url.path'] }))
+  }
+  const denied = [{ name: 'sallyport.decision', path: '/one' }, { name: 'sallyport.decision', path: undefined }]
+  t.strictSame(await found('host=denied.*&verdict=deny'), denied)
+  let index = readIndex(journalOf(proxy))
+  while ((index?.segments().size ?? 0) === 0) {
+    index?.close()
+    await new Promise((resolve) => setTimeout(resolve, 20))
+    index = readIndex(journalOf(proxy))
+  }
+  index?.close()
+  t.strictSame(await found('host=denied.*&verdict=deny'), denied)
+  t.strictSame(await found('host=*&verdict=allow'), [{ name: 'sallyport.decision', path: '/two' }])
 })
 
 t.test('hostile field names and random streams leave the process up and the next request served', async (t) => {
