@@ -119,7 +119,7 @@ export class RecordFilter {
       if (text !== undefined) words.set(field, checkedWord(field, text))
     }
     this.globs = globs
-    this.#hasPort = /^[^:]*:(?:\d+|\*)$/.test(question.host ?? '')
+    this.#hasPort = namesPort(question.host ?? '')
     this.words = words
     this.#since = boundText(question.sinceMs, '')
     this.#until = boundText(question.untilMs, '~')
@@ -160,6 +160,11 @@ export class RecordFilter {
   #isInTime(time: string): boolean {
     return time >= this.#since && time < this.#until
   }
+}
+
+/** Whether a glob of hosts is one of host and port; an IPv6 address has more than one colon. */
+export function namesPort(glob: string): boolean {
+  return /^[^:]*:(?:\d+|\*)$/.test(glob)
 }
 
 const timeStart = '"time":"'

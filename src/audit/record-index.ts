@@ -10,7 +10,7 @@ import { join } from 'node:path'
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite'
 import { LRUCache } from 'lru-cache'
 import type { JournalRecord } from './record.ts'
-import { valueOf, wordOf, type GlobField } from './record-filter.ts'
+import { namesPort, valueOf, wordOf, type GlobField } from './record-filter.ts'
 
 /** What an index knows of one segment. */
 export interface IndexedSegment {
@@ -194,7 +194,7 @@ export class RecordIndex {
 
   /** The terms of a field with their numbers; with `glob` at least those that fit it. */
   *terms(field: TermField, glob?: string): Generator<{ readonly text: string; readonly id: number }> {
-    const like = glob === undefined ? undefined : likeOf(field === 'host' && !/:(?:\d+|\*)$/.test(glob) ? `${glob}:*` : glob)
+    const like = glob === undefined ? undefined : likeOf(field === 'host' && !namesPort(glob) ? `${glob}:*` : glob)
     const sql = `SELECT text, id FROM terms WHERE field = $field${like === undefined ? '' : ` AND (text LIKE $like ESCAPE '\\' OR text LIKE '"%')`}`
     for (const row of this.#database.prepare(sql).iterate({ field: termFields.indexOf(field), ...(like === undefined ? {} : { like }) })) {
       yield { text: decoded(String(row['text'])), id: Number(row['id']) }

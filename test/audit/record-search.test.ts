@@ -21,7 +21,7 @@ import * as fc from '../support/property.ts'
 import { allowed, approval, call, decided, denied, folder, grant, openTestJournal, redaction, session, subject, testClock, until } from './fixture.ts'
 
 const startMs = Date.UTC(2026, 0, 2, 3, 4, 5)
-const hosts = ['api.example.com', 'pastebin.com', 'PASTEBIN.com', 'files.example.net', 'b\u00fccher.example', '\ud800.test', '"quoted"', '10.0.0.1']
+const hosts = ['api.example.com', 'pastebin.com', 'PASTEBIN.com', 'files.example.net', 'b\u00fccher.example', '\ud800.test', '"quoted"', '10.0.0.1', '2001:db8::1', 'under_score.test']
 const agents = ['codex', 'Claude', 'team/one', 'a"b']
 const owners = ['alice', 'Alice', 'bob@example.com', undefined]
 const teams = ['web', 'data', undefined]
@@ -74,7 +74,7 @@ async function indexed(t: Test, dir: string): Promise<RecordIndex> {
   return index
 }
 
-const glob = fc.constantFrom('*', 'api.*', '*example*', 'pastebin.com', 'PasteBin.com:443', '*:8443', '!*:443', 'codex', 'claude', 'team/*', '{codex,claude}', 's-1', 's-*', 's-1?', 'alice', 'ALICE', 'b*', 'web', '!web', 'denied_*', 'allowed*', 'approval.*', 'decision', '!decision', 'exchange.ended', '\u00fc*', '*b\u00fccher*', '"quoted"', 'a"b', '\ud800.test', 'nobody')
+const glob = fc.constantFrom('*', 'api.*', '*example*', 'pastebin.com', 'PasteBin.com:443', '2001:DB8::1', '2001:*', '2001:db8::1:443', 'under_*', 'under?score.test', '10.0.0.1', '*:8443', '!*:443', 'codex', 'claude', 'team/*', '{codex,claude}', 's-1', 's-*', 's-1?', 'alice', 'ALICE', 'b*', 'web', '!web', 'denied_*', 'allowed*', 'approval.*', 'decision', '!decision', 'exchange.ended', '\u00fc*', '*b\u00fccher*', '"quoted"', 'a"b', '\ud800.test', 'nobody')
 const maybe = <T>(value: fc.Arbitrary<T>): fc.Arbitrary<T | undefined> => fc.option(value, { nil: undefined, freq: 1 })
 const time = maybe(fc.integer({ min: -10, max: count + 10 }).map((s) => startMs + s * 600))
 const rare = <T>(value: fc.Arbitrary<T>): fc.Arbitrary<T | undefined> => fc.oneof({ weight: 4, arbitrary: fc.constant(undefined) }, { weight: 1, arbitrary: value })
