@@ -67,14 +67,12 @@ export async function createApp(settings: Settings, deps: Deps): Promise<App> {
   const journal = await openJournal({
     dir: journalDir(settings.dataDir), instanceId, clock,
     segmentBytes: settings.audit.segmentBytes, maxBytes: settings.audit.maxBytes, maxAgeMs: settings.audit.maxAgeMs,
-    durability: settings.audit.durability,
-    recordsPerSessionPerMinute: settings.audit.recordsPerSessionPerMinute,
+    durability: settings.audit.durability, recordsPerSessionPerMinute: settings.audit.recordsPerSessionPerMinute,
     checkpoints: { signer: loadSigningKey(settings.dataDir), intervalMs: settings.audit.checkpointIntervalMs },
-    exporting: settings.otel.exporter !== undefined,
-    onFault,
+    exporting: settings.otel.exporter !== undefined, onFault,
   })
   try {
-    const store = openSqliteStore(join(settings.dataDir, 'sallyport.db'), migrations)
+    const store = openSqliteStore(join(settings.dataDir, 'sallyport.db'), migrations, true)
     return new ProxyApp(settings, deps, { clock, journal, store, instanceId, onFault })
   } catch (error) {
     await journal.close()
