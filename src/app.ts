@@ -65,16 +65,11 @@ export async function createApp(settings: Settings, deps: Deps): Promise<App> {
   const onFault = (error: unknown): void => faults.report(error)
   const instanceId = randomUUID()
   const journal = await openJournal({
-    dir: journalDir(settings.dataDir), instanceId, clock,
-    segmentBytes: settings.audit.segmentBytes, maxBytes: settings.audit.maxBytes, maxAgeMs: settings.audit.maxAgeMs,
-    durability: settings.audit.durability,
-    recordsPerSessionPerMinute: settings.audit.recordsPerSessionPerMinute,
+    ...settings.audit, dir: journalDir(settings.dataDir), instanceId, clock, onFault, exporting: settings.otel.exporter !== undefined,
     checkpoints: { signer: loadSigningKey(settings.dataDir), intervalMs: settings.audit.checkpointIntervalMs },
-    exporting: settings.otel.exporter !== undefined,
-    onFault,
   })
   try {
-    const store = openSqliteStore(join(settings.dataDir, 'sallyport.db'), migrations)
+    const store = openSqliteStore(join(settings.dataDir, 'sallyport.db'), migrations, true)
     return new ProxyApp(settings, deps, { clock, journal, store, instanceId, onFault })
   } catch (error) {
     await journal.close()

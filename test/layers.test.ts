@@ -19,7 +19,7 @@ const rooms: Record<string, readonly string[]> = {
   control: ['target', 'policy', 'audit', 'approvals', 'cache', 'config'],
   config: ['target', 'policy'],
   ops: ['config'],
-  cli: ['target', 'policy', 'audit', 'ca', 'config', 'egress'],
+  cli: ['target', 'policy', 'audit', 'store', 'ca', 'config', 'egress'],
 }
 const topLevel: Record<string, readonly string[]> = {
   'errors.ts': [],

@@ -38,6 +38,16 @@ export interface Recovered {
   readonly oldest: Pick<JournalRecord, 'seq' | 'prev'> | undefined
 }
 
+/** What `sallyport audit repair` found and moved. */
+export interface Repaired {
+  /** what is missing now; `firstSeq` and `lastSeq` of each stretch */
+  readonly gaps: readonly ExplainedGap[]
+  /** above every number that was ever given */
+  readonly nextSeq: number
+  /** what was done, in words, for the journal */
+  readonly detail: string
+}
+
 interface LastSegment {
   readonly lastSeq: number
   readonly lastHash: string
@@ -52,12 +62,14 @@ interface LastSegment {
 /**
  * Reads the end of the journal in `dir`, and of every segment before it where it begins and ends, and repairs a torn
  * tail. `nowMs` names the moved file. `isToSync`: what the process before wrote last is on the disk before anything
- * follows on it. Throws JournalCorruptError.
+ * follows on it. `repaired`: what was set aside just now, and is not in the journal yet. Throws JournalCorruptError.
  */
-export async function recoverJournal(dir: string, nowMs: number, isToSync = false): Promise<Recovered> {
+export async function recoverJournal(dir: string, nowMs: number, isToSync = false, repaired?: Repaired): Promise<Recovered> {
   const segments = [...(await listSegments(dir))]
   const torn: TornTail[] = []
   const kept = await readKept(dir)
+  const gaps = [...(kept ?? []).flatMap(({ record }) => gapOf(record) ?? []), ...(repaired?.gaps ?? [])]
+  const skipped = (repaired?.nextSeq ?? 0) - 1
   for (let segment = segments.pop(); segment !== undefined; segment = segments.pop()) {
     const last = await readLast(segment)
     if (last.torn !== undefined) torn.push(await moveAside(segment, last.torn, nowMs))
@@ -68,18 +80,22 @@ export async function recoverJournal(dir: string, nowMs: number, isToSync = fals
     }
     if (isToSync) for (const path of [...segments.slice(-1).map((before) => before.path), segment.path, dir]) await syncPath(path)
     const { lastSeq, lastHash, startedMs, endedMs, first } = last
-    const unkept = reconcile(segment, last, kept ?? [])
-    const closed = await closedSegments(segments, segment, first, (kept ?? []).flatMap(({ record }) => gapOf(record) ?? []))
+    const unkept = reconcile(segment, last, kept ?? [], skipped)
+    // numbers that were given before are not given again: what follows a hole at the end begins a segment
+    const isSkipping = skipped > lastSeq
+    const closed = isSkipping
+      ? await closedSegments([...segments, segment], { firstSeq: skipped + 1 }, undefined, gaps)
+      : await closedSegments(segments, segment, first, gaps)
     return {
-      lastSeq, lastHash, torn, closed, kept, unkept, deliveredSeq: await findDelivered(dir),
-      active: { firstSeq: segment.firstSeq, startedMs, endedMs },
-      journalId: [...(kept ?? []), ...unkept].map(({ record }) => checkpointOf(record)?.journal).findLast((id) => id !== undefined),
+      lastSeq: isSkipping ? skipped : lastSeq, lastHash, torn, closed, kept, unkept, deliveredSeq: await findDelivered(dir),
+      active: isSkipping ? undefined : { firstSeq: segment.firstSeq, startedMs, endedMs },
+      journalId: checkpointIdIn([...(kept ?? []), ...unkept]),
       oldest: closed[0]?.first ?? first,
     }
   }
   const [first] = kept ?? []
-  if (first !== undefined) throw new JournalCorruptError(checkpointPath(dir), 1, `the journal has no record, and record ${first.record.seq} is said to be in it or before it`)
-  return { lastSeq: 0, lastHash: zeroHash, torn, deliveredSeq: 0, closed: [], active: undefined, kept, unkept: [], journalId: undefined, oldest: undefined }
+  if (first !== undefined && first.record.seq > skipped) throw new JournalCorruptError(checkpointPath(dir), 1, `the journal has no record, and record ${first.record.seq} is said to be in it or before it`)
+  return { lastSeq: Math.max(0, skipped), lastHash: zeroHash, torn, deliveredSeq: 0, closed: [], active: undefined, kept, unkept: [], journalId: checkpointIdIn(kept ?? []), oldest: undefined }
 }
 
 /** checkpoints.jsonl, without what a broken-off write left at its end. */
@@ -89,11 +105,16 @@ async function readKept(dir: string): Promise<readonly KeptLine[] | undefined> {
   return found?.lines
 }
 
+function checkpointIdIn(lines: readonly KeptLine[]): string | undefined {
+  return lines.map(({ record }) => checkpointOf(record)?.journal).findLast((id) => id !== undefined)
+}
+
 /** The journal's end against the copies of its checkpoints; returns those that are not copied yet. */
-function reconcile(segment: SegmentFile, { lastSeq, kept: found }: LastSegment, kept: readonly KeptLine[]): readonly KeptLine[] {
+function reconcile(segment: SegmentFile, { lastSeq, kept: found }: LastSegment, kept: readonly KeptLine[], skipped: number): readonly KeptLine[] {
   const lines = new Map(found.map(({ record, line }) => [record.seq, line]))
   for (const { record, line } of kept) {
     if (record.seq > lastSeq) {
+      if (record.seq <= skipped) continue
       throw new JournalCorruptError(segment.path, lastSeq + 1 - segment.firstSeq, `records ${lastSeq + 1} to ${record.seq} are missing at the end: checkpoints.jsonl has a copy of the last of them`)
     }
     if (record.seq >= segment.firstSeq && lines.get(record.seq) !== line) {
@@ -123,6 +144,8 @@ async function readLast(segment: SegmentFile): Promise<LastSegment> {
     if (suspect !== undefined) throw new JournalCorruptError(segment.path, suspect.number, suspect.fault)
     const { record, fault } = complete ? parseLine(text) : { fault: 'the line has no end' }
     if (record === undefined) {
+      // a write that was broken off begins as every write does
+      if (number === 1 && !text.startsWith('{')) throw new JournalCorruptError(segment.path, 1, 'it does not begin with a record: the file was zeroed, or is something else')
       if (complete && fault !== 'the line is not JSON') throw new JournalCorruptError(segment.path, number, fault)
       suspect = { number, offset, fault, text: complete ? `${text}\n` : text }
       continue
@@ -166,7 +189,7 @@ interface RecoveredSegment extends ClosedSegment {
 
 /** Segments before the last, each with its first and last record: they follow one on the other, but where the journal
  * itself has said that something is missing. What is in between is `audit verify`'s to look at. */
-async function closedSegments(segments: readonly SegmentFile[], active: SegmentFile, activeFirst: JournalRecord | undefined, gaps: readonly ExplainedGap[]): Promise<readonly RecoveredSegment[]> {
+async function closedSegments(segments: readonly SegmentFile[], active: Pick<SegmentFile, 'firstSeq'>, activeFirst: JournalRecord | undefined, gaps: readonly ExplainedGap[]): Promise<readonly RecoveredSegment[]> {
   const closed: RecoveredSegment[] = []
   let next = { firstSeq: active.firstSeq, prev: activeFirst?.prev }
   for (const segment of segments.toReversed()) {

@@ -64,7 +64,7 @@ export async function openJournal(options: JournalOptions): Promise<Journal> {
   chmodSync(options.dir, 0o700)
   const lock = lockJournal(options.dir, options.onFault)
   try {
-    const recovered = await recoverJournal(options.dir, options.clock.now(), options.durability === 'power')
+    const recovered = await recoverJournal(options.dir, options.clock.now(), options.durability === 'power', options.repaired)
     // from now on there is one, so that a missing one was taken away
     if (options.checkpoints !== undefined && recovered.kept === undefined) await writeCheckpoints(options.dir, [])
     return new FileJournal(options, new SegmentLog(options, recovered), lock)

@@ -107,7 +107,7 @@ export function parseLine(line: string): ParsedLine {
     return { fault: 'the line is not JSON' }
   }
   if (typeof value !== 'object' || value === null || !('v' in value)) return { fault: 'the line is not a record' }
-  if (value.v !== 1) return { fault: `record version ${JSON.stringify(value.v)} is not known` }
+  if (value.v !== 1) return { fault: `record version ${JSON.stringify(value.v)} is not known: a later version of sallyport wrote it` }
   if (!isRecord(value)) return { fault: 'a field of the record is missing or of the wrong type' }
   const covered = line.slice(0, -tailLength)
   if (line !== `${covered}${hashField}${value.hash}"}`) return { fault: 'the hash is not the last field of the line' }

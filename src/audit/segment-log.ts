@@ -7,7 +7,7 @@ import { Chain, wholeLines, type ChainEntry, type SealedBatch } from './chain.ts
 import { CheckpointFile, isKept } from './checkpoint-file.ts'
 import { checkpointText, type CheckpointHead, type CheckpointReason, type CheckpointSigner } from './checkpoint.ts'
 import type { AuditEvent } from './event.ts'
-import type { Recovered } from './journal-recovery.ts'
+import type { Recovered, Repaired } from './journal-recovery.ts'
 import { encodeEvent, parseLine } from './record.ts'
 import { Retention, type ClosedSegment } from './retention.ts'
 import { SegmentWriter, WriteFault, type SegmentIo } from './segment-writer.ts'
@@ -35,6 +35,8 @@ export interface SegmentLogOptions {
   /** who signs checkpoints, and how often at least while something is written, `ms`; absent: only complete segments
    * have one, and none is signed or kept */
   readonly checkpoints?: { readonly signer: CheckpointSigner & { readonly isNew: boolean }; readonly intervalMs: number } | undefined
+  /** what was set aside before this opening, to be journaled first */
+  readonly repaired?: Repaired | undefined
   readonly io?: SegmentIo
 }
 
@@ -101,6 +103,10 @@ export class SegmentLog {
     for (const { segment, bytes, movedTo } of recovered.torn) {
       this.tell(gapEvent({ cause: 'torn_tail', count: 1, detail: `${bytes} bytes at the end of ${segment} were no whole record and are now in ${movedTo}` }))
     }
+    for (const { firstSeq, lastSeq } of options.repaired?.gaps ?? []) {
+      this.tell(gapEvent({ cause: 'set_aside', count: lastSeq - firstSeq + 1, detail: options.repaired?.detail ?? '', firstSeq, lastSeq }))
+    }
+    if (options.repaired?.gaps.length === 0) this.tell(gapEvent({ cause: 'set_aside', count: 0, detail: options.repaired.detail }))
     this.#journalId = recovered.journalId ?? randomBytes(8).toString('hex')
     if (options.checkpoints !== undefined) {
       this.#kept = new CheckpointFile(options.dir, recovered.kept ?? [], () => this.sync(), options.onFault)

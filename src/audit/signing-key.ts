@@ -34,6 +34,18 @@ export function signingKeyPaths(dataDir: string): { readonly key: string; readon
   return { key: join(dataDir, 'audit-signing.key'), pub: join(dataDir, 'audit-signing.pub') }
 }
 
+/** What is wrong with the key in `dataDir`, if anything is; makes nothing. */
+export function signingKeyFault(dataDir: string): SigningKeyError | undefined {
+  const paths = signingKeyPaths(dataDir)
+  try {
+    if (readIfThere(paths.key, judgeMode) !== undefined || readIfThere(paths.pub) !== undefined) loadSigningKey(dataDir)
+    return undefined
+  } catch (error) {
+    if (error instanceof SigningKeyError) return error
+    throw error
+  }
+}
+
 /** Reads the key in `dataDir`, or makes it. Throws SigningKeyError when what is there cannot be used. */
 export function loadSigningKey(dataDir: string): SigningKey {
   const paths = signingKeyPaths(dataDir)

@@ -2,6 +2,7 @@
 import { search, searchUsage } from './audit-search.ts'
 import { show, showUsage } from './audit-show.ts'
 import { exportRecords, exportUsage } from './audit-export.ts'
+import { repair, repairUsage } from './audit-repair.ts'
 import { tail, tailUsage } from './audit-tail.ts'
 import { verify, verifyUsage } from './audit-verify.ts'
 import { type Command, type CommandIo, UsageError } from './run.ts'
@@ -17,7 +18,8 @@ const words: ReadonlyMap<string, Word> = new Map([
   ['search', { summary: 'the records that fit', usage: searchUsage, run: search }],
   ['show', { summary: 'what one id stands for, told in order', usage: showUsage, run: show }],
   ['export', { summary: 'records for another program, or segments for another machine', usage: exportUsage, run: (argv, io) => exportRecords(argv, io) }],
-  ['verify', { summary: 'check that nothing in the journal was changed', usage: verifyUsage, run: verify }],
+  ['verify', { summary: 'check that nothing in the journal was changed', usage: verifyUsage, run: (argv, io) => verify(argv, io) }],
+  ['repair', { summary: 'set aside what is damaged, so that the proxy starts again', usage: repairUsage, run: repair }],
 ])
 
 const usage = `usage: sallyport audit WORD [OPTIONS]
