@@ -28,6 +28,7 @@ is closed is followed by another), beside healthy ones on both legs, and then wa
   --clients N   slow clients at once, default 5000
   --seconds S   for so long, default 60
   --wait S      for those that are left, default 330
+  --only KIND   of the clients only those of one kind, such as \`head\`
   --json        one JSON object
   --help        this
 
@@ -50,6 +51,7 @@ interface Task {
   readonly clients: number
   readonly seconds: number
   readonly waitSeconds: number
+  readonly only: string | undefined
 }
 
 interface Kept {
@@ -61,7 +63,9 @@ interface Kept {
   readonly left: number
 }
 
-const site = 'allowed.test'
+const site = 'slow.test'
+// a session has 256 connections to one host, and slow bodies take them all
+const healthySite = 'healthy.test'
 const mix: readonly { readonly kind: Kind; readonly leg: Leg; readonly share: number }[] = [
   { kind: 'head', leg: 'plain', share: 0.2 }, { kind: 'head', leg: 'inside', share: 0.2 }, { kind: 'body', leg: 'plain', share: 0.14 }, { kind: 'body', leg: 'inside', share: 0.14 },
   { kind: 'hello', leg: 'plain', share: 0.28 }, { kind: 'read', leg: 'plain', share: 0.02 }, { kind: 'read', leg: 'inside', share: 0.02 },
@@ -72,7 +76,7 @@ const bodyBytes = 16 * 1024 * 1024
 const settleMs = 5_000
 
 async function main(): Promise<void> {
-  const { values } = parseArgs({ options: { clients: { type: 'string', default: '5000' }, seconds: { type: 'string', default: '60' }, wait: { type: 'string', default: '330' }, json: { type: 'boolean', default: false }, help: { type: 'boolean', default: false } } })
+  const { values } = parseArgs({ options: { clients: { type: 'string', default: '5000' }, seconds: { type: 'string', default: '60' }, wait: { type: 'string', default: '330' }, only: { type: 'string' }, json: { type: 'boolean', default: false }, help: { type: 'boolean', default: false } } })
   if (values.help) {
     process.stdout.write(usage)
     return
@@ -83,8 +87,14 @@ async function main(): Promise<void> {
     process.exitCode = 2
     return
   }
+  const { only } = values
+  if (only !== undefined && !mix.some(({ kind }) => kind === only)) {
+    process.stderr.write('--only wants head, body, hello or read; --help says more\n')
+    process.exitCode = 2
+    return
+  }
   await withScope(async (scope) => {
-    const result = await measure(scope, clients, seconds, waitSeconds)
+    const result = await measure(scope, clients, seconds, waitSeconds, only)
     process.stdout.write(values.json ? `${JSON.stringify(result, undefined, 2)}\n` : table(result))
     if (result.unanswered > 0 || result.kept.some(({ left }) => left > 0)) process.exitCode = 1
   })
@@ -106,7 +116,7 @@ interface Result {
   readonly unanswered: number
 }
 
-async function measure(scope: Scope, clients: number, seconds: number, waitSeconds: number): Promise<Result> {
+async function measure(scope: Scope, clients: number, seconds: number, waitSeconds: number, only: string | undefined): Promise<Result> {
   const certificates = await testCertificates()
   const large = Buffer.alloc(bodyBytes, 'x')
   const answer: Parameters<typeof httpOrigin>[1] = (request, response) => {
@@ -114,19 +124,19 @@ async function measure(scope: Scope, clients: number, seconds: number, waitSecon
     request.on('end', () => response.end(request.url === '/large' ? large : 'fine\n')).resume()
   }
   const plain = await httpOrigin(scope, answer)
-  const secure = await tlsOrigin(scope, [site], certificates, answer)
+  const secure = await tlsOrigin(scope, [site, healthySite], certificates, answer)
   const dir = mkdtempSync(join(tmpdir(), 'sallyport-slow-'))
   scope.teardown(() => rmSync(dir, { recursive: true, force: true }))
-  writeFileSync(join(dir, 'hosts'), `127.0.0.1 ${site}\n`)
+  writeFileSync(join(dir, 'hosts'), `127.0.0.1 ${site} ${healthySite}\n`)
   writeFileSync(join(dir, 'roots.pem'), certificates.ca)
   writeFileSync(join(dir, 'settings.toml'), '[dns]\nhosts = "hosts"\n')
-  const rule = (id: string, port: number, more: string): string => `[[network.rules]]\nid = "${id}"\nhosts = ["${site}:${port}"]\nlocal = ["127.0.0.1/32"]\nverdict = "allow"\n${more}`
-  const policy = `[network]\nunknown = "deny"\n${rule('plain', plain.port, '')}${rule('inside', secure.port, 'methods = ["GET", "POST"]\norigin_ca = ["../roots.pem"]\n')}${rule('tunnel', 1, '')}`
+  const rule = (id: string, port: number, more: string): string => `[[network.rules]]\nid = "${id}"\nhosts = ["${site}:${port}", "${healthySite}:${port}"]\nlocal = ["127.0.0.1/32"]\nverdict = "allow"\n${more}`
+  const policy = `[network]\nunknown = "deny"\n${rule('plain', plain.port, '')}${rule('inside', secure.port, 'methods = ["GET", "POST"]\norigin_ca = ["../roots.pem"]\n')}`
   const proxy = await startChildProxy(scope, { dir, policy, flags: ['--config', join(dir, 'settings.toml'), '--certs', join(dir, 'certs')] })
   // the root is made with the first CONNECT that needs it
   const first = await openTunnel(proxy.port, `${site}:${secure.port}`)
   first.socket.destroy()
-  const task: Task = { port: proxy.port, plainPort: plain.port, securePort: secure.port, ca: readFileSync(join(dir, 'certs', 'root.pem'), 'latin1'), clients, seconds, waitSeconds }
+  const task: Task = { port: proxy.port, plainPort: plain.port, securePort: secure.port, ca: readFileSync(join(dir, 'certs', 'root.pem'), 'latin1'), clients, seconds, waitSeconds, only }
   const healthy = new Healthy(task)
   await healthy.for(2_000)
   const without = await healthy.for(seconds * 500)
@@ -157,15 +167,15 @@ class Healthy {
     const until = performance.now() + ms
     const times: Record<Leg, number[]> = { plain: [], inside: [] }
     await Promise.all((['plain', 'inside'] as const).flatMap((leg) => Array.from({ length: healthyPerLeg }, async () => {
-      let { socket } = await connect(this.#task, leg, '127.0.0.1')
+      let { socket } = await connect(this.#task, leg, '127.0.0.1', healthySite)
       while (performance.now() < until) {
         const begun = performance.now()
-        const received = await exchange(socket, requestOf(this.#task, leg, '/', ''))
+        const received = await exchange(socket, requestOf(this.#task, leg, healthySite, '/', ''))
         times[leg].push(performance.now() - begun)
         if (!received.startsWith('HTTP/1.1 200 ')) {
           this.unanswered += 1
           socket.destroy()
-          socket = (await connect(this.#task, leg, '127.0.0.1')).socket
+          socket = (await connect(this.#task, leg, '127.0.0.1', healthySite)).socket
         }
         await delay(pauseMs)
       }
@@ -201,19 +211,19 @@ function exchange(socket: net.Socket, bytes: string): Promise<string> {
   })
 }
 
-function requestOf({ plainPort, securePort }: Task, leg: Leg, path: string, fields: string, method = 'GET'): string {
-  const host = `${site}:${leg === 'plain' ? plainPort : securePort}`
+function requestOf({ plainPort, securePort }: Task, leg: Leg, name: string, path: string, fields: string, method = 'GET'): string {
+  const host = `${name}:${leg === 'plain' ? plainPort : securePort}`
   return `${method} ${leg === 'plain' ? `http://${host}` : ''}${path} HTTP/1.1\r\nHost: ${host}\r\n${fields}\r\n`
 }
 
 /** A connection on which requests of this leg are sent. Rejects when the proxy turns it away. */
-async function connect(task: Task, leg: Leg, from: string): Promise<{ readonly socket: net.Socket; readonly carrier: net.Socket }> {
+async function connect(task: Task, leg: Leg, from: string, name: string): Promise<{ readonly socket: net.Socket; readonly carrier: net.Socket }> {
   const socket = net.connect({ host: '127.0.0.1', port: task.port, localAddress: from, noDelay: true })
   socket.on('error', () => socket.destroy())
   await opened(socket, 'connect')
   if (leg === 'plain') return { socket, carrier: socket }
-  await tunnelled(socket, `${site}:${task.securePort}`)
-  const secured = tls.connect({ socket, ca: task.ca, servername: site, ALPNProtocols: ['http/1.1'] })
+  await tunnelled(socket, `${name}:${task.securePort}`)
+  const secured = tls.connect({ socket, ca: task.ca, servername: name, ALPNProtocols: ['http/1.1'] })
   secured.on('error', () => secured.destroy())
   await opened(secured, 'secureConnect')
   return { socket: secured, carrier: socket }
@@ -239,7 +249,7 @@ function opened(socket: net.Socket, event: 'connect' | 'secureConnect' | 'data')
 async function slowClients(task: Task): Promise<void> {
   const until = performance.now() + task.seconds * 1000
   const last = until + task.waitSeconds * 1000
-  const kept = await Promise.all(mix.map(async ({ kind, leg, share }): Promise<Kept> => {
+  const kept = await Promise.all(mix.filter(({ kind }) => task.only === undefined || kind === task.only).map(async ({ kind, leg, share }): Promise<Kept> => {
     const seconds: number[] = []
     let left = 0
     await Promise.all(Array.from({ length: Math.max(1, Math.round(task.clients * share)) }, async (_, number) => {
@@ -254,7 +264,7 @@ async function slowClients(task: Task): Promise<void> {
           left += 1
           socket.destroy()
         }, last - begun)
-        await closed(socket)
+        await untilClosed(socket)
         clearTimeout(giveUp)
         if (performance.now() < last) seconds.push((performance.now() - begun) / 1000)
       }
@@ -267,17 +277,17 @@ async function slowClients(task: Task): Promise<void> {
 
 /** The connection from the moment on that it is slow. */
 async function beSlow(task: Task, kind: Kind, leg: Leg, from: string): Promise<net.Socket> {
-  const { socket, carrier } = await connect(task, leg, from)
+  const { socket, carrier } = await connect(task, leg, from, site)
   if (kind === 'head') {
-    socket.write(requestOf(task, leg, '/', '').slice(0, -2))
+    socket.write(requestOf(task, leg, site, '/', '').slice(0, -2))
     drip(socket, Buffer.from('X-A: '.padEnd(4096, 'a')), 2_000)
   } else if (kind === 'body') {
-    socket.write(`${requestOf(task, leg, '/', 'Content-Length: 1000000\r\n', 'POST')}ten bytes.`)
+    socket.write(`${requestOf(task, leg, site, '/', 'Content-Length: 1000000\r\n', 'POST')}ten bytes.`)
   } else if (kind === 'hello') {
     await tunnelled(socket, `${site}:${task.securePort}`)
     drip(socket, hello(serverNames({ name: site })), 1_000)
   } else {
-    socket.write(requestOf(task, leg, '/large', ''))
+    socket.write(requestOf(task, leg, site, '/large', ''))
     socket.pause()
     closeWithPeer(carrier, socket, task.port)
     return socket
@@ -287,7 +297,7 @@ async function beSlow(task: Task, kind: Kind, leg: Leg, from: string): Promise<n
 }
 
 /** Whatever the end was. */
-function closed(socket: net.Socket): Promise<void> {
+function untilClosed(socket: net.Socket): Promise<void> {
   return socket.closed ? Promise.resolve() : new Promise((resolve) => socket.once('close', () => resolve()))
 }
 
