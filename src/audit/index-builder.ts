@@ -63,6 +63,17 @@ export class IndexBuilder {
     return false
   }
 
+  /** Bytes of the journal that are not indexed. */
+  async lagBytes(): Promise<number> {
+    const known = this.#index.segments()
+    let lag = 0
+    for (const { firstSeq, path } of await listSegments(this.#dir)) {
+      const indexed = known.get(firstSeq)
+      if (indexed?.isComplete !== true) lag += Math.max(0, ((await segmentStat(path))?.size ?? 0) - (indexed?.endOffset ?? 0))
+    }
+    return lag
+  }
+
   /** Indexes what comes next in a segment; false: nothing did. */
   async #read(segment: SegmentFile, indexed: IndexedSegment | undefined, hasNext: boolean): Promise<boolean> {
     const from = indexed?.endOffset ?? 0

@@ -5,6 +5,7 @@ import { systemClock } from '../clock.ts'
 import { IndexBuilder } from './index-builder.ts'
 import { searchJournal, type Search, type SearchAnswer } from './record-search.ts'
 import { indexPath, isDamage, RecordIndex, removeIndex } from './record-index.ts'
+import { listSegments, segmentStat } from './segments.ts'
 
 export interface KeeperOptions {
   /** DATA/journal */
@@ -13,10 +14,21 @@ export interface KeeperOptions {
   readonly pollMs: number
   /** it rests this many times as long as it worked, so that it never takes a core for itself */
   readonly restFactor: number
+  /** a journal that grows faster than this is let be, bytes a second: its records are indexed when there is less to do */
+  readonly busyBytesPerS: number
+  /** unless so many bytes are not indexed, which a search has to read */
+  readonly maxLagBytes: number
   readonly onLog: (level: 'info' | 'warn', message: string) => void
 }
 
 const troubledMs = 30_000
+
+interface Growth {
+  readonly segment: string
+  readonly size: number
+  readonly atMs: number
+  readonly bytesPerS: number
+}
 
 export class IndexKeeper {
   readonly #options: KeeperOptions
@@ -25,6 +37,7 @@ export class IndexKeeper {
   #inode = 0
   #wake = new AbortController()
   #isStopped = false
+  #growth: Growth | undefined
   /** what was said last, so that it is not said at every step */
   #trouble: string | undefined
 
@@ -44,6 +57,7 @@ export class IndexKeeper {
     const startedMs = systemClock.monotonic()
     try {
       const builder = this.#open()
+      if (builder !== undefined && (await this.#isToWait(builder))) return pollMs
       const isMore = (await builder?.step()) ?? false
       this.#trouble = undefined
       return isMore ? (systemClock.monotonic() - startedMs) * restFactor : pollMs
@@ -92,6 +106,25 @@ export class IndexKeeper {
     this.#builder = new IndexBuilder(dir, index, (message) => onLog('warn', message))
     this.#builder.check()
     return this.#builder
+  }
+
+  /** Whoever writes much now needs the machine now; nobody may be searching at all. */
+  async #isToWait(builder: IndexBuilder): Promise<boolean> {
+    const { busyBytesPerS, maxLagBytes } = this.#options
+    return (await this.#bytesPerS()) > busyBytesPerS && (await builder.lagBytes()) < maxLagBytes
+  }
+
+  async #bytesPerS(): Promise<number> {
+    const before = this.#growth
+    const atMs = systemClock.monotonic()
+    if (before !== undefined && atMs - before.atMs < this.#options.pollMs) return before.bytesPerS
+    const newest = (await listSegments(this.#options.dir)).at(-1)
+    const size = newest === undefined ? 0 : ((await segmentStat(newest.path))?.size ?? 0)
+    const segment = newest?.name ?? ''
+    const grown = before === undefined ? 0 : segment === before.segment ? size - before.size : size
+    const bytesPerS = before === undefined ? 0 : (grown * 1000) / (atMs - before.atMs)
+    this.#growth = { segment, size, atMs, bytesPerS }
+    return bytesPerS
   }
 
   #fail(error: unknown): void {

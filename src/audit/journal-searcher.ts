@@ -2,6 +2,7 @@
 // when it dies or takes too long. A question can cost what it likes there, and no request waits for it.
 import { extname } from 'node:path'
 import { Worker } from 'node:worker_threads'
+import type { KeeperOptions } from './index-keeper.ts'
 import { FilterFault, type GlobField, type WordField } from './record-filter.ts'
 import type { Search, SearchAnswer } from './record-search.ts'
 
@@ -14,11 +15,7 @@ export interface SearcherOptions {
   readonly waits?: Partial<typeof defaultWaits>
 }
 
-export interface WorkerSettings {
-  readonly dir: string
-  readonly pollMs: number
-  readonly restFactor: number
-}
+export type WorkerSettings = Omit<KeeperOptions, 'onLog'>
 
 export type ToSearcher = { readonly kind: 'search'; readonly id: number; readonly search: Search } | { readonly kind: 'stop' }
 
@@ -46,6 +43,8 @@ interface Waiting {
 
 // what starts has other things to do first
 const defaultWaits = { startMs: 3000, pollMs: 1000, restFactor: 3, deadlineMs: 20_000, restartMs: 1000 }
+// some 200 records a second; and a quarter of a GiB is read in a few seconds
+const pace = { busyBytesPerS: 256 * 1024, maxLagBytes: 256 * 1024 * 1024 }
 
 /** Starts the worker, soon or with the first question; the index is made and kept up from then on. */
 export function startSearcher(options: SearcherOptions): JournalSearcher {
@@ -109,7 +108,7 @@ class WorkerSearcher implements JournalSearcher {
     clearTimeout(this.#startTimer)
     this.#isStarted = true
     const { pollMs, restFactor } = this.#waits
-    const settings: WorkerSettings = { dir: this.#options.dir, pollMs, restFactor }
+    const settings: WorkerSettings = { dir: this.#options.dir, pollMs, restFactor, ...pace }
     // beside this file, .ts here and .js when published
     const worker = new Worker(new URL(`index-worker${extname(import.meta.filename)}`, import.meta.url), {
       name: 'journal-index',

@@ -2,6 +2,7 @@
 import { copyFileSync, cpSync, existsSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
+import { setTimeout as delay } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { approvalDecidedEvent, approvalRequestedEvent, grantUsedEvent } from '../../src/audit/approval-events.ts'
 import { controlCalledEvent } from '../../src/audit/control-events.ts'
@@ -12,13 +13,13 @@ import { IndexKeeper } from '../../src/audit/index-keeper.ts'
 import { SearchUnavailable, startSearcher } from '../../src/audit/journal-searcher.ts'
 import { journalRecords } from '../../src/audit/journal-query.ts'
 import type { JournalRecord } from '../../src/audit/record.ts'
-import { forgetOwner, indexPath, RecordIndex, removeIndex } from '../../src/audit/record-index.ts'
+import { forgetOwner, indexPath, readIndex, RecordIndex, removeIndex } from '../../src/audit/record-index.ts'
 import { RecordFilter, type RecordQuestion } from '../../src/audit/record-filter.ts'
 import { countRecords, isInScope, searchJournal, type Search } from '../../src/audit/record-search.ts'
 import { listSegments } from '../../src/audit/segments.ts'
 import { sessionStartedEvent } from '../../src/audit/session-events.ts'
 import * as fc from '../support/property.ts'
-import { allowed, approval, call, decided, denied, folder, grant, openTestJournal, redaction, session, subject, testClock, until } from './fixture.ts'
+import { allowed, approval, call, decided, decisionOf, denied, folder, grant, openTestJournal, redaction, session, subject, testClock, until } from './fixture.ts'
 
 const startMs = Date.UTC(2026, 0, 2, 3, 4, 5)
 const hosts = ['api.example.com', 'pastebin.com', 'PASTEBIN.com', 'files.example.net', 'b\u00fccher.example', '\ud800.test', '"quoted"', '10.0.0.1', '2001:db8::1', 'under_score.test']
@@ -60,7 +61,7 @@ async function journaled(t: Test, events = count): Promise<string> {
   return join(root, 'journal')
 }
 
-const keeperOf = (dir: string, log: string[] = []): IndexKeeper => new IndexKeeper({ dir, pollMs: 1, restFactor: 0, onLog: (_, message) => void log.push(message) })
+const keeperOf = (dir: string, log: string[] = []): IndexKeeper => new IndexKeeper({ dir, pollMs: 1, restFactor: 0, busyBytesPerS: Number.POSITIVE_INFINITY, maxLagBytes: 0, onLog: (_, message) => void log.push(message) })
 
 /** Makes steps until there is nothing to do. */
 async function settle(keeper: IndexKeeper): Promise<void> {
@@ -278,4 +279,35 @@ t.test('a search in the worker has an answer, a fault, or an end', async (t) => 
   await t.rejects(slow.search(asked), SearchUnavailable)
   t.match(log.at(-1), /took longer than 0 ms and is ended/)
   await slow.close()
+})
+
+t.test('a journal that grows fast is let be, until too much of it is not indexed', async (t) => {
+  const dir = folder(t)
+  const journal = await openTestJournal(t, dir)
+  const grow = async (): Promise<void> => {
+    for (let at = 0; at < 50; at++) await journal.append(decisionOf(`r-${at}`))
+  }
+  const keeperFor = (maxLagBytes: number): IndexKeeper => new IndexKeeper({ dir: join(dir, 'journal'), pollMs: 7, restFactor: 0, busyBytesPerS: 1, maxLagBytes, onLog: () => undefined })
+  const indexed = (): number => {
+    const index = readIndex(join(dir, 'journal'))
+    const last = [...(index?.segments().values() ?? [])].at(-1)?.lastSeq ?? 0
+    index?.close()
+    return last
+  }
+  await grow()
+  const patient = keeperFor(1024 ** 3)
+  await patient.step()
+  t.equal(indexed(), journal.lastSeq, 'what was there before it looked is indexed')
+  await grow()
+  await delay(10)
+  t.equal(await patient.step(), 7)
+  t.equal(indexed(), 50)
+  const { records } = await patient.search({ question: {}, from: 'oldest', limit: 1000 })
+  t.equal(records.length, 100, 'a search finds what is not indexed')
+  const pressed = keeperFor(1)
+  await pressed.step()
+  await grow()
+  await delay(10)
+  await pressed.step()
+  t.equal(indexed(), 150)
 })
