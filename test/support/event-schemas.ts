@@ -21,7 +21,7 @@ const given = { ...grant, port: undefined, expiresMs: undefined }
 const holders = ['session', 'agent', 'team'] as const
 const run = { ...session, ...nobody, expiresMs: undefined }
 const hostOnly = { ...redaction, url: 'host' } as const
-const reader = { requestId: 'r', session: 's', agent: 'a', place: { scheme: 'https', host: 'a.example', port: 443, path: '/', query: undefined } } as const
+const reader = { requestId: 'r', session: 's', agent: 'a', owner: undefined, place: { scheme: 'https', host: 'a.example', port: 443, path: '/', query: undefined } } as const
 
 /** Events with nothing in them that may be left out; where one is not here, its example has only what it always has. */
 const least: Readonly<Partial<Record<EventName, readonly AuditEvent[]>>> = {
