@@ -6,12 +6,14 @@ import { join } from 'node:path'
 import { KeptAnswers } from './approvals/kept-answers.ts'
 import { openApprovals, type ApprovalsRoom } from './approvals/open-approvals.ts'
 import { migrations } from './approvals/migrations.ts'
+import { Erasure } from './audit/erasure.ts'
 import type { AuditEvent } from './audit/event.ts'
-import { openJournal, type Journal } from './audit/journal.ts'
+import type { Journal } from './audit/journal.ts'
+import { openAudit } from './audit/open-audit.ts'
 import { startExporter, type Exporter } from './audit/otlp-exporter.ts'
+import type { PersonKeys } from './audit/person-keys.ts'
 import { loadRedactionKey } from './audit/redaction-key.ts'
 import { journalDir } from './audit/segments.ts'
-import { loadSigningKey } from './audit/signing-key.ts'
 import { policyLoadedEvent, policyRejectedEvent, processStartedEvent, processStoppedEvent } from './audit/service-events.ts'
 import type { CacheStore } from './cache/cache-store.ts'
 import { CertificateAuthority } from './ca/certificate-authority.ts'
@@ -20,7 +22,7 @@ import { systemClock, type Clock } from './clock.ts'
 import { ApprovedFile } from './config/approved-file.ts'
 import { Credentials } from './config/credentials.ts'
 import { processEnvironment } from './config/environment.ts'
-import { listeningOf, type App, type AppDeps, type Listening, type ReloadOutcome } from './config/listening.ts'
+import { listeningOf, type App, type AppDeps, type Listening, type PersonErasure, type ReloadOutcome } from './config/listening.ts'
 import { ownShares } from './config/descriptors.ts'
 import { isLoopback } from './config/load-rules.ts'
 import { portOf, urlOf } from './config/listener-url.ts'
@@ -44,7 +46,7 @@ import { PeerUids } from './ingress/peer-uid.ts'
 import { RenderedPages } from './ingress/rendered-pages.ts'
 import { SessionSockets } from './ingress/session-sockets.ts'
 import { FaultLog } from './ops/fault-log.ts'
-import { createMetrics, type Metrics } from './ops/metrics.ts'
+import { createMetrics, type Metrics, type MetricsSnapshot } from './ops/metrics.ts'
 import { checksOf } from './ops/checks.ts'
 import { createOps, type Check, type Ops } from './ops/ops.ts'
 import { namesAgents } from './policy/agents.ts'
@@ -54,7 +56,7 @@ import { staticNames } from './policy/static-names.ts'
 import { openSqliteStore } from './store/sqlite-store.ts'
 import type { Store } from './store/store.ts'
 import { OwnPlaces, reservedDestinations } from './config/own-places.ts'
-import { Tally } from './ops/tally.ts'
+import { snapshotOf, Tally } from './ops/tally.ts'
 
 /** `cacheStore`: where the cache is; absent: in the data folder. */
 type Deps = AppDeps & { readonly cacheStore?: CacheStore | undefined }
@@ -64,13 +66,10 @@ export async function createApp(settings: Settings, deps: Deps): Promise<App> {
   const faults = new FaultLog(clock, (error, repeated) => deps.log.error({ error, repeated }, 'a fault of the proxy itself'))
   const onFault = (error: unknown): void => faults.report(error)
   const instanceId = randomUUID()
-  const journal = await openJournal({
-    ...settings.audit, dir: journalDir(settings.dataDir), instanceId, clock, onFault, exporting: settings.otel.exporter !== undefined,
-    checkpoints: { signer: loadSigningKey(settings.dataDir), intervalMs: settings.audit.checkpointIntervalMs },
-  })
+  const { journal, keys } = await openAudit({ ...settings.audit, dataDir: settings.dataDir, instanceId, clock, exporting: settings.otel.exporter !== undefined, onFault })
   try {
     const store = openSqliteStore(join(settings.dataDir, 'sallyport.db'), migrations, true)
-    return new ProxyApp(settings, deps, { clock, journal, store, instanceId, onFault })
+    return new ProxyApp(settings, deps, { clock, journal, keys, store, instanceId, onFault })
   } catch (error) {
     await journal.close()
     throw error
@@ -80,6 +79,7 @@ export async function createApp(settings: Settings, deps: Deps): Promise<App> {
 interface Base {
   readonly clock: Clock
   readonly journal: Journal
+  readonly keys: PersonKeys
   readonly store: Store
   readonly instanceId: string
   readonly onFault: (error: unknown) => void
@@ -106,6 +106,7 @@ class ProxyApp implements App {
   readonly #ca: CertificateAuthority
   readonly #cache: CacheRoom | undefined
   readonly #descriptors = ownShares()
+  readonly #erasure: Erasure
   #proxyUrl = ''
   #exporter: Exporter | undefined
   #overdueTimer: NodeJS.Timeout | undefined
@@ -183,8 +184,9 @@ class ProxyApp implements App {
     this.#sockets = new SessionSockets({ folder: join(settings.dataDir, 'run'), front: this.#front, sessions, onFault })
     this.#metrics = createMetrics({ version: deps.version, snapshot: () => this.#snapshot() })
     this.#ops = settings.ops === 'off' ? undefined : createOps({ listen: settings.ops, checks: () => this.#checks(), metrics: this.#metrics, connections: this.#descriptors?.operators })
+    this.#erasure = new Erasure({ ...base, journalDir: journalDir(settings.dataDir), places: [this.#room.personal, this.#cache?.personal ?? []].flat() })
     this.#control = openControl({
-      settings, clock, onFault, connections: this.#descriptors?.operators, answers: new KeptAnswers(store, clock), cache: this.#cache, instanceId: base.instanceId, room: this.#room, policies: this.#policies, audit: journal,
+      settings, clock, onFault, connections: this.#descriptors?.operators, answers: new KeptAnswers(store, clock), erasure: this.#erasure, cache: this.#cache, instanceId: base.instanceId, room: this.#room, policies: this.#policies, audit: journal,
       socketPath: this.#socketPath(), journalDir: journalDir(settings.dataDir), localUser: userInfo().username,
       nextId: () => ids.next(), proxyUrl: () => this.#proxyUrl, refused: (session) => this.#gate.recent.count(session),
       sockets: this.#sockets, keepOut: () => [...new Set([...ownFiles(settings), ...this.#policies.besides()])], trustedPem: () => this.#ca.readyPem(),
@@ -194,6 +196,7 @@ class ProxyApp implements App {
   }
 
   async start(): Promise<Listening> {
+    await this.#erasure.resume()
     const first = await this.#policies.load()
     if (first.policy === undefined) {
       throw new Error(invalidAtStartText(first.problems))
@@ -234,6 +237,10 @@ class ProxyApp implements App {
     return outcome === 'loaded' ? 'reloaded' : outcome
   }
 
+  get erasure(): PersonErasure {
+    return this.#erasure
+  }
+
   stop(graceful: boolean): Promise<void> {
     if (!graceful) this.#cut()
     this.#stopping ??= this.#stop(graceful)
@@ -263,7 +270,7 @@ class ProxyApp implements App {
     this.#cache?.close()
     clearInterval(this.#overdueTimer)
     const uptimeMs = clock.monotonic() - this.#startedMs
-    await this.#append(processStoppedEvent({ version: this.#deps.version, pid: process.pid, reason: graceful ? 'asked to stop' : 'asked to stop at once', uptimeMs }))
+    if (this.#proxyUrl !== '') await this.#append(processStoppedEvent({ version: this.#deps.version, pid: process.pid, reason: graceful ? 'asked to stop' : 'asked to stop at once', uptimeMs }))
     journal.checkpoint()
     await journal.flush()
     await this.#exporter?.close(graceful ? exporterDrainMs : 0)
@@ -383,17 +390,8 @@ class ProxyApp implements App {
     })
   }
 
-  #snapshot() {
-    const { records, bytes, undelivered, state } = this.#base.journal.stats()
-    const policy = this.#policies.current()
-    return {
-      decisions: this.#tally.decisions,
-      refusals: this.#tally.refusals,
-      openConnections: this.#connections.size,
-      openTunnels: this.#gate.live.size,
-      journal: { records, bytes, undelivered, state },
-      policy: { loads: this.#tally.policyLoads, rejections: this.#tally.policyRejections, rules: policy?.ruleCount ?? 0, feedNames: policy?.feedNames ?? 0 },
-    }
+  #snapshot(): MetricsSnapshot {
+    return snapshotOf(this.#tally, { connections: this.#connections.size, tunnels: this.#gate.live.size }, this.#base.journal.stats(), this.#policies.current())
   }
 }
 

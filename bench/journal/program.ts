@@ -8,6 +8,9 @@ import { endedEvent } from '../../src/audit/ended-event.ts'
 import type { AuditSink } from '../../src/audit/event.ts'
 import { openJournal } from '../../src/audit/journal.ts'
 import type { Journal } from '../../src/audit/journal.ts'
+import { keysDirOf } from '../../src/audit/key-file.ts'
+import { PersonKeys } from '../../src/audit/person-keys.ts'
+import { Sealer } from '../../src/audit/sealer.ts'
 import { startExporter } from '../../src/audit/otlp-exporter.ts'
 import { systemClock } from '../../src/clock.ts'
 import { RequestIds } from '../../src/gate/request-id.ts'
@@ -61,8 +64,17 @@ function exchanges(sink: AuditSink): Work {
   }
 }
 
+/** As the proxy opens it: what belongs to the owners of the samples is sealed. */
 function open(dir: string, segmentBytes: number, maxBytes: number, exporting: boolean): Promise<Journal> {
+  const keys = new PersonKeys({
+    dir: keysDirOf(dir), clock: systemClock,
+    onFault: (error) => {
+      throw error
+    },
+  })
+  keys.load()
   return openJournal({
+    sealer: new Sealer(keys),
     dir, segmentBytes, maxBytes, exporting, instanceId: randomUUID(), clock: systemClock, maxAgeMs: 30 * dayMs, recordsPerSessionPerMinute: 100_000_000,
     onFault: (error) => {
       throw error

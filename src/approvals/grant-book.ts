@@ -1,6 +1,7 @@
 // The grants in force, found by holder and host in the time of its labels however many there are. INVARIANT: a grant
 // answers only whom it names; a refusal is stronger than a permission; what is for one request is used once. A wall
 // clock that is set back makes none of them last longer.
+import { erasedName, isSamePerson } from '../audit/personal.ts'
 import type { Clock } from '../clock.ts'
 import { grantCovers, grantWhos, holderOf, isOneRequest, type Grant, type GrantFacts, type GrantWho } from '../policy/grant.ts'
 import type { GrantEnd, GrantTable } from './grant-table.ts'
@@ -95,6 +96,11 @@ export class GrantBook {
       Object.assign(entry, this.#limitsOf(entry.grant, true))
     }
     return { grant, isFirst, liveUntilMs: grant.term === 'once' ? nowMs + onceLifeMs : grant.expiresMs }
+  }
+
+  /** Nothing in memory names this person any more; the rows are for `forgetPerson`. */
+  forget(person: string): void {
+    for (const entry of this.#byId.values()) if (isSamePerson(entry.grant.by, person)) entry.grant = { ...entry.grant, by: erasedName, comment: undefined }
   }
 
   /** Whether what it opened may stay open. */

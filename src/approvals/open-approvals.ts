@@ -1,5 +1,7 @@
 // Puts the room together on one store: sessions, tokens, open questions, grants, the desk. It wires and decides
 // nothing.
+import { setTimeout as pause } from 'node:timers/promises'
+import type { PersonalPlace } from '../audit/erasure.ts'
 import type { AuditSink } from '../audit/event.ts'
 import type { Clock } from '../clock.ts'
 import type { Deadlines } from '../deadlines.ts'
@@ -8,10 +10,12 @@ import type { Store } from '../store/store.ts'
 import { Approvals } from './approvals.ts'
 import { Cards } from './cards.ts'
 import type { Proposal } from './desk.ts'
+import { forgetPerson } from './forget-person.ts'
 import { createNotifier, type NotifierSettings } from './notifier.ts'
 import type { PendingLimits } from './pending.ts'
 import { ProposalRegistry } from './proposal-registry.ts'
 import { Proposals } from './proposals.ts'
+import { ReviewFault } from './review-fault.ts'
 import { ReviewDesk, type FetchPage } from './review-desk.ts'
 import type { Hold } from './session.ts'
 import { SessionRegistry } from './session-registry.ts'
@@ -45,9 +49,13 @@ export interface ApprovalsRoom {
   readonly approvals: Approvals
   readonly desk: ReviewDesk
   readonly cards: Cards
+  readonly personal: PersonalPlace
   /** The store may be closed when this resolves. */
   close(): Promise<void>
 }
+
+const withdrawTries = 100
+const withdrawMs = 50
 
 export function openApprovals(options: OpenApprovalsOptions): ApprovalsRoom {
   const { store, clock, audit, policy, nextId, onFault, onNarrowed } = options
@@ -70,6 +78,24 @@ export function openApprovals(options: OpenApprovalsOptions): ApprovalsRoom {
     approvals,
     desk,
     cards: new Cards({ approvals, clock, policy }),
+    personal: {
+      end: async (person, by) => {
+        const ended = new Set(await sessions.endOf(person, by))
+        tokens.forget(person)
+        approvals.pending.forgetPerson(person)
+        // what they asked is withdrawn, each with its event
+        for (let tries = 0; approvals.pending.all().some(({ session }) => ended.has(session)); tries++) {
+          if (tries === withdrawTries) throw new ReviewFault('already_decided', 'a question of the person is being answered at this moment; try again')
+          await pause(withdrawMs)
+        }
+      },
+      count: (person) => forgetPerson(store, person, false),
+      scrub: (person) => {
+        approvals.book.forget(person)
+        sessions.forget(person)
+        return forgetPerson(store, person, true)
+      },
+    },
     close: async () => {
       await notifier.stop()
       approvals.close()

@@ -1,6 +1,7 @@
 // The questions that are open, in memory and on disk: one for each key, counted, limited, expiring. A state
 // machine: pending, and then one of allowed, denied, expired, withdrawn, for good. It journals nothing and
 // decides nothing.
+import { isSamePerson } from '../audit/personal.ts'
 import type { Clock } from '../clock.ts'
 import type { ErrorCode } from '../errors.ts'
 import { unlimited, type Limits } from '../policy/limit-rules.ts'
@@ -162,6 +163,13 @@ export class Pending {
     const concluded = { ...approval, state, decision, fetching: undefined, version: approval.version + 1, lastSeenMs: decision?.atMs ?? approval.lastSeenMs }
     this.#write(concluded)
     return concluded
+  }
+
+  /** An answer of this person is none any more: the question has no first yes. */
+  forgetPerson(person: string): void {
+    for (const { id, firstYes } of this.all()) {
+      if (isSamePerson(firstYes?.by, person) || isSamePerson(firstYes?.mintedBy, person)) this.change(id, { firstYes: undefined })
+    }
   }
 
   expired(): readonly Approval[] {

@@ -2,6 +2,7 @@
 // authenticated without the store. A token is kept as its hash only. What has ended never comes back, and
 // whatever is in doubt is not live.
 import type { AuditEvent, AuditSink } from '../audit/event.ts'
+import { erasedName, isSamePerson } from '../audit/personal.ts'
 import { sessionEndedEvent, sessionSharedEvent, sessionStartedEvent, type SessionSubject } from '../audit/session-events.ts'
 import type { Clock } from '../clock.ts'
 import { ProxyError } from '../errors.ts'
@@ -139,7 +140,7 @@ export class SessionRegistry implements Sessions {
   }
 
   /** Takes effect at once, even where the journal cannot be written. Throws what the store throws; then the session goes on. */
-  async end(id: string, by: string): Promise<boolean> {
+  async end(id: string, by: string | undefined): Promise<boolean> {
     const entry = this.#live.get(id)
     if (entry === undefined || this.#isExpired(entry)) return false
     await this.#end(entry, 'ended', by, this.#options.clock.now())
@@ -154,6 +155,20 @@ export class SessionRegistry implements Sessions {
 
   get(id: string): Session | undefined {
     return this.#live.get(id)?.session ?? this.#ended.get(id)
+  }
+
+  /** Ends what this person owns. */
+  async endOf(person: string, by: string | undefined): Promise<readonly string[]> {
+    const ids = Array.from(this.#live.values()).flatMap(({ session: { id, principal } }) => (isSamePerson(principal.owner, person) ? [id] : []))
+    for (const id of ids) await this.end(id, by)
+    return ids
+  }
+
+  /** Nothing in memory names this person any more; the rows are for `forgetPerson`. */
+  forget(person: string): void {
+    for (const { id, principal } of [...this.#ended.values()]) if (isSamePerson(principal.owner, person)) this.#ended.delete(id)
+    for (const [id, session] of this.#ended) if (isSamePerson(session.createdBy, person)) this.#ended.set(id, { ...session, createdBy: erasedName })
+    for (const { session } of this.#live.values()) if (isSamePerson(session.createdBy, person)) session.createdBy = erasedName
   }
 
   onEnded(listener: (session: Session) => void): void {

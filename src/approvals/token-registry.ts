@@ -1,5 +1,6 @@
 // The tokens of people and programs that use the control plane. A secret is kept as its hash only. What is
 // revoked, expired or unknown is nobody; a token never makes an agent.
+import { erasedName, isSamePerson } from '../audit/personal.ts'
 import type { Clock } from '../clock.ts'
 import { numberOf, optionalNumber, textOf, type Row, type Store } from '../store/store.ts'
 import { roles, type Actor, type ControlToken, type ControlTokens, type NewControlToken, type Role } from './actor.ts'
@@ -80,6 +81,19 @@ export class TokenRegistry implements ControlTokens {
     store.run('UPDATE control_tokens SET revoked_ms = ?, last_used_ms = ? WHERE id = ?', nowMs, entry.token.lastUsedMs ?? null, id)
     entry.token.revokedMs = nowMs
     return true
+  }
+
+  /** This person's tokens are worth nothing any more, and nothing in memory names it; the rows are for `forgetPerson`. */
+  forget(person: string): void {
+    for (const entry of [...this.#byId.values()]) {
+      if (isSamePerson(entry.token.name, person)) {
+        this.#byId.delete(entry.token.id)
+        this.#byHash.delete(hexOf(entry.hash))
+      } else if (isSamePerson(entry.token.createdBy, person)) {
+        const token = { ...entry.token, createdBy: erasedName }
+        this.#add({ ...entry, token, actor: actorOf(token) })
+      }
+    }
   }
 
   /** newest first */

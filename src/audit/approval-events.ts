@@ -2,9 +2,9 @@
 // say who asked for which host, who answered and what; never a URL, a query or the token of anybody.
 import type { RuleRef } from '../policy/decision.ts'
 import { isOneRequest, liveReading, type Grant } from '../policy/grant.ts'
-import { escapeText } from './escape.ts'
 import type { AttributeValue, AuditEvent } from './event.ts'
 import { hostLabel, isoTime, labelText, optionalLabel, reasonWithoutPath, ruleAttributes, sentenceText } from './label-text.ts'
+import { personalEvent, type Say } from './personal.ts'
 
 export interface ApprovalSubject {
   readonly id: string
@@ -58,10 +58,9 @@ const causeWords = { policy_changed: 'policy now answers it', session_ended: 'it
 /** A question is in the queue: one event for each, however often it is asked again. */
 export function approvalRequestedEvent(approval: ApprovalSubject, revision: string): AuditEvent {
   const reason = reasonWithoutPath(approval.reason)
-  return {
+  return personalEvent({
     name: 'sallyport.approval.requested',
     severity: 'INFO2',
-    body: escapeText(`${labelText(approval.agent)} asks for ${place(approval)}: ${reason} (approval ${approval.id})`),
     attributes: {
       ...subjectAttributes(approval),
       'client.address': approval.clientAddress === '' ? 'unknown' : labelText(approval.clientAddress),
@@ -70,20 +69,23 @@ export function approvalRequestedEvent(approval: ApprovalSubject, revision: stri
       ...ruleAttributes(approval.rule),
       'sallyport.policy.revision': labelText(revision),
     },
-  }
+  }, () => `${labelText(approval.agent)} asks for ${place(approval)}: ${reason} (approval ${approval.id})`, [{ person: approval.owner, attributes: ['user.name', 'client.address'] }])
 }
 
 /** A reviewer answered; write it before the answer takes effect. */
 export function approvalDecidedEvent(approval: ApprovalSubject, decided: ApprovalOutcome): AuditEvent {
   const comment = decided.comment === undefined ? undefined : sentenceText(decided.comment)
   const { verdict, isComplete } = decided
-  const reviewers = decided.secondBy === undefined ? labelText(decided.by) : `${labelText(decided.by)} and ${labelText(decided.secondBy)}`
+  const { by, secondBy } = decided
   const what = decided.isFetch ? (isComplete ? 'had fetched' : 'would fetch') : isComplete ? verdictWords[verdict] : 'would allow'
   const more = isComplete ? '' : '; a second person has to agree'
-  return {
+  const body = (say: Say): string => {
+    const reviewers = `${say('sallyport.reviewer.name', labelText(by))}${secondBy === undefined ? '' : ` and ${say('sallyport.reviewer.second', labelText(secondBy))}`}`
+    return `${reviewers} ${what} ${opened(approval, decided)}, ${termText(decided.term, decided.untilMs)}${more}${comment === undefined ? '' : `: ${say('sallyport.comment', comment)}`} (approval ${approval.id})`
+  }
+  return personalEvent({
     name: 'sallyport.approval.decided',
     severity: verdict === 'allow' ? 'INFO' : 'WARN',
-    body: escapeText(`${reviewers} ${what} ${opened(approval, decided)}, ${termText(decided.term, decided.untilMs)}${more}${comment === undefined ? '' : `: ${comment}`} (approval ${approval.id})`),
     attributes: {
       ...subjectAttributes(approval),
       'sallyport.approval.verdict': verdict,
@@ -95,73 +97,72 @@ export function approvalDecidedEvent(approval: ApprovalSubject, decided: Approva
       'sallyport.approval.complete': isComplete,
       'sallyport.approval.fetch': decided.isFetch,
       'sallyport.approval.waited_ms': Math.round(decided.waitedMs),
-      'sallyport.reviewer.name': labelText(decided.by),
+      'sallyport.reviewer.name': labelText(by),
       'sallyport.reviewer.kind': decided.byKind,
-      'sallyport.reviewer.second': optionalLabel(decided.secondBy),
+      'sallyport.reviewer.second': optionalLabel(secondBy),
       'sallyport.comment': comment,
       'sallyport.grant.id': decided.grantId,
     },
-  }
+  }, body, [
+    { person: approval.owner, attributes: ['user.name'] },
+    // the comment is of whoever answered last
+    { person: by, attributes: secondBy === undefined ? ['sallyport.reviewer.name', 'sallyport.comment'] : ['sallyport.reviewer.name'] },
+    { person: secondBy, attributes: ['sallyport.reviewer.second', 'sallyport.comment'] },
+  ])
 }
 
 /** Nobody answered in time. */
 export function approvalExpiredEvent(approval: ApprovalSubject, waitedMs: number): AuditEvent {
-  return {
+  return personalEvent({
     name: 'sallyport.approval.expired',
     severity: 'WARN',
-    body: escapeText(`nobody answered ${labelText(approval.agent)} about ${place(approval)} (approval ${approval.id})`),
     attributes: { ...subjectAttributes(approval), 'sallyport.approval.waited_ms': Math.round(waitedMs) },
-  }
+  }, () => `nobody answered ${labelText(approval.agent)} about ${place(approval)} (approval ${approval.id})`, [{ person: approval.owner, attributes: ['user.name'] }])
 }
 
 /** The question has no answer to wait for any more. */
 export function approvalWithdrawnEvent(approval: ApprovalSubject, cause: keyof typeof causeWords, waitedMs: number): AuditEvent {
-  return {
+  return personalEvent({
     name: 'sallyport.approval.withdrawn',
     severity: 'INFO',
-    body: escapeText(`the question of ${labelText(approval.agent)} about ${place(approval)} is withdrawn: ${causeWords[cause]} (approval ${approval.id})`),
     attributes: { ...subjectAttributes(approval), 'sallyport.approval.cause': cause, 'sallyport.approval.waited_ms': Math.round(waitedMs) },
-  }
+  }, () => `the question of ${labelText(approval.agent)} about ${place(approval)} is withdrawn: ${causeWords[cause]} (approval ${approval.id})`, [{ person: approval.owner, attributes: ['user.name'] }])
 }
 
 /** From now on the grant answers what policy asks. */
 export function grantCreatedEvent(grant: Grant): AuditEvent {
-  return {
+  return personalEvent({
     name: 'sallyport.grant.created',
     severity: severityOf(grant),
-    body: escapeText(`${grantWords(grant)} by ${labelText(grant.by)}, ${termText(grant.term, grant.expiresMs)} (grant ${grant.id})`),
     attributes: { ...grantAttributes(grant), 'sallyport.grant.expires': isoTime(grant.expiresMs) },
-  }
+  }, (say) => `${grantWords(grant)} by ${say('sallyport.reviewer.name', labelText(grant.by))}, ${termText(grant.term, grant.expiresMs)} (grant ${grant.id})`, [{ person: grant.by, attributes: ['sallyport.reviewer.name'] }])
 }
 
 /** The first exchange that the grant answered; what it answers later stands in their decisions. */
 export function grantUsedEvent(grant: Grant, requestId: string, session: string): AuditEvent {
-  return {
+  return personalEvent({
     name: 'sallyport.grant.used',
     severity: severityOf(grant),
-    body: escapeText(`${grantWords(grant)}, used first by request ${labelText(requestId)} (grant ${grant.id})`),
     attributes: { ...grantAttributes(grant), 'sallyport.request.id': labelText(requestId), 'session.id': labelText(session) },
-  }
+  }, () => `${grantWords(grant)}, used first by request ${labelText(requestId)} (grant ${grant.id})`, [{ person: grant.by, attributes: ['sallyport.reviewer.name'] }])
 }
 
 /** Somebody took the grant back; what it had opened is closed. */
 export function grantRevokedEvent(grant: Grant, by: string): AuditEvent {
-  return {
+  return personalEvent({
     name: 'sallyport.grant.revoked',
     severity: 'INFO',
-    body: escapeText(`${grantWords(grant)}, revoked by ${labelText(by)} (grant ${grant.id})`),
     attributes: { ...grantAttributes(grant), 'sallyport.actor.name': labelText(by) },
-  }
+  }, (say) => `${grantWords(grant)}, revoked by ${say('sallyport.actor.name', labelText(by))} (grant ${grant.id})`, [{ person: grant.by, attributes: ['sallyport.reviewer.name'] }, { person: by, attributes: ['sallyport.actor.name'] }])
 }
 
 /** The grant's time is over, or it was for once and is used up; what it had opened is closed. */
 export function grantExpiredEvent(grant: Grant): AuditEvent {
-  return {
+  return personalEvent({
     name: 'sallyport.grant.expired',
     severity: 'INFO',
-    body: escapeText(`${grantWords(grant)}, expired (grant ${grant.id})`),
     attributes: { ...grantAttributes(grant), 'sallyport.grant.expires': isoTime(grant.expiresMs) },
-  }
+  }, () => `${grantWords(grant)}, expired (grant ${grant.id})`, [{ person: grant.by, attributes: ['sallyport.reviewer.name'] }])
 }
 
 function subjectAttributes(approval: ApprovalSubject): Attributes {

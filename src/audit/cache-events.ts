@@ -1,11 +1,11 @@
 // Builds the events of the web cache: what was read from it, what it did not hold, and what was put into it by whom.
 // Pure but for the texts it remembers. What they say of a URL is what the decision of the same request may say.
 import type { CacheSource } from './cache-source.ts'
-import { escapeText } from './escape.ts'
 import type { AttributeValue, AuditEvent } from './event.ts'
 import { subjectStart } from './event-subject.ts'
 import { cappedJson, inOnePiece, isPlain, jsonNumber, jsonText } from './json-text.ts'
 import { hostLabel, labelText, maxHost, maxLabel, optionalLabel } from './label-text.ts'
+import { personalEvent } from './personal.ts'
 import { eventEnd, eventStart, PreparedEvent, shownBody } from './prepared-event.ts'
 import { redactUrl, type Redaction } from './redaction.ts'
 import { placeOf, Slots } from './slots.ts'
@@ -23,6 +23,8 @@ export interface CacheReader {
   readonly requestId: string
   readonly session: string
   readonly agent: string
+  /** of the session: the path is theirs */
+  readonly owner: string | undefined
   readonly place: CachedPlace
 }
 
@@ -36,16 +38,16 @@ export interface CacheHit {
 
 /** Answered from the cache; nothing was asked of anybody. */
 export function cacheHitEvent(reader: CacheReader, { ageS, source, status, bytes }: CacheHit, redaction: Redaction): AuditEvent {
-  const { body: start, isPlainStart, json } = recall(reader, source, redaction)
-  const { body, json: bodyJson } = shownBody(`${start}${bytes} bytes, ${ageS} s old`, isPlainStart)
-  return new PreparedEvent({
-    name: 'sallyport.cache.hit',
-    severity: 'INFO',
-    body,
-    json: `${eventStart(bodyJson)}${subjectStart}${cappedJson(reader.requestId, maxLabel)}${json}${jsonNumber(ageS)}`
-      + `,"http.response.status_code":${jsonNumber(status)},"http.response.body.size":${jsonNumber(bytes)}${eventEnd}`,
-    session: undefined,
-  })
+  const { body: said, isPlainStart, asked, place, answer } = recall(reader, source, redaction)
+  const { body, json: bodyJson } = shownBody(`${said}${bytes} bytes, ${ageS} s old`, isPlainStart)
+  const start = eventStart(bodyJson) + subjectStart
+  const front = cappedJson(reader.requestId, maxLabel) + asked
+  const back = `${answer}${jsonNumber(ageS)},"http.response.status_code":${jsonNumber(status)},"http.response.body.size":${jsonNumber(bytes)}${eventEnd}`
+  const { owner } = reader
+  const json = place === '' ? start + front + back
+    : owner === undefined ? `${start}${front},${place}${back}`
+      : { start, sealedStart: start, front, back, parts: [{ person: owner, bound: 'own' as const, context: labelText(reader.requestId), json: place }] }
+  return new PreparedEvent({ name: 'sallyport.cache.hit', severity: 'INFO', body, json, session: undefined })
 }
 
 /** What the hits of one reader on one page have in common. */
@@ -53,8 +55,12 @@ interface HitTexts {
   /** up to the amount, not escaped */
   readonly body: string
   readonly isPlainStart: boolean
-  /** from the end of the request id to the start of the age */
-  readonly json: string
+  /** from the end of the request id to the port */
+  readonly asked: string
+  /** path and query, as members */
+  readonly place: string
+  /** from the source to the start of the age */
+  readonly answer: string
 }
 
 interface KnownHit extends HitTexts {
@@ -72,36 +78,34 @@ function recall(reader: CacheReader, source: CacheHit['source'], redaction: Reda
   const isSame = known !== undefined && known.source === source && known.redaction === redaction && isSameReader(known.reader, reader)
   if (isSame && known.isInOnePiece) return known
   const texts = describeHit(reader, source, redaction)
-  const made = { ...texts, json: isSame ? inOnePiece(texts.json) : texts.json, reader, source, redaction, isInOnePiece: isSame }
+  const kept = isSame ? { ...texts, asked: inOnePiece(texts.asked), place: inOnePiece(texts.place), answer: inOnePiece(texts.answer) } : texts
+  const made = { ...kept, reader, source, redaction, isInOnePiece: isSame }
   knownHits.put(at, made)
   return made
 }
 
 function isSameReader(a: CacheReader, b: CacheReader): boolean {
   const { scheme, host, port, path, query } = a.place
-  return a.session === b.session && a.agent === b.agent
+  return a.session === b.session && a.agent === b.agent && a.owner === b.owner
     && scheme === b.place.scheme && host === b.place.host && port === b.place.port && path === b.place.path && query === b.place.query
 }
 
 function describeHit({ session, agent, place: { scheme, host, port, path, query } }: CacheReader, source: CacheHit['source'], redaction: Redaction): HitTexts {
   const shown = redactUrl(path, query, redaction)
   const body = `${hostLabel(host)}:${port} answered from the cache: `
-  const json = `","session.id":"${cappedJson(session, maxLabel)}","gen_ai.agent.name":"${cappedJson(agent, maxLabel)}"`
+  const asked = `","session.id":"${cappedJson(session, maxLabel)}","gen_ai.agent.name":"${cappedJson(agent, maxLabel)}"`
     + `,"url.scheme":"${scheme}","server.address":"${cappedJson(host, maxHost)}","server.port":${jsonNumber(port)}`
-    + (shown.path === undefined ? '' : `,"url.path":"${jsonText(shown.path)}"`)
-    + (shown.query === undefined ? '' : `,"url.query":"${jsonText(shown.query)}"`)
-    + `,"sallyport.cache.source":"${source}","sallyport.cache.age_s":`
-  return { body, isPlainStart: isPlain(body), json }
+  const members = [shown.path === undefined ? [] : `"url.path":"${jsonText(shown.path)}"`, shown.query === undefined ? [] : `"url.query":"${jsonText(shown.query)}"`].flat()
+  return { body, isPlainStart: isPlain(body), asked, place: members.join(','), answer: `,"sallyport.cache.source":"${source}","sallyport.cache.age_s":` }
 }
 
 /** `detail`: as in Cache-Status (RFC 9211). */
 export function cacheMissedEvent(reader: CacheReader, detail: string, redaction: Redaction): AuditEvent {
-  return {
+  return personalEvent({
     name: 'sallyport.cache.missed',
     severity: 'WARN',
-    body: escapeText(`${hostLabel(reader.place.host)}:${reader.place.port} is not answered from the cache: ${detail}`),
     attributes: { ...readerAttributes(reader, redaction), 'sallyport.cache.detail': detail },
-  }
+  }, () => `${hostLabel(reader.place.host)}:${reader.place.port} is not answered from the cache: ${detail}`, [{ person: reader.owner, attributes: ['url.path', 'url.query'] }])
 }
 
 export interface Filled {
@@ -122,10 +126,9 @@ export interface Filled {
 /** From now on agents read it. */
 export function cacheFilledEvent(filled: Filled, redaction: Redaction): AuditEvent {
   const { place, source, by, partition, status, bytes, digest, requestId, approvalId } = filled
-  return {
+  return personalEvent({
     name: 'sallyport.cache.filled',
     severity: 'INFO',
-    body: escapeText(`${labelText(by)} put a page of ${hostLabel(place.host)}:${place.port} into the cache: ${bytes} bytes, ${source}`),
     attributes: {
       'sallyport.request.id': optionalLabel(requestId),
       'sallyport.approval.id': optionalLabel(approvalId),
@@ -137,7 +140,7 @@ export function cacheFilledEvent(filled: Filled, redaction: Redaction): AuditEve
       'http.response.status_code': status,
       'http.response.body.size': bytes,
     },
-  }
+  }, (say) => `${say('sallyport.actor.name', labelText(by))} put a page of ${hostLabel(place.host)}:${place.port} into the cache: ${bytes} bytes, ${source}`, [{ person: by, attributes: ['sallyport.actor.name', 'url.path', 'url.query'] }])
 }
 
 function readerAttributes({ requestId, session, agent, place }: CacheReader, redaction: Redaction): Readonly<Record<string, AttributeValue | undefined>> {

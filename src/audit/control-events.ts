@@ -1,8 +1,8 @@
 // Builds the event of one authenticated call of the control plane. Pure. It names the route by its template:
 // a raw path, a query or a body never stands in it.
-import { escapeText } from './escape.ts'
 import type { AuditEvent, Severity } from './event.ts'
 import { labelText, optionalLabel } from './label-text.ts'
+import { personalEvent, type Say } from './personal.ts'
 
 export interface ControlCall {
   /** name of whoever called */
@@ -29,10 +29,13 @@ const maxMethod = 64
 export function controlCalledEvent(call: ControlCall): AuditEvent {
   const subject = call.subjectId === undefined ? '' : ` on ${labelText(call.subjectId)}`
   const code = call.code === undefined ? '' : ` (${labelText(call.code)})`
-  return {
+  const body = (say: Say): string =>
+    `${say('sallyport.actor.name', labelText(call.actor))} (${labelText(call.role)}) called ${call.method.slice(0, maxMethod)} ${labelText(call.route)}${subject}: ${call.status}${code}${call.detail === undefined ? '' : `; ${say('sallyport.control.detail', labelText(call.detail))}`}`
+  // who could not be told is nobody whose key there could be
+  const person = call.kind === 'none' ? undefined : call.actor
+  return personalEvent({
     name: 'sallyport.control.called',
     severity: severityOf(call.status),
-    body: escapeText(`${labelText(call.actor)} (${labelText(call.role)}) called ${call.method.slice(0, maxMethod)} ${labelText(call.route)}${subject}: ${call.status}${code}${call.detail === undefined ? '' : `; ${labelText(call.detail)}`}`),
     attributes: {
       'sallyport.request.id': labelText(call.requestId),
       'sallyport.actor.name': labelText(call.actor),
@@ -46,7 +49,7 @@ export function controlCalledEvent(call: ControlCall): AuditEvent {
       'sallyport.subject.id': optionalLabel(call.subjectId),
       'sallyport.control.detail': optionalLabel(call.detail),
     },
-  }
+  }, body, [{ person, attributes: ['sallyport.actor.name', 'client.address', 'sallyport.control.detail'] }])
 }
 
 function severityOf(status: number): Severity {

@@ -5,9 +5,10 @@ import { errorTable, type ErrorCode } from '../errors.ts'
 import type { Decision, RuleRef, Verdict } from '../policy/decision.ts'
 import type { AuditEvent, Severity } from './event.ts'
 import type { EventSubject } from './event-subject.ts'
-import { isReasonItself, requestJson, shownReason, showSubject, subjectStart, type ShownSubject } from './event-subject.ts'
+import { isReasonItself, ownerParts, repeatsPath, requestJson, shownReason, showSubject, subjectStart, type ShownSubject } from './event-subject.ts'
 import { cappedJson, inOnePiece, isPlain, jsonNumber, jsonText } from './json-text.ts'
-import { eventEnd, eventStart, PreparedEvent, shownBody } from './prepared-event.ts'
+import { placeholder } from './personal.ts'
+import { eventEnd, eventStart, PreparedEvent, shownBody, type OwnPart } from './prepared-event.ts'
 import type { Redaction } from './redaction.ts'
 import { placeOf, Slots } from './slots.ts'
 
@@ -63,7 +64,7 @@ const stageJson = {
 const maxRuleField = 1024
 const maxId = 256
 
-export type Answer = Pick<Decision, 'verdict' | 'code' | 'reason' | 'rule' | 'revision' | 'monitored' | 'grant'> & {
+export type Answer = Pick<Decision, 'verdict' | 'code' | 'reason' | 'rule' | 'revision' | 'monitored' | 'grant' | 'quoted'> & {
   /** the approval that a question waits for, where no grant names it */
   readonly approvalId?: string | undefined
 }
@@ -71,16 +72,20 @@ export type Answer = Pick<Decision, 'verdict' | 'code' | 'reason' | 'rule' | 're
 /** The event of a verdict of one stage; write it before anybody hears of the verdict. */
 export function decisionEvent(subject: EventSubject, decision: Answer, stage: DecisionStage, redaction: Redaction): AuditEvent {
   const shown = showSubject(subject)
-  const { verdict, code, monitored, grant, approvalId } = decision
-  const isPlainAnswer = monitored === undefined && grant === undefined && approvalId === undefined
-  const { body, before, after } = isPlainAnswer && isReasonItself(code, decision.reason, subject)
+  const { verdict, code, monitored, grant, approvalId, quoted } = decision
+  const isPlainAnswer = monitored === undefined && grant === undefined && approvalId === undefined && quoted === undefined
+  const { body, before, sealedBefore, after, reasonPart } = isPlainAnswer && isReasonItself(code, decision.reason, subject)
     ? recall(subject, shown, decision, stage, redaction)
     : describe(subject, shown, decision, stage, redaction)
+  const { owner } = subject.principal
+  const front = shown.json + requestJson(subject, redaction)
+  const parts = owner === undefined || shown.clientJson === undefined ? [] : ownerParts(subject, owner, shown.clientJson, redaction)
+  if (reasonPart !== undefined) parts.push(reasonPart)
   return new PreparedEvent({
     name: 'sallyport.decision',
     severity: severityOf(verdict, code),
     body,
-    json: before + shown.json + requestJson(subject, redaction) + after,
+    json: parts.length === 0 ? before + front + after : { start: before, sealedStart: sealedBefore, front, parts, back: after },
     session: subject.principal.session,
   })
 }
@@ -90,8 +95,11 @@ interface DecisionTexts {
   readonly body: string
   /** of the event's JSON, up to the value of its first attribute */
   readonly before: string
-  /** from the members of the request to the end */
+  /** the same, without the reason where that is somebody's */
+  readonly sealedBefore: string
+  /** from the members of the request to the end, without the reason where that is somebody's */
   readonly after: string
+  readonly reasonPart: OwnPart | undefined
 }
 
 interface KnownTexts extends DecisionTexts {
@@ -113,7 +121,8 @@ function recall(subject: EventSubject, shown: ShownSubject, decision: Answer, st
   const isSame = known !== undefined && known.host === host && known.port === port && known.stage === stage && isSameAnswer(known.decision, decision)
   if (isSame && known.isInOnePiece) return known
   const texts = describe(subject, shown, decision, stage, redaction)
-  const kept = isSame ? { ...texts, before: inOnePiece(texts.before), after: inOnePiece(texts.after) } : texts
+  const before = isSame ? inOnePiece(texts.before) : texts.before
+  const kept = isSame ? { ...texts, before, sealedBefore: before, after: inOnePiece(texts.after) } : texts
   knownTexts.put(at, { ...kept, host, port, decision, stage, isInOnePiece: isSame })
   return kept
 }
@@ -134,17 +143,28 @@ function describe(subject: EventSubject, { host, hostJson }: ShownSubject, decis
   const said = monitored === undefined ? reason : shownReason(monitored, subject, redaction)
   const saidJson = monitored === undefined ? reasonJson : jsonText(said)
   const where = place(monitored === undefined ? rule : monitored.rule)
-  const after = `${stageJson[stage]},"sallyport.reason":"${reasonJson}","sallyport.policy.revision":"${jsonText(decision.revision)}"`
+  const whose = whoseReason(subject, decision)
+  const after = `${stageJson[stage]}${whose === undefined ? `,"sallyport.reason":"${reasonJson}"` : ''},"sallyport.policy.revision":"${jsonText(decision.revision)}"`
     + (rule === undefined ? '' : ruleJson(rule))
     + (grant === undefined && approvalId === undefined ? '' : approvalJson(grant, approvalId))
-    + (monitored === undefined ? '' : monitoredJson(monitored, saidJson))
+    + (monitored === undefined ? '' : monitoredJson(monitored, whose === undefined ? saidJson : undefined))
     + (grant !== undefined && verdict === 'allow' ? grantedJson : (codeJson[verdict].get(code) ?? codeMembers(verdict, code)))
   const aside = monitored === undefined ? '' : ` in monitor mode; enforce mode says ${monitored.verdict}`
-  const { body, json } = shownBody(
-    `${verdictWords[verdict]} ${host}:${subject.port}${aside}: ${said} (${monitored === undefined ? code : monitored.code}${where})`,
-    hostJson === host && saidJson === said && isPlain(where),
-  )
-  return { body, before: eventStart(json) + subjectStart, after: `${after}${eventEnd}` }
+  const isPlainBody = hostJson === host && saidJson === said && isPlain(where)
+  const bodyOf = (why: string) => shownBody(`${verdictWords[verdict]} ${host}:${subject.port}${aside}: ${why} (${monitored === undefined ? code : monitored.code}${where})`, isPlainBody)
+  const { body, json } = bodyOf(said)
+  const before = eventStart(json) + subjectStart
+  if (whose === undefined) return { body, before, sealedBefore: before, after: `${after}${eventEnd}`, reasonPart: undefined }
+  const sealedBefore = eventStart(bodyOf(placeholder(monitored === undefined ? 'sallyport.reason' : 'sallyport.monitored.reason')).json) + subjectStart
+  const reasons = `"sallyport.reason":"${reasonJson}"${monitored === undefined ? '' : `,"sallyport.monitored.reason":"${saidJson}"`}`
+  return { body, before, sealedBefore, after: `${after}${eventEnd}`, reasonPart: { person: whose, bound: 'own', context: subject.requestId.slice(0, maxId), json: reasons } }
+}
+
+/** Who is quoted in the reason, or the owner whose path it repeats; undefined: nobody, it is policy's own. */
+function whoseReason(subject: EventSubject, { reason, monitored, quoted }: Answer): string | undefined {
+  if (quoted !== undefined) return quoted
+  const { owner } = subject.principal
+  return owner !== undefined && (repeatsPath(reason, subject) || (monitored !== undefined && repeatsPath(monitored.reason, subject))) ? owner : undefined
 }
 
 /** Whether a code is a fault of the proxy itself and not an answer it was asked to give. */
@@ -169,8 +189,9 @@ function approvalJson(grant: Decision['grant'], approvalId: string | undefined):
   return grant === undefined ? json : `${json},"sallyport.grant.id":"${cappedJson(grant.id, maxId)}"`
 }
 
-function monitoredJson({ verdict, code, rule }: NonNullable<Decision['monitored']>, reasonJson: string): string {
-  const json = `,"sallyport.monitored.verdict":"${verdict}","sallyport.monitored.code":"${code}","sallyport.monitored.reason":"${reasonJson}"`
+/** `reasonJson` undefined: it is somebody's, and stands elsewhere. */
+function monitoredJson({ verdict, code, rule }: NonNullable<Decision['monitored']>, reasonJson: string | undefined): string {
+  const json = `,"sallyport.monitored.verdict":"${verdict}","sallyport.monitored.code":"${code}"${reasonJson === undefined ? '' : `,"sallyport.monitored.reason":"${reasonJson}"`}`
   if (rule === undefined) return json
   return `${json},"sallyport.monitored.rule.name":"${cappedJson(rule.id, maxRuleField)}"`
     + `,"sallyport.monitored.rule.file":"${cappedJson(rule.file, maxRuleField)}","sallyport.monitored.rule.line":${jsonNumber(rule.line)}`

@@ -5,7 +5,7 @@ import type { ErrorCode } from '../errors.ts'
 import { isOwnFault } from './decision-event.ts'
 import type { AuditEvent, Severity } from './event.ts'
 import type { EventSubject } from './event-subject.ts'
-import { showSubject, subjectStart } from './event-subject.ts'
+import { clientPart, showSubject, subjectStart } from './event-subject.ts'
 import { jsonNumber, jsonText } from './json-text.ts'
 import { eventEnd, eventStart, PreparedEvent, shownBody } from './prepared-event.ts'
 
@@ -33,8 +33,8 @@ const outcomeJson = {
 /** The end of an exchange that took `durationMs`. */
 export function endedEvent(subject: EventSubject, ending: Ending, durationMs: number): AuditEvent {
   const { code, outcome, status, peerAddress, bytesFromClient, bytesFromOrigin } = ending
-  const { host, hostJson, json } = showSubject(subject)
-  let attributes = json + outcomeJson[outcome]
+  const { host, hostJson, json, clientJson } = showSubject(subject)
+  let attributes = outcomeJson[outcome]
   if (code !== undefined) attributes += `,"sallyport.code":"${code}"`
   if (status !== undefined) attributes += `,"http.response.status_code":${jsonNumber(status)}`
   if (peerAddress !== undefined) attributes += `,"network.peer.address":"${jsonText(peerAddress)}"`
@@ -43,11 +43,15 @@ export function endedEvent(subject: EventSubject, ending: Ending, durationMs: nu
   // a refusal moves nothing that a person would want to read about
   const amount = outcome === 'refused' || outcome === 'pending' ? '' : `: ${bytesFromClient} bytes out, ${bytesFromOrigin} bytes in, ${Math.round(durationMs)} ms`
   const { body, json: bodyJson } = shownBody(`${outcome} ${host}:${subject.port}${code === undefined ? '' : ` (${code})`}${amount}`, hostJson === host)
+  const { owner } = subject.principal
+  const start = eventStart(bodyJson)
+  const front = subjectStart + json
+  const back = attributes + eventEnd
   return new PreparedEvent({
     name: 'sallyport.exchange.ended',
     severity: severityOf(ending),
     body,
-    json: `${eventStart(bodyJson)}${subjectStart}${attributes}${eventEnd}`,
+    json: owner === undefined || clientJson === undefined ? start + front + back : { start, sealedStart: start, front, back, parts: [clientPart(subject, owner, clientJson)] },
     session: undefined,
   })
 }

@@ -6,6 +6,7 @@ import type { ErrorCode } from '../errors.ts'
 import { authorityOnly } from '../target/quoted.ts'
 import type { Redaction } from './redaction.ts'
 import { cappedJson, inOnePiece, jsonNumber, jsonText } from './json-text.ts'
+import type { OwnPart } from './prepared-event.ts'
 import { redactUrl, scrubAgent, scrubText } from './redaction.ts'
 import { placeOf, Slots } from './slots.ts'
 
@@ -46,8 +47,10 @@ export const subjectStart = '"sallyport.request.id":"'
 export interface ShownSubject {
   readonly host: string
   readonly hostJson: string
-  /** JSON members behind `subjectStart`, its value first */
+  /** JSON members behind `subjectStart`, its value first; without the client's address where `clientJson` has it */
   readonly json: string
+  /** the client's address as a member, where it is the owner's */
+  readonly clientJson: string | undefined
 }
 
 interface KnownSubject extends Pick<EventSubject, 'principal' | 'advisory' | 'clientAddress' | 'port' | 'method' | 'protocol' | 'mode'> {
@@ -55,6 +58,7 @@ interface KnownSubject extends Pick<EventSubject, 'principal' | 'advisory' | 'cl
   readonly askedHost: string
   readonly host: string
   readonly hostJson: string
+  readonly clientJson: string | undefined
   /** behind the request id */
   text: string
   isInOnePiece: boolean
@@ -63,8 +67,8 @@ interface KnownSubject extends Pick<EventSubject, 'principal' | 'advisory' | 'cl
 const knownSubjects = new Slots<KnownSubject>()
 
 export function showSubject(subject: EventSubject): ShownSubject {
-  const { host, hostJson, text } = subject.port === 0 ? describe(subject) : recall(subject)
-  return { host, hostJson, json: cappedJson(subject.requestId, maxLabel) + text }
+  const { host, hostJson, clientJson, text } = subject.port === 0 ? describe(subject) : recall(subject)
+  return { host, hostJson, clientJson, json: cappedJson(subject.requestId, maxLabel) + text }
 }
 
 /** One session asks for few hosts, and each exchange has two events at least. */
@@ -90,18 +94,19 @@ function describe(subject: EventSubject): KnownSubject {
   const { principal, advisory, clientAddress, host: askedHost, port, method, protocol, mode } = subject
   const host = shownHost(subject)
   const hostJson = jsonText(host)
-  const client = clientAddress === '' ? 'unknown' : cappedJson(clientAddress, maxLabel)
+  const client = `"client.address":"${clientAddress === '' ? 'unknown' : cappedJson(clientAddress, maxLabel)}"`
+  const isOwned = principal.owner !== undefined
   // Codex's telemetry says `none` where a tunnel hides the method
   const asked = method === undefined || method === 'CONNECT' ? 'none' : cappedJson(method, maxMethod)
-  const text = `${principalJson(principal)}${client}","server.address":"${hostJson}","server.port":${jsonNumber(port)}${circumstances(subject)}${asked}"`
-  return { principal, advisory, clientAddress, port, method, protocol, mode, askedHost, host, hostJson, text, isInOnePiece: false }
+  const text = `${principalJson(principal)}${isOwned ? '' : `${client},`}"server.address":"${hostJson}","server.port":${jsonNumber(port)}${circumstances(subject)}${asked}"`
+  return { principal, advisory, clientAddress, port, method, protocol, mode, askedHost, host, hostJson, clientJson: isOwned ? client : undefined, text, isInOnePiece: false }
 }
 
-/** From the end of the request id to the start of the client's address; a session has many exchanges. */
+/** From the end of the request id to the comma behind the agent; a session has many exchanges. */
 function principalJson(principal: Principal): string {
   const known = principalTexts.get(principal)
   if (known !== undefined) return known
-  const text = inOnePiece(`","session.id":"${cappedJson(principal.session, maxLabel)}","gen_ai.agent.name":"${cappedJson(principal.agent, maxLabel)}","client.address":"`)
+  const text = inOnePiece(`","session.id":"${cappedJson(principal.session, maxLabel)}","gen_ai.agent.name":"${cappedJson(principal.agent, maxLabel)}",`)
   principalTexts.set(principal, text)
   return text
 }
@@ -122,18 +127,67 @@ function modesOf(protocol: EventSubject['protocol']) {
 }
 
 /** JSON members that only a decision carries, each behind a comma: whose session it is, and how the
- * request looked, redacted. */
+ * request looked, redacted. Without what is the owner's, where there is one. */
 export function requestJson(subject: EventSubject, redaction: Redaction): string {
-  const { principal, userAgent } = subject
+  const { principal: { owner, team }, userAgent } = subject
   let json = subject.scheme === 'https' ? ',"url.scheme":"https"' : ',"url.scheme":"http"'
-  if (principal.owner !== undefined) json += `,"user.name":"${cappedJson(principal.owner, maxLabel)}"`
-  if (principal.team !== undefined) json += `,"sallyport.team":"${cappedJson(principal.team, maxLabel)}"`
-  if (subject.path !== undefined) {
-    const { path, query } = redactUrl(subject.path, subject.query, redaction)
-    if (path !== undefined) json += `,"url.path":"${jsonText(path)}"`
-    if (query !== undefined) json += `,"url.query":"${jsonText(query)}"`
-  }
-  return userAgent === undefined ? json : `${json},"user_agent.original":"${jsonText(scrubAgent(userAgent, maxUserAgent))}"`
+  if (team !== undefined) json += `,"sallyport.team":"${cappedJson(team, maxLabel)}"`
+  if (owner !== undefined) return json
+  const place = placeJson(subject, redaction)
+  if (place !== '') json += `,${place}`
+  return userAgent === undefined ? json : `${json},${userAgentJson(userAgent)}`
+}
+
+/** What of a decision is the owner's: what all of its session's have in common, and what is this exchange's. */
+export function ownerParts(subject: EventSubject, owner: string, clientJson: string, redaction: Redaction): OwnPart[] {
+  const { principal, requestId } = subject
+  const parts: OwnPart[] = [{ person: owner, bound: 'session', context: label(principal.session), json: sessionJson(subject, owner, clientJson) }]
+  const place = placeJson(subject, redaction)
+  if (place !== '') parts.push({ person: owner, bound: 'own', context: label(requestId), json: place })
+  return parts
+}
+
+/** The part of an event of which nothing but the client's address is the owner's. */
+export function clientPart({ principal }: EventSubject, owner: string, clientJson: string): OwnPart {
+  return { person: owner, bound: 'session', context: label(principal.session), json: clientJson }
+}
+
+/** A name or an id as events have it. */
+function label(text: string): string {
+  return text.length <= maxLabel ? text : text.slice(0, maxLabel)
+}
+
+interface KnownSession {
+  readonly clientJson: string
+  readonly userAgent: string | undefined
+  readonly json: string
+}
+
+/** One program of a session asks again and again from one address. */
+function sessionJson({ principal, userAgent }: EventSubject, owner: string, clientJson: string): string {
+  const known = knownSessions.get(principal)
+  if (known !== undefined && known.clientJson === clientJson && known.userAgent === userAgent) return known.json
+  const json = inOnePiece(`"user.name":"${cappedJson(owner, maxLabel)}",${clientJson}${userAgent === undefined ? '' : `,${userAgentJson(userAgent)}`}`)
+  knownSessions.set(principal, { clientJson, userAgent, json })
+  return json
+}
+
+const knownSessions = new WeakMap<Principal, KnownSession>()
+
+function userAgentJson(userAgent: string): string {
+  return `"user_agent.original":"${jsonText(scrubAgent(userAgent, maxUserAgent))}"`
+}
+
+function placeJson({ path: asked, query: askedQuery }: EventSubject, redaction: Redaction): string {
+  if (asked === undefined) return ''
+  const { path, query } = redactUrl(asked, askedQuery, redaction)
+  const json = path === undefined ? '' : `"url.path":"${jsonText(path)}"`
+  return query === undefined ? json : `${json === '' ? '' : `${json},`}"url.query":"${jsonText(query)}"`
+}
+
+/** Whether a reason repeats the path of the request, which is the owner's. */
+export function repeatsPath(reason: string, { path, port }: EventSubject): boolean {
+  return port !== 0 && path !== undefined && path.length > 1 && reason.includes(path)
 }
 
 /** The host as it may be shown: the one that was matched, or, where none could be parsed, the authority of a

@@ -1,4 +1,5 @@
 // The shape of everything that is journaled. Pure. The names are a contract (docs/events.md).
+import type { Personal } from './personal.ts'
 
 export const eventNames = [
   'sallyport.decision',
@@ -22,6 +23,7 @@ export const eventNames = [
   'sallyport.policy.rejected',
   'sallyport.audit.gap',
   'sallyport.audit.checkpoint',
+  'sallyport.audit.erased',
   'sallyport.process.started',
   'sallyport.process.stopped',
 ] as const
@@ -41,6 +43,8 @@ export interface AuditEvent {
   readonly attributes: Readonly<Record<string, AttributeValue | undefined>>
   /** session whose quota this counts against; decisions have one */
   readonly session?: string | undefined
+  /** what of it belongs to whom, and is sealed under their keys; absent: nothing, or the event says so itself */
+  readonly personal?: Personal | undefined
 }
 
 /** What gate and app write to. `append` resolves when the record is in the operating system's hands, with

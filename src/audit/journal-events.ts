@@ -4,6 +4,7 @@ import type { ExportCursor } from './export-cursor.ts'
 import { findRecords, followRecords } from './journal-query.ts'
 import type { JournalRecord } from './record.ts'
 import { parseLine } from './record.ts'
+import { RecordOpener } from './record-opener.ts'
 import { placeOf } from './segment-place.ts'
 import { listSegments, readLines } from './segments.ts'
 
@@ -26,12 +27,13 @@ export function journalEvents(dir: string): JournalEvents {
 
 async function readAfter(dir: string, after: number, limit: number): Promise<readonly JournalRecord[]> {
   const records: JournalRecord[] = []
+  const opener = RecordOpener.beside(dir)
   const segments = await listSegments(dir)
   const first = segments.findLastIndex(({ firstSeq }) => firstSeq <= after + 1)
   for (const [index, segment] of segments.slice(Math.max(first, 0)).entries()) {
     const from = index === 0 ? await placeOf(segment, after) : 0
     for await (const { text, complete } of readLines(segment.path, from)) {
-      const { record } = complete ? parseLine(text) : {}
+      const { record } = complete ? opener.parse(text) : {}
       if (record === undefined || record.seq <= after) continue
       records.push(record)
       if (records.length >= limit) return records

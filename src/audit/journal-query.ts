@@ -1,9 +1,11 @@
 // Reads records back: a stretch of the journal in order, the newest that fit a question, and what is appended from
 // then on. It never locks, repairs or changes the journal; a line that is no valid record is counted, not hidden.
+import { dirname } from 'node:path'
 import type { ExportCursor } from './export-cursor.ts'
 import { ExportReader } from './export-reader.ts'
 import type { JournalRecord } from './record.ts'
 import { parseLine } from './record.ts'
+import { RecordOpener } from './record-opener.ts'
 import { placeOf } from './segment-place.ts'
 import { listSegments, readLines, readLinesBackward, type SegmentFile } from './segments.ts'
 
@@ -38,9 +40,10 @@ const clockStepMs = 3_600_000
 /** Every record of the window, oldest first, as the journal is now. */
 export async function* journalRecords(dir: string, window: RecordWindow = {}, choice: LineChoice = {}): AsyncGenerator<JournalRecord> {
   const { fromSeq = 1, sinceMs = Number.NEGATIVE_INFINITY, untilMs = Number.POSITIVE_INFINITY } = window
+  const opener = RecordOpener.beside(dir)
   for (const segment of await segmentsIn(dir, window)) {
     const from = segment.firstSeq < fromSeq ? await placeOf(segment, fromSeq - 1) : 0
-    for await (const { record } of segmentRecords(segment, from, choice)) {
+    for await (const { record } of segmentRecords(segment, from, choice, opener)) {
       const timeMs = Date.parse(record.time)
       if (record.seq >= fromSeq && timeMs >= sinceMs && timeMs < untilMs) yield record
     }
@@ -48,10 +51,10 @@ export async function* journalRecords(dir: string, window: RecordWindow = {}, ch
 }
 
 /** The records of one segment that start at byte `from` of it or later. */
-export async function* segmentRecords({ path }: SegmentFile, from: number, { mayMatch, onInvalid }: LineChoice = {}): AsyncGenerator<PlacedRecord> {
+export async function* segmentRecords({ path }: SegmentFile, from: number, { mayMatch, onInvalid }: LineChoice = {}, opener = RecordOpener.beside(dirname(path))): AsyncGenerator<PlacedRecord> {
   for await (const { text, offset, complete } of readLines(path, from)) {
     if (!complete || mayMatch?.(text) === false) continue
-    const { record } = parseLine(text)
+    const { record } = opener.parse(text)
     const end = offset + text.length + 1
     if (record === undefined) onInvalid?.(end)
     else yield { record, offset, end }
@@ -108,12 +111,13 @@ export async function findRecords(
   const records: JournalRecord[] = []
   let invalid = 0
   let newest: ExportCursor | undefined
+  const opener = RecordOpener.beside(dir)
   const segments = await listSegments(dir)
   for (const segment of segments.toReversed()) {
     if (records.length >= limit && newest !== undefined) break
     for await (const { text, offset } of readLinesBackward(segment.path)) {
       if (newest !== undefined && !mayMatch(text)) continue
-      const { record } = parseLine(text)
+      const { record } = opener.parse(text)
       if (record === undefined) {
         invalid++
         continue
@@ -131,13 +135,14 @@ const pollMs = 200
 /** Records after `from` as they are appended, until `signal` is aborted. */
 export async function* followRecords(dir: string, from: ExportCursor | undefined, signal: AbortSignal): AsyncGenerator<JournalRecord> {
   const reader = new ExportReader(dir, { isForExport: false, onNotice: () => undefined })
+  const opener = RecordOpener.beside(dir)
   await reader.seek(from)
   while (!signal.aborted) {
     const batch = await reader.read({ maxRecords: 512, maxBytes: 1024 * 1024 })
     if (batch === undefined) {
       await pause(pollMs, signal)
     } else {
-      yield* batch.records
+      for (const record of batch.records) yield opener.open(record)
       reader.accept(batch)
     }
   }

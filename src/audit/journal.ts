@@ -12,6 +12,7 @@ import { lockJournal, type JournalLock } from './journal-lock.ts'
 import { recoverJournal } from './journal-recovery.ts'
 import { encodeEvent } from './record.ts'
 import { SegmentLog, type SegmentLogOptions, type Written } from './segment-log.ts'
+import type { Sealer } from './sealer.ts'
 import { gapEvent } from './service-events.ts'
 import { SessionQuota, type QuotaExcess } from './session-quota.ts'
 
@@ -20,6 +21,8 @@ export interface JournalOptions extends SegmentLogOptions {
   readonly recordsPerSessionPerMinute?: number
   /** how often written records are forced to the disk itself; 0 leaves that to the system; with `power` it says nothing */
   readonly syncIntervalMs?: number
+  /** absent: what belongs to people is written as it is */
+  readonly sealer?: Sealer | undefined
 }
 
 /** `near_full`: 80 % of `maxBytes` may not be removed yet. */
@@ -139,7 +142,7 @@ class FileJournal implements Journal {
     this.#schedule()
     if (event.session !== undefined) this.#quota.count(event.session)
     return new Promise((resolve, reject) => {
-      this.#pending.push({ encoded: encodeEvent(event), resolve, reject })
+      this.#pending.push({ encoded: encodeEvent(event, this.#options.sealer), resolve, reject })
       if (this.#pending.length >= maxBatch) this.#flush()
     })
   }

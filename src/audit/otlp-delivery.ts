@@ -11,6 +11,7 @@ import { ExportReader } from './export-reader.ts'
 import type { OtlpEncoding, PartialSuccess } from './otlp-encoding.ts'
 import type { Sender, SendOutcome } from './otlp-sender.ts'
 import type { JournalRecord } from './record.ts'
+import { RecordOpener } from './record-opener.ts'
 
 export interface DeliveryOptions {
   readonly dir: string
@@ -47,6 +48,7 @@ const compress = promisify(gzip)
 export class Delivery {
   readonly #options: DeliveryOptions
   readonly #reader: ExportReader
+  readonly #opener: RecordOpener
   readonly #stop = new AbortController()
   #wake = new AbortController()
   #isDraining = false
@@ -56,6 +58,7 @@ export class Delivery {
 
   constructor(options: DeliveryOptions) {
     this.#options = options
+    this.#opener = RecordOpener.beside(options.dir)
     this.#reader = new ExportReader(options.dir, { isForExport: true, onNotice: (message) => this.#log('warn', message) })
   }
 
@@ -158,14 +161,15 @@ export class Delivery {
   /** Tries until the collector takes the records or refuses these very records. */
   async #sendUntilJudged(records: readonly JournalRecord[]): Promise<Verdict> {
     const { encoding, sender } = this.#options
-    let body: Uint8Array
-    try {
-      body = await compress(encoding.encode(records))
-    } catch (error) {
-      // no collector is at fault here, and no second try helps
-      return { kind: 'unencodable', detail: `cannot be encoded: ${String(error)}` }
-    }
     for (let tries = 1; !this.#stop.signal.aborted; tries++) {
+      let body: Uint8Array
+      try {
+        // anew for each try: a person may have been erased since, and what waits or is set aside stays sealed
+        body = await compress(encoding.encode(records.map((record) => this.#opener.open(record))))
+      } catch (error) {
+        // no collector is at fault here, and no second try helps
+        return { kind: 'unencodable', detail: `cannot be encoded: ${String(error)}` }
+      }
       const outcome = await sender.send(body)
       const fate = fateOf(outcome)
       if (fate === 'accepted' && outcome.kind === 'answered') {

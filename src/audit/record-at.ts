@@ -3,7 +3,7 @@
 import { closeSync, openSync, readSync } from 'node:fs'
 import { join } from 'node:path'
 import type { JournalRecord } from './record.ts'
-import { parseLine } from './record.ts'
+import { RecordOpener } from './record-opener.ts'
 import { segmentName } from './segments.ts'
 
 /** `gone`: the segment is not there any more; `other`: no valid record starts at that byte. */
@@ -15,11 +15,13 @@ const maxBytes = 16 * 1024 * 1024
 
 export class PlacedReader {
   readonly #dir: string
+  readonly #opener: RecordOpener
   #open: { readonly firstSeq: number; readonly fd: number } | undefined
   #buffer = Buffer.allocUnsafe(firstBytes)
 
   constructor(dir: string) {
     this.#dir = dir
+    this.#opener = RecordOpener.beside(dir)
   }
 
   /** The record whose line starts at byte `offset` of the segment that begins with `firstSeq`. */
@@ -27,7 +29,7 @@ export class PlacedReader {
     const fd = this.#fdOf(firstSeq)
     if (fd === undefined) return { why: 'gone' }
     const line = this.#lineAt(fd, offset)
-    const { record } = line === undefined ? {} : parseLine(line)
+    const { record } = line === undefined ? {} : this.#opener.parse(line)
     return record === undefined ? { why: 'other' } : { record }
   }
 

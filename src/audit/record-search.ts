@@ -1,13 +1,14 @@
 // Answers a question about the journal: the newest records that fit, the first ones past a number, or how many there are.
 // What is indexed is looked for in the index, the rest is read from the segments; the answer is the same either way,
 // for each record that is told was read from the journal and held against the question.
+import { dirname } from 'node:path'
 import { systemClock } from '../clock.ts'
 import { isInPlace } from './index-builder.ts'
 import { plannedCount, plannedRows, planOf, type IndexPlan, type SearchScope } from './index-plan.ts'
 import { segmentsIn } from './journal-query.ts'
 import { PlacedReader } from './record-at.ts'
 import type { JournalRecord } from './record.ts'
-import { parseLine } from './record.ts'
+import { RecordOpener } from './record-opener.ts'
 import type { IndexedSegment, RecordIndex } from './record-index.ts'
 import { RecordFilter, type RecordQuestion } from './record-filter.ts'
 import { placeOf } from './segment-place.ts'
@@ -156,6 +157,7 @@ function lookUp(sought: Sought, { indexed, ...range }: Extract<Stretch, { segmen
 async function scan(sought: Sought, { segment, from }: Extract<Stretch, { segment: SegmentFile }>, found: Findings): Promise<boolean> {
   const { filter, search: { afterSeq = 0, beforeSeq = Number.MAX_SAFE_INTEGER, from: end } } = sought
   const start = segment.firstSeq <= afterSeq ? Math.max(from, await placeOf(segment, afterSeq)) : from
+  const opener = RecordOpener.beside(dirname(segment.path))
   for await (const { text, offset, complete = true } of linesOf(segment, start, end)) {
     if (offset < start) break
     if (!complete) continue
@@ -164,7 +166,7 @@ async function scan(sought: Sought, { segment, from }: Extract<Stretch, { segmen
     if (seq !== undefined && (seq <= afterSeq || seq >= beforeSeq)) continue
     found.lookedTo = seq ?? found.lookedTo
     if (filter.mayMatch(text)) {
-      const { record } = parseLine(text)
+      const { record } = opener.parse(text)
       if (record === undefined) found.invalid++
       else take(sought, record, found)
     }

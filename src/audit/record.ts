@@ -34,10 +34,15 @@ const tailLength = hashField.length + 64 + 2
 const alphabet = '0123456789ABCDEFGHJKMNPQRSTVWXYZ'
 const pairs = Array.from(alphabet).flatMap((high) => Array.from(alphabet, (low) => high + low))
 
-/** The part of a line that does not depend on its place in the chain: ASCII, from the end of `instance` on. */
-export function encodeEvent(event: AuditEvent): string {
-  const json = event instanceof PreparedEvent ? event.json : escapeNonAscii(`"body":${JSON.stringify(event.body)},"attributes":${JSON.stringify(event.attributes)}`)
+/** The part of a line that does not depend on its place in the chain: ASCII, from the end of `instance` on. What belongs
+ * to people is sealed by `sealer`; without one it is written as it is. Throws what that throws. */
+export function encodeEvent(event: AuditEvent, sealer?: { encode(event: AuditEvent): string | undefined }): string {
+  const json = sealer?.encode(event) ?? plainJson(event)
   return (headings.get(event.name) ?? headingsOf(event.name))[event.severity] + json
+}
+
+function plainJson(event: AuditEvent): string {
+  return event instanceof PreparedEvent ? event.json : escapeNonAscii(`"body":${JSON.stringify(event.body)},"attributes":${JSON.stringify(event.attributes)}`)
 }
 
 const headings: ReadonlyMap<EventName, Readonly<Record<Severity, string>>> = new Map(eventNames.map((name) => [name, headingsOf(name)]))

@@ -166,3 +166,36 @@ export function checkpointEvent(reason: CheckpointReason, head: CheckpointHead, 
     },
   }
 }
+
+/** What an erasure destroyed and removed; counts of what it was found in. */
+export interface ErasureCounts {
+  /** records of the journal that are sealed with the destroyed keys */
+  readonly records: number
+  /** records that name the person in the clear: they were written before sealing, or without it */
+  readonly unsealed: number
+  readonly sessions: number
+  readonly approvals: number
+  readonly grants: number
+  readonly tokens: number
+  /** proposals, notifications, kept answers, cached pages, lines and files that were set aside */
+  readonly others: number
+}
+
+/** What belonged to a person cannot be read any more. It names the keys, and nobody. */
+export function erasedEvent(keys: readonly string[], counts: ErasureCounts): AuditEvent {
+  return {
+    name: 'sallyport.audit.erased',
+    severity: 'INFO',
+    body: escapeText(`the data of a person was erased: ${keys.length === 1 ? 'key' : 'keys'} ${keys.join(', ')} destroyed, ${counts.records} records sealed with it`),
+    attributes: {
+      'sallyport.erasure.keys': keys,
+      'sallyport.erasure.records': counts.records,
+      'sallyport.erasure.unsealed': counts.unsealed,
+      'sallyport.erasure.sessions': counts.sessions,
+      'sallyport.erasure.approvals': counts.approvals,
+      'sallyport.erasure.grants': counts.grants,
+      'sallyport.erasure.tokens': counts.tokens,
+      'sallyport.erasure.others': counts.others,
+    },
+  }
+}

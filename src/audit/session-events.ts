@@ -1,8 +1,8 @@
 // Builds the events of a session's life. Pure. They name whoever made and ended it, and where its credentials
 // were seen; never the credentials.
-import { escapeText } from './escape.ts'
 import type { AttributeValue, AuditEvent } from './event.ts'
 import { isoTime, labelText, optionalLabel } from './label-text.ts'
+import { personalEvent, type Say } from './personal.ts'
 
 export interface SessionSubject {
   readonly id: string
@@ -34,11 +34,11 @@ export interface SeenAt {
 
 /** Credentials were made; write it before they are usable. */
 export function sessionStartedEvent(session: SessionSubject, by: string): AuditEvent {
-  const owner = session.owner === undefined ? '' : ` of ${labelText(session.owner)}`
-  return {
+  const { owner } = session
+  const body = (say: Say): string => `session ${session.id} for ${labelText(session.agent)}${owner === undefined ? '' : ` of ${say('user.name', labelText(owner))}`} made by ${say('sallyport.actor.name', labelText(by))}`
+  return personalEvent({
     name: 'sallyport.session.started',
     severity: 'INFO',
-    body: escapeText(`session ${session.id} for ${labelText(session.agent)}${owner} made by ${labelText(by)}`),
     attributes: {
       ...sessionAttributes(session),
       'sallyport.session.expires': isoTime(session.expiresMs),
@@ -50,15 +50,16 @@ export function sessionStartedEvent(session: SessionSubject, by: string): AuditE
       'sallyport.session.isolated': session.isIsolated,
       'sallyport.actor.name': labelText(by),
     },
-  }
+  }, body, [{ person: owner, attributes: ['user.name'] }, { person: by, attributes: ['sallyport.actor.name'] }])
 }
 
 /** The same credentials came from a second place: somebody else may have them. */
 export function sessionSharedEvent(session: SessionSubject, first: SeenAt, second: SeenAt): AuditEvent {
-  return {
+  const body = (say: Say): string =>
+    `the credentials of session ${session.id} for ${labelText(session.agent)} were used from ${seenText(second, say, 'client.address', 'sallyport.client.uid')}, and before from ${seenText(first, say, 'sallyport.session.first_address', 'sallyport.session.first_uid')}`
+  return personalEvent({
     name: 'sallyport.session.shared',
     severity: 'WARN',
-    body: escapeText(`the credentials of session ${session.id} for ${labelText(session.agent)} were used from ${seenText(second)}, and before from ${seenText(first)}`),
     attributes: {
       ...sessionAttributes(session),
       'client.address': labelText(second.address),
@@ -66,17 +67,17 @@ export function sessionSharedEvent(session: SessionSubject, first: SeenAt, secon
       'sallyport.session.first_address': labelText(first.address),
       'sallyport.session.first_uid': first.uid,
     },
-  }
+  }, body, [{ person: session.owner, attributes: ['user.name', 'client.address', 'sallyport.client.uid', 'sallyport.session.first_address', 'sallyport.session.first_uid'] }])
 }
 
 /** Its credentials are worth nothing any more; what it had open is closed. */
 export function sessionEndedEvent(session: SessionSubject, how: 'ended' | 'expired', by: string | undefined): AuditEvent {
-  return {
+  const body = (say: Say): string => `session ${session.id} for ${labelText(session.agent)} ${how}${by === undefined ? '' : ` by ${say('sallyport.actor.name', labelText(by))}`}`
+  return personalEvent({
     name: 'sallyport.session.ended',
     severity: 'INFO',
-    body: escapeText(`session ${session.id} for ${labelText(session.agent)} ${how}${by === undefined ? '' : ` by ${labelText(by)}`}`),
     attributes: { ...sessionAttributes(session), 'sallyport.session.how': how, 'sallyport.actor.name': optionalLabel(by) },
-  }
+  }, body, [{ person: session.owner, attributes: ['user.name'] }, { person: by, attributes: ['sallyport.actor.name'] }])
 }
 
 function sessionAttributes(session: SessionSubject): Readonly<Record<string, AttributeValue | undefined>> {
@@ -88,6 +89,7 @@ function sessionAttributes(session: SessionSubject): Readonly<Record<string, Att
   }
 }
 
-function seenText({ address, uid }: SeenAt): string {
-  return uid === undefined ? labelText(address) : `${labelText(address)} (uid ${uid})`
+function seenText({ address, uid }: SeenAt, say: Say, addressName: string, uidName: string): string {
+  const where = say(addressName, labelText(address))
+  return uid === undefined ? where : `${where} (uid ${say(uidName, String(uid))})`
 }

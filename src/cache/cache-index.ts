@@ -1,5 +1,6 @@
 // The index of the cache: one row for each answer, one for each body, in the embedded database. It knows no files;
 // a body's row goes when nobody refers to it, and whoever asked is told, so that the file can follow.
+import { erasedName, isSamePerson } from '../audit/personal.ts'
 import { numberOf, optionalText, textOf, type Row, type Store } from '../store/store.ts'
 import { entryColumns, headText, keyOf, responseOf, varyText } from './cache-rows.ts'
 import type { CacheFilter, WrittenBody } from './cache-store.ts'
@@ -88,6 +89,26 @@ export class CacheIndex {
     const { status, reason, fields, vary, storedMs, initialAgeMs } = head
     const { source, by, capturedMs } = entry
     this.#store.run('UPDATE entries SET vary = ?, head = ? WHERE id = ?', varyText(vary), headText({ status, reason, fields, vary, storedMs, initialAgeMs, source, by, capturedMs }), entry.id)
+  }
+
+  /** Of the entries behind `behind`, how many this person put there, and where to go on; with `isScrubbing` nothing says
+   * so any more. */
+  forgetPart(person: string, isScrubbing: boolean, behind: number): { readonly count: number; readonly next: number | undefined } {
+    const rows = this.#store.all(`SELECT ${fullColumns} FROM entries WHERE id > ? ORDER BY id LIMIT ${scanBatch}`, behind)
+    let count = 0
+    for (const row of rows) {
+      const entry = responseOf(row, keyOf(row))
+      if (!isSamePerson(entry.by, person)) continue
+      count++
+      if (isScrubbing) this.#store.run('UPDATE entries SET head = ? WHERE id = ?', headText({ ...entry, by: erasedName }), entry.id)
+    }
+    const last = rows.at(-1)
+    return { count, next: last === undefined ? undefined : numberOf(last, 'id') }
+  }
+
+  /** What was overwritten is nowhere beside the index any more. */
+  checkpoint(): void {
+    this.#store.checkpoint()
   }
 
   remove(id: number): boolean {

@@ -63,6 +63,8 @@ export interface CacheStore {
   list(filter: CacheFilter, limit: number, before?: number): readonly CachedResponse[]
   /** As `list`, in small turns: for a filter that few of many match. */
   search(filter: CacheFilter, limit: number, before?: number): Promise<readonly CachedResponse[]>
+  /** Entries that this person put there, counted; with `isScrubbing` nothing says so any more. */
+  forgetPerson?(person: string, isScrubbing: boolean): Promise<number>
   stats(): CacheStats
   /** Bodies that are being written are given up. */
   close(): void

@@ -3,6 +3,7 @@
 import { join } from 'node:path'
 import type { Approval } from '../approvals/approval.ts'
 import { ReviewFault } from '../approvals/review-fault.ts'
+import type { PersonalPlace } from '../audit/erasure.ts'
 import type { Policy } from '../policy/policy.ts'
 import type { CacheStore } from './cache-store.ts'
 import type { Deadlines } from '../deadlines.ts'
@@ -43,6 +44,7 @@ export interface CacheRoom {
   readonly live: LiveCache
   /** of sessions that record */
   readonly recorder: Recorder
+  readonly personal: PersonalPlace
   /** undefined: there is none */
   parentState(): ParentState | undefined
   /** A reviewer's yes to one page. Resolves when agents read it, with what is missing of where it leads, as a sentence;
@@ -66,6 +68,10 @@ export function openCache(options: OpenCacheOptions): CacheRoom {
     live: new LiveCache({ store, clock, deadlines, onFault, maxBodyBytes }),
     recorder,
     pages,
+    personal: {
+      count: async (person) => ({ others: (await store.forgetPerson?.(person, false)) ?? 0 }),
+      scrub: async (person) => ({ others: (await store.forgetPerson?.(person, true)) ?? 0 }),
+    },
     parentState: () => parent?.watch.state(),
     fetchPage: async ({ id, url = '', team }, by) => {
       const { kept: [page], fault } = await filler.fetch({ url, partition: partitionOf(team), source: 'fetched', by, team, pinned: false, approvalId: id })

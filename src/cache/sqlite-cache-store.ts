@@ -220,6 +220,21 @@ export class SqliteCacheStore implements CacheStore {
     return found
   }
 
+  async forgetPerson(person: string, isScrubbing: boolean): Promise<number> {
+    let count = 0
+    for (let behind: number | undefined = 0; behind !== undefined; await nextTurn()) {
+      const from: number = behind
+      const part = this.#ask('the index could not be read', () => this.#index.forgetPart(person, isScrubbing, from))
+      count += part.count
+      behind = part.next
+    }
+    if (isScrubbing) {
+      this.#recent.clear()
+      this.#ask('what was overwritten is still beside the index', () => this.#index.checkpoint())
+    }
+    return count
+  }
+
   /** `evicted` and `corrupt` count since it was opened. */
   stats(): CacheStats {
     const { entries, pinned, bodyBytes } = this.#ask('the index could not be counted', () => this.#index.totals())

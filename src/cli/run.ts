@@ -126,8 +126,8 @@ export const commands: readonly CommandEntry[] = [
   },
   {
     name: 'audit',
-    summary: 'read, search and verify the journal',
-    load: async () => (await import('./audit.ts')).auditCommand,
+    summary: 'read, search and verify the journal, and erase people from it',
+    load: async (deps) => (await import('./audit.ts')).auditCommand(deps),
   },
   {
     name: 'report',

@@ -45,6 +45,25 @@ export interface App {
   stop(graceful: boolean): Promise<void>
   /** reads policies again; a policy that does not compile leaves the last good one in force */
   reload(): Promise<ReloadOutcome>
+  /** also of an instance that was not started: of a data folder without a running proxy */
+  readonly erasure: PersonErasure
+}
+
+/** Erases what there is of a person; `by`: who wants it. */
+export interface PersonErasure {
+  look(person: string): Promise<ErasedThings>
+  erase(person: string, by: string | undefined): Promise<{ readonly keys: readonly string[]; readonly counts: ErasedThings }>
+}
+
+/** How much there was, as docs/events.md says of `sallyport.audit.erased`. */
+export interface ErasedThings {
+  readonly records: number
+  readonly unsealed: number
+  readonly sessions: number
+  readonly approvals: number
+  readonly grants: number
+  readonly tokens: number
+  readonly others: number
 }
 
 /** Fields are a closed list of plain values: never a header object, never a credential. */

@@ -231,6 +231,7 @@ function build(values: Values, configFile: string | undefined, credentials: read
       durability: values.get('auditDurability'),
       checkpointIntervalMs: values.get('auditCheckpointInterval'),
       recordsPerSessionPerMinute: values.get('auditRecords'),
+      sealPersonal: values.get('auditSeal'),
     },
     otel: readOtel(values),
     originTls: { crlFiles: values.get('originCrlFiles'), crlDir: values.get('originCrlDir') },

@@ -135,6 +135,7 @@ export const schema = {
   auditDurability: setting('audit.durability', choice(['process', 'power']), 'process', 'what a decision is safe from before its client hears it: the end of the process (`kill -9`), or also of the machine\'s power, which costs each request the time of a disk sync'),
   auditCheckpointInterval: setting('audit.checkpoint_interval', duration({ min: '1 s', max: '1 d' }), '1 min', 'within this time what was written is covered by a signed checkpoint; one more is made at each start and stop and with each segment'),
   auditRecords: setting('audit.records_per_session_per_minute', count({ min: 60, max: 100_000_000 }), '600000', 'records one session may cause in a minute'),
+  auditSeal: setting('audit.seal_personal', bool, 'true', 'names, client addresses, paths and comments stand in the journal encrypted under a key of each person, so that `sallyport audit erase` can erase them'),
 
   otelEnvironment: setting('otel.environment', text, 'dev', 'value of `deployment.environment.name` on exported records'),
   otelExporter: optional('otel.exporter', choice(['none', 'otlp-http']), '`none`, or the table `[otel.exporter.otlp-http]`; `none` wins over an endpoint from elsewhere'),

@@ -71,6 +71,8 @@ export interface AuditSettings {
   /** a signed checkpoint follows on what was written within this time */
   readonly checkpointIntervalMs: number
   readonly recordsPerSessionPerMinute: number
+  /** what belongs to people is sealed under keys of their own, so that it can be erased */
+  readonly sealPersonal: boolean
 }
 
 export interface OtlpSettings {

@@ -11,6 +11,7 @@ import { approvalRoutes } from './routes-approvals.ts'
 import { cacheRoutes } from './routes-cache.ts'
 import { cacheFillRoutes } from './routes-cache-fill.ts'
 import { eventRoutes } from './routes-events.ts'
+import { peopleRoutes } from './routes-people.ts'
 import { grantRoutes, policyRoutes } from './routes-policy.ts'
 import { sessionRoutes, tokenRoutes } from './routes-sessions.ts'
 import { buildServer } from './server.ts'
@@ -78,5 +79,5 @@ export function createControl(deps: ControlDeps): Control {
 
 /** Every route under /v1. */
 export function controlRoutes(context: ControlContext): readonly Route[] {
-  return [approvalRoutes, grantRoutes, sessionRoutes, tokenRoutes, policyRoutes, eventRoutes, cacheRoutes, cacheFillRoutes].flatMap((make) => make(context))
+  return [approvalRoutes, grantRoutes, sessionRoutes, tokenRoutes, policyRoutes, eventRoutes, peopleRoutes, cacheRoutes, cacheFillRoutes].flatMap((make) => make(context))
 }

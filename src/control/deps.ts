@@ -11,6 +11,7 @@ import type { EventSearch } from '../audit/event-search.ts'
 import type { JournalEvents } from '../audit/journal-events.ts'
 import type { CacheRoom } from '../cache/open-cache.ts'
 import type { Clock } from '../clock.ts'
+import type { PersonErasure } from '../config/listening.ts'
 import type { HostPort } from '../config/settings.ts'
 import type { Decision } from '../policy/decision.ts'
 import type { Explanation } from '../policy/explain.ts'
@@ -116,6 +117,7 @@ export interface ControlDeps {
   /** Rejects with SearchUnavailable where no answer came in time. */
   readonly search: EventSearch
   readonly answers: KeptAnswers
+  readonly erasure: PersonErasure
   readonly audit: AuditSink
   readonly clock: Clock
   readonly limits: ControlLimits

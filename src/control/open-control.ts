@@ -8,6 +8,7 @@ import { eventSearch } from '../audit/event-search.ts'
 import { journalEvents } from '../audit/journal-events.ts'
 import { startSearcher } from '../audit/journal-searcher.ts'
 import type { Clock } from '../clock.ts'
+import type { PersonErasure } from '../config/listening.ts'
 import type { PolicySource } from '../config/policy-files.ts'
 import type { Settings } from '../config/settings.ts'
 import { readTarget } from '../policy/explain-target.ts'
@@ -31,6 +32,7 @@ export interface OpenControlOptions {
   /** undefined: process settings say that there is none */
   readonly cache: CacheRoom | undefined
   readonly answers: KeptAnswers
+  readonly erasure: PersonErasure
   readonly policies: PolicySource
   readonly audit: AuditSink
   readonly clock: Clock
@@ -72,6 +74,7 @@ export function openControl(options: OpenControlOptions): Control {
     events,
     search,
     answers,
+    erasure: options.erasure,
     audit,
     clock,
     // whoever has a page fetched hears what came of it

@@ -48,6 +48,8 @@ export interface Route<Body = unknown, Query = unknown> {
   readonly isStream?: true
   /** answers with bytes, and not with JSON */
   readonly isBytes?: true
+  /** once more does no harm, and its answer is not kept */
+  readonly isRepeatable?: true
   /** answers as an event stream too, when asked for one */
   readonly mayStream?: true
   /** answers with one JSON object a line too, when asked for that */

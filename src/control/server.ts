@@ -194,7 +194,7 @@ function addRoute(server: FastifyInstance, route: Route, context: ControlContext
       const { actor, body, query } = request
       if (actor === undefined) throw unauthenticated()
       const call = { request, reply, actor, id: idOf(request.params) ?? '', body, query }
-      const answer = await (route.method === 'POST' ? answerOnce(route, call, context) : route.handle(call))
+      const answer = await (route.method === 'POST' && route.isRepeatable !== true ? answerOnce(route, call, context) : route.handle(call))
       return answer === undefined ? reply : send(reply, answer)
     },
   })

@@ -46,22 +46,22 @@ async function held(approvals: Approvals, id: string, ms: number, presence: Pres
 }
 
 /** What was asked is not what policy asks now, or nobody is there any more who asked: no answer to it counts. */
-export function overtaken({ facts }: Exchange, decision: Decision, { requestDigest }: Question, { approval, isLive }: { readonly approval: Approval; readonly isLive: boolean }): { readonly code: ErrorCode; readonly reason: string } | undefined {
+export function overtaken({ facts }: Exchange, decision: Decision, { requestDigest }: Question, { approval, isLive }: { readonly approval: Approval; readonly isLive: boolean }): ReturnType<typeof withoutGrant> | undefined {
   if (!isLive) return approval.state === 'allowed' ? { code: 'session_ended', reason: errorEntry('session_ended').text } : withoutGrant(approval)
   if (decision.verdict !== 'ask' || isAboutRequest(facts, decision) === (requestDigest !== undefined)) return undefined
   return { code: 'approval_withdrawn', reason: `${facts.host.text}:${facts.port}: the policy changed and asks about each request now; sending this again asks again` }
 }
 
 /** Policy still asks, and no grant answers: what became of the approval says why. */
-export function withoutGrant(approval: Approval): { readonly code: ErrorCode; readonly reason: string } {
+export function withoutGrant(approval: Approval): { readonly code: ErrorCode; readonly reason: string; readonly quoted?: string | undefined } {
   if (approval.state === 'allowed') {
     return { code: 'approval_required', reason: `${approval.host}:${approval.port}: the yes to approval ${approval.id} was used by an equal request or has ended; sending this again asks again` }
   }
   if (approval.state === 'pending') return { code: 'draining', reason: `${errorEntry('draining').text}; the question stays open (approval ${approval.id})` }
   const code = approval.state === 'denied' ? 'approval_denied' : approval.state === 'expired' ? 'approval_expired' : 'approval_withdrawn'
-  const comment = approval.decision?.comment
-  const said = approval.state === 'denied' && comment !== undefined ? `: ${comment}` : ''
-  return { code, reason: `${approval.host}:${approval.port}: ${errorEntry(code).text} (approval ${approval.id})${said}` }
+  const { comment, by } = approval.decision ?? {}
+  const hasWords = approval.state === 'denied' && comment !== undefined
+  return { code, reason: `${approval.host}:${approval.port}: ${errorEntry(code).text} (approval ${approval.id})${hasWords ? `: ${comment}` : ''}`, quoted: hasWords ? by : undefined }
 }
 
 /** The digest that a question or grant about this request is bound to; undefined for what is about its host. */

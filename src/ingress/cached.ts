@@ -216,5 +216,5 @@ function viaOf({ pseudonym }: IngressContext): string {
 }
 
 function readerOf({ admitted: { exchange: { id, facts: { principal, scheme, host, port } } }, target: { path, query } }: CacheQuestion): CacheReader {
-  return { requestId: id, session: principal.session, agent: principal.agent, place: { scheme, host: host.text, port, path, query } }
+  return { requestId: id, session: principal.session, agent: principal.agent, owner: principal.owner, place: { scheme, host: host.text, port, path, query } }
 }

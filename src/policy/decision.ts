@@ -74,6 +74,8 @@ export interface Decision {
   readonly monitored: { readonly verdict: Verdict; readonly code: ErrorCode; readonly reason: string; readonly rule: RuleRef | undefined } | undefined
   /** the grant that answered what policy asks; absent where policy answered */
   readonly grant?: { readonly id: string; readonly approvalId: string }
+  /** the reviewer whose words `reason` ends with; absent: it is nobody's */
+  readonly quoted?: string | undefined
   /** true when the allow came from a wildcard pattern: new names below it are budgeted */
   readonly wildcard: boolean
 }

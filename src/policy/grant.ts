@@ -76,5 +76,5 @@ export function answeredBy(decision: Decision, grant: Grant): Decision {
   if (grant.verdict === 'allow') {
     return { ...decision, verdict: 'allow', code: 'allowed', reason: `${decision.reason}; a reviewer allowed it`, grant: reference, wildcard: grant.subdomains }
   }
-  return { ...decision, verdict: 'deny', code: 'approval_denied', reason: `a reviewer refused ${grant.host}${grant.comment === undefined ? '' : `: ${grant.comment}`}`, grant: reference }
+  return { ...decision, verdict: 'deny', code: 'approval_denied', reason: `a reviewer refused ${grant.host}${grant.comment === undefined ? '' : `: ${grant.comment}`}`, grant: reference, quoted: grant.comment === undefined ? undefined : grant.by }
 }

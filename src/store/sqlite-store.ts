@@ -27,7 +27,7 @@ export function openSqliteStore(path: string, migrations: readonly Migration[], 
   const database = new DatabaseSync(path)
   if (path !== ':memory:') chmodSync(path, 0o600)
   try {
-    database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON')
+    database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON; PRAGMA secure_delete = ON')
     const store = new SqliteStore(database)
     migrate(path, store, database, migrations)
     return store
@@ -113,6 +113,17 @@ class SqliteStore implements Store {
     } finally {
       this.#isInside = false
     }
+  }
+
+  compact(): void {
+    this.checkpoint()
+    this.#database.exec('VACUUM')
+    this.checkpoint()
+  }
+
+  checkpoint(): void {
+    const row = this.#database.prepare('PRAGMA wal_checkpoint(TRUNCATE)').get()
+    if (row?.['busy'] !== 0) throw new Error('the database is in use by somebody else, so what was removed is still beside it')
   }
 
   close(): void {

@@ -19,6 +19,10 @@ export interface Store {
   run(sql: string, ...values: readonly SqlValue[]): number
   /** All of `work` or nothing of it; what is thrown rolls back. Within another transaction it joins that one. */
   transaction<T>(work: () => T): T
+  /** Nothing of what was deleted or overwritten stays in the file or beside it. Rewrites all of it, so only for small ones. */
+  compact(): void
+  /** What was committed stands in the file itself, and nowhere beside it. */
+  checkpoint(): void
   close(): void
 }
 

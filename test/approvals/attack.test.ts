@@ -165,6 +165,14 @@ class FailingStore implements Store {
     })
   }
 
+  compact(): void {
+    this.#store.compact()
+  }
+
+  checkpoint(): void {
+    this.#store.checkpoint()
+  }
+
   close(): void {
     this.#store.close()
   }

@@ -32,7 +32,7 @@ const anyPlace = fc.record({
 })
 const anyReader: fc.Arbitrary<CacheReader> = fc.record({
   requestId: fc.constantFrom('01JD0000000000000000000000', '01JD0000000000000000000001'), session: fc.oneof(fc.constantFrom('s-1', 's-2'), anyText),
-  agent: fc.oneof(fc.constantFrom('codex', 'claude'), anyText), place: anyPlace,
+  agent: fc.oneof(fc.constantFrom('codex', 'claude'), anyText), owner: fc.constantFrom(undefined, 'alice', 'bob'), place: anyPlace,
 })
 const anyHit: fc.Arbitrary<Hit> = fc.record({ ageS: fc.nat(), source: fc.constantFrom('added' as const, 'fetched' as const, 'parent' as const), status: fc.constantFrom(200, 206, 304), bytes: fc.nat() })
 const anyRedaction = fc.constantFrom<Redaction>(redaction, { ...redaction, url: 'host' }, { ...redaction, url: 'full' })
@@ -46,7 +46,7 @@ t.test('the line of a hit is the line of its parts, said once or again', async (
 })
 
 t.test('readers and pages that share a place in memory are told apart', async (t) => {
-  const base: CacheReader = { requestId: 'r', session: 's', agent: 'a', place: { scheme: 'http', host: 'a.test', port: 80, path: '/abcdefgh', query: undefined } }
+  const base: CacheReader = { requestId: 'r', session: 's', agent: 'a', owner: undefined, place: { scheme: 'http', host: 'a.test', port: 80, path: '/abcdefgh', query: undefined } }
   const hit: Hit = { ageS: 1, source: 'added', status: 200, bytes: 2 }
   const readers: CacheReader[] = [
     base, { ...base, session: 't' }, { ...base, agent: 'b' }, { ...base, requestId: 'q' }, ...[{ scheme: 'https' as const }, { host: 'b.test' }, { port: 81 }, { path: '/abcdeXgh' }, { query: 'q' }]

@@ -13,6 +13,9 @@ import { sessionStartedEvent } from '../../src/audit/session-events.ts'
 import { auditCommand } from '../../src/cli/audit.ts'
 import type { CommandIo } from '../../src/cli/run.ts'
 import { allowed, approval, call, decided, denied, folder, grant, openTestJournal, redaction, session, subject, testClock, until } from '../audit/fixture.ts'
+import { fakeProcess } from './fake-io.ts'
+
+const command = auditCommand(fakeProcess())
 
 interface Output extends CommandIo {
   text: string
@@ -36,7 +39,7 @@ async function journaled(t: Test): Promise<string> {
 
 async function run(dir: string, ...argv: string[]): Promise<Output & { code: number }> {
   const io = output(dir)
-  const code = await auditCommand.run([...argv, '--data', dir], io)
+  const code = await command.run([...argv, '--data', dir], io)
   return { ...io, code }
 }
 
@@ -76,7 +79,7 @@ t.test('--json prints the records as they are journaled', async (t) => {
 t.test('a terminal gets colour, by verdict', async (t) => {
   const dir = await journaled(t)
   const io = output(dir, { isTty: true })
-  await auditCommand.run(['tail', '--data', dir], io)
+  await command.run(['tail', '--data', dir], io)
   t.ok(io.text.includes('\u001b[31mdeny   \u001b[39m'))
   t.ok(io.text.includes('\u001b[32mallow  \u001b[39m'))
 })
@@ -87,7 +90,7 @@ t.test('--follow goes on with what is appended, over rotations, until it is inte
   await journal.append(decisionEvent({ ...subject, requestId: 'r-0' }, allowed, 'policy', redaction))
   const stop = new AbortController()
   const io = output(dir, { signal: stop.signal })
-  const ended = auditCommand.run(['tail', '-f', '-n', '5', '--verdict', 'allow', '--data', dir], io)
+  const ended = command.run(['tail', '-f', '-n', '5', '--verdict', 'allow', '--data', dir], io)
   await until(() => io.text.includes('r-0'))
   for (let at = 1; at < 8; at++) await journal.append(decisionEvent({ ...subject, requestId: `r-${at}` }, allowed, 'policy', redaction))
   await until(() => io.text.includes('r-7'))
@@ -237,9 +240,9 @@ t.test('a folder without a journal is said, and ends with 1', async (t) => {
 t.test('a wrong command line is a usage error', async (t) => {
   const dir = folder(t)
   for (const argv of [[], ['list'], ['tail', '-n', '0'], ['tail', '-n', 'x'], ['tail', '--verdict', 'maybe'], ['search', '--host', ''], ['search', '--since', 'x'], ['search', '--since', '1h', '--until', '2h'], ['search', '--agent', '(a)'], ['show'], ['show', 'a', 'b'], ['show', '']]) {
-    await t.rejects(auditCommand.run(argv, output(dir)), { name: 'UsageError' }, argv.join(' '))
+    await t.rejects(command.run(argv, output(dir)), { name: 'UsageError' }, argv.join(' '))
   }
-  await t.rejects(auditCommand.run(['tail', '--frobnicate'], output(dir)), { code: 'ERR_PARSE_ARGS_UNKNOWN_OPTION' })
-  t.match(auditCommand.usage, /examples:/)
-  for (const word of ['tail', 'search', 'show', 'verify']) t.match(auditCommand.usageOf?.([word]), new RegExp(`^usage: sallyport audit ${word} .*examples:`, 's'))
+  await t.rejects(command.run(['tail', '--frobnicate'], output(dir)), { code: 'ERR_PARSE_ARGS_UNKNOWN_OPTION' })
+  t.match(command.usage, /examples:/)
+  for (const word of ['tail', 'search', 'show', 'verify', 'erase']) t.match(command.usageOf?.([word]), new RegExp(`^usage: sallyport audit ${word} .*examples:`, 's'))
 })

@@ -55,6 +55,8 @@ export interface FakeProcessOptions {
   readonly createFails?: Error
 }
 
+const nothingToErase = { records: 0, unsealed: 0, sessions: 0, approvals: 0, grants: 0, tokens: 0, others: 0 }
+
 export function fakeProcess(options: FakeProcessOptions = {}): FakeProcess {
   const calls: string[] = []
   const insistent: (() => void)[] = []
@@ -80,6 +82,10 @@ export function fakeProcess(options: FakeProcessOptions = {}): FakeProcess {
         stop: async (graceful) => {
           calls.push(graceful ? 'drain' : 'cut')
           await options.app?.stop?.(graceful)
+        },
+        erasure: {
+          look: async () => nothingToErase,
+          erase: async () => ({ keys: [], counts: nothingToErase }),
         },
         reload: async () => {
           calls.push('reload')

@@ -24,6 +24,7 @@ const table: Readonly<Record<string, readonly Role[]>> = {
   'GET /v1/tokens': ['admin'],
   'POST /v1/tokens': ['admin'],
   'POST /v1/tokens/{id}/revoke': ['admin'],
+  'POST /v1/people/erase': ['admin'],
   'GET /v1/policy': readers,
   'POST /v1/policy/explain': readers,
   'GET /v1/policy/proposals': readers,

@@ -13,6 +13,7 @@ import { RecordFilter } from '../../src/audit/record-filter.ts'
 import { isInScope, type Search } from '../../src/audit/record-search.ts'
 import type { Clock } from '../../src/clock.ts'
 import type { ExplainAnswer, SessionSocketPort } from '../../src/control/deps.ts'
+import type { ErasedThings, PersonErasure } from '../../src/config/listening.ts'
 import type { Grant } from '../../src/policy/grant.ts'
 
 export const nowMs = Date.UTC(2026, 0, 2, 3, 4, 5, 678)
@@ -354,4 +355,21 @@ export const explained: ExplainAnswer = {
     },
   },
   inner: undefined,
+}
+
+export const erasedThings: ErasedThings = { records: 7, unsealed: 2, sessions: 1, approvals: 3, grants: 1, tokens: 0, others: 4 }
+
+/** Remembers who was looked for, and who was erased for whom. */
+export class FakeErasure implements PersonErasure {
+  readonly calls: string[] = []
+
+  async look(person: string): Promise<ErasedThings> {
+    this.calls.push(`look ${person}`)
+    return erasedThings
+  }
+
+  async erase(person: string, by: string | undefined): Promise<{ readonly keys: readonly string[]; readonly counts: ErasedThings }> {
+    this.calls.push(`erase ${person} for ${by ?? 'nobody'}`)
+    return { keys: ['0123456789abcdefghijklmnop'], counts: erasedThings }
+  }
 }

@@ -11,7 +11,7 @@ import { createControl, type Control } from '../../src/control/control.ts'
 import { controlLimits, type ControlDeps } from '../../src/control/deps.ts'
 import { openSqliteStore } from '../../src/store/sqlite-store.ts'
 import { keepLogs } from '../support/kept-logs.ts'
-import { agentToken, cardOf, explained, FakeClock, FakeDesk, FakeEvents, FakeSessions, FakeSockets, FakeTokens, sessionOf } from './fakes.ts'
+import { agentToken, cardOf, explained, FakeClock, FakeDesk, FakeErasure, FakeEvents, FakeSessions, FakeSockets, FakeTokens, sessionOf } from './fakes.ts'
 
 export const roleNames = ['viewer', 'auditor', 'launcher', 'reviewer', 'admin'] as const
 
@@ -33,6 +33,7 @@ export class World {
   url = ''
   socket = ''
   isJournalDown = false
+  readonly erasure = new FakeErasure()
   #ids = 0
 
   constructor(dir: string, more: Partial<ControlDeps> = {}) {
@@ -63,6 +64,7 @@ export class World {
       events: this.events,
       search: (search) => this.events.search(search),
       answers: new KeptAnswers(store, this.clock),
+      erasure: this.erasure,
       audit: { append: async (event) => this.#journal(event) },
       clock: this.clock,
       limits: { ...controlLimits, actorBurst: 100_000, refusedBurst: 100_000 },

@@ -14,12 +14,12 @@ import { eventNames, type AuditEvent, type EventName } from '../../src/audit/eve
 import { createEncoding, toLogRecord } from '../../src/audit/otlp-encoding.ts'
 import { encodeEvent, parseLine, sealLine, zeroHash } from '../../src/audit/record.ts'
 import { sessionEndedEvent, sessionSharedEvent, sessionStartedEvent } from '../../src/audit/session-events.ts'
-import { checkpointEvent, gapEvent, policyLoadedEvent, policyRejectedEvent, processStartedEvent, processStoppedEvent } from '../../src/audit/service-events.ts'
+import { checkpointEvent, erasedEvent, gapEvent, policyLoadedEvent, policyRejectedEvent, processStartedEvent, processStoppedEvent } from '../../src/audit/service-events.ts'
 import { allowed, approval, call, decided, denied, grant, redaction, session, subject } from '../audit/fixture.ts'
 import { exampleOf, namesIn, sections } from '../support/events-page.ts'
 
 const http = { ...subject, principal: { ...subject.principal, team: 'web' }, host: 'pastebin.com', port: 80, protocol: 'http', scheme: 'http', method: 'POST', path: '/api/create', query: 'lang=en' } as const
-const reader = { requestId: '01JD0000000000000000000000', session: 's1a2b3c4d5e6f', agent: 'codex', place: { scheme: 'https', host: 'docs.example.net', port: 443, path: '/guide/start', query: 'lang=en' } } as const
+const reader = { requestId: '01JD0000000000000000000000', session: 's1a2b3c4d5e6f', agent: 'codex', owner: 'alice', place: { scheme: 'https', host: 'docs.example.net', port: 443, path: '/guide/start', query: 'lang=en' } } as const
 const examples: Record<EventName, AuditEvent> = {
   'sallyport.decision': decisionEvent(http, denied, 'policy', redaction),
   'sallyport.exchange.ended': endedEvent(subject, { outcome: 'completed', status: 200, bytesFromClient: 1482, bytesFromOrigin: 90_210, peerAddress: '192.0.2.7' }, 812.4),
@@ -44,6 +44,7 @@ const examples: Record<EventName, AuditEvent> = {
   'sallyport.audit.checkpoint': checkpointEvent('closed', { segment: 'segment-000000000001.jsonl', lastSeq: 51_200, lastHash: 'ab'.repeat(32), bytes: 67_108_864 }, {
     journal: '5f0c9a3b7d21e864', time: '2026-01-02T03:04:05.006Z', keyId: '0f1e2d3c4b5a6978', signature: `${'q6ur'.repeat(21)}qw==`,
   }),
+  'sallyport.audit.erased': erasedEvent(['0123456789abcdefghijklmnop'], { records: 18_204, unsealed: 0, sessions: 2, approvals: 3, grants: 1, tokens: 0, others: 4 }),
   'sallyport.process.started': processStartedEvent({ version: '0.1.0', pid: 4711, listeners: ['http://127.0.0.1:3128'], revision: '0123456789ab', mode: 'enforce', advisory: false, exporterEndpoint: 'https://collector.example/v1/logs' }),
   'sallyport.process.stopped': processStoppedEvent({ version: '0.1.0', pid: 4711, reason: 'SIGTERM', uptimeMs: 86_400_000 }),
 }

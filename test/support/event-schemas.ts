@@ -10,6 +10,7 @@ import { eventNames, type AuditEvent, type EventName } from '../../src/audit/eve
 import { gapEvent, policyLoadedEvent, policyRejectedEvent, processStartedEvent } from '../../src/audit/service-events.ts'
 import { sessionEndedEvent, sessionSharedEvent, sessionStartedEvent } from '../../src/audit/session-events.ts'
 import { allowed, approval, call, decided, grant, redaction, session, subject } from '../audit/fixture.ts'
+import { sealable } from '../../src/audit/personal.ts'
 import { attributesOf, exampleOf, tableIn } from './events-page.ts'
 
 type Schema = Readonly<Record<string, unknown>>
@@ -21,7 +22,7 @@ const given = { ...grant, port: undefined, expiresMs: undefined }
 const holders = ['session', 'agent', 'team'] as const
 const run = { ...session, ...nobody, expiresMs: undefined }
 const hostOnly = { ...redaction, url: 'host' } as const
-const reader = { requestId: 'r', session: 's', agent: 'a', place: { scheme: 'https', host: 'a.example', port: 443, path: '/', query: undefined } } as const
+const reader = { requestId: 'r', session: 's', agent: 'a', owner: undefined, place: { scheme: 'https', host: 'a.example', port: 443, path: '/', query: undefined } } as const
 
 /** Events with nothing in them that may be left out; where one is not here, its example has only what it always has. */
 const least: Readonly<Partial<Record<EventName, readonly AuditEvent[]>>> = {
@@ -64,10 +65,10 @@ const closed: Readonly<Record<string, readonly string[]>> = {
   'url.scheme': ['http', 'https'],
 }
 
-/** Attributes that an event always has, in the order of the page. */
+/** Attributes that an event always has, in the order of the page; what is a person's is not there any more once it is erased. */
 export function requiredOf(name: EventName): readonly string[] {
   const events = (least[name] ?? [exampleOf(name)]).map(({ attributes }) => JSON.parse(JSON.stringify(attributes)) as object)
-  return attributesOf(name).flatMap((attribute) => (events.every((event) => Object.hasOwn(event, attribute.name)) ? [attribute.name] : []))
+  return attributesOf(name).flatMap((attribute) => (!sealable.has(attribute.name) && events.every((event) => Object.hasOwn(event, attribute.name)) ? [attribute.name] : []))
 }
 
 /** docs/schemas/events.json. `isStrict`: an attribute that the page does not name is a fault, which it is not to a consumer. */
@@ -109,10 +110,15 @@ function attributesSchema(name: EventName, isStrict: boolean): Schema {
   return {
     title: name,
     type: 'object',
-    properties: Object.fromEntries(attributesOf(name).map((attribute) => [attribute.name, { ...typeOf(attribute.name, attribute.type), description: plainText(attribute.meaning) }])),
+    properties: { ...Object.fromEntries(attributesOf(name).map((attribute) => [attribute.name, { ...typeOf(attribute.name, attribute.type), description: plainText(attribute.meaning) }])), ...ofPeople },
     required: requiredOf(name),
     ...(isStrict ? { additionalProperties: false } : {}),
   }
+}
+
+const ofPeople = {
+  'sallyport.erased': { const: true, description: 'What belonged to a person was erased, and is absent' },
+  'sallyport.unreadable': { const: true, description: 'What belongs to a person cannot be read here, and is absent' },
 }
 
 function typeOf(name: string, type: string): Schema {

@@ -4,6 +4,7 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, wr
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createApp } from '../../src/app.ts'
+import { RecordOpener } from '../../src/audit/record-opener.ts'
 import type { CacheStore } from '../../src/cache/cache-store.ts'
 import { loadSettings } from '../../src/config/load.ts'
 import type { OperatorLog } from '../../src/config/listening.ts'
@@ -135,10 +136,12 @@ interface ReadSegment {
 /** A journal that is read again and again while it is written: each line is parsed once. */
 class GrowingJournal {
   readonly #dir: string
+  readonly #opener: RecordOpener
   #segments = new Map<string, ReadSegment>()
 
   constructor(dir: string) {
     this.#dir = dir
+    this.#opener = RecordOpener.beside(dir)
   }
 
   records(): JournalRecord[] {
@@ -153,7 +156,7 @@ class GrowingJournal {
     if (before?.bytes === statSync(path).size) return before
     const all = readFileSync(path)
     const { bytes, records } = before === undefined || before.bytes > all.length ? { bytes: 0, records: [] } : before
-    const more = all.toString('utf8', bytes).split('\n').filter((line) => line !== '').map((line) => JSON.parse(line) as JournalRecord)
+    const more = all.toString('utf8', bytes).split('\n').filter((line) => line !== '').map((line) => this.#opener.open(JSON.parse(line)))
     return { bytes: all.length, records: [...records, ...more] }
   }
 }
