@@ -34,8 +34,12 @@ const preset = {
   rules: [{ id: '@secretlint/secretlint-rule-preset-recommend', rule: creator, rules: [], disabled: false, allowMessageIds: [] }],
 } as const
 
+/** Base64, in which there is a word of any form by chance; it is public. */
+const signature = /"sallyport\.checkpoint\.signature":"[A-Za-z0-9+/=]*"/g
+
 /** What is found in a text of whole lines. */
-export async function scanText(text: string): Promise<readonly Finding[]> {
+export async function scanText(written: string): Promise<readonly Finding[]> {
+  const text = written.replace(signature, '""')
   const findings: Finding[] = []
   for (const [at, line] of text.split('\n').entries()) {
     for (const { rule, pattern } of own) if (pattern.test(line)) findings.push({ line: at + 1, rule })
