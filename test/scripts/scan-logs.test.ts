@@ -17,22 +17,22 @@ const scan = (dir: string) => spawnSync(process.execPath, [script, dir], { encod
 const folder = (t: Test): string => join(t.testdir({ dir: {}, kept: {} }), 'dir')
 
 // in two parts, so that scanners of the repository leave this file alone
-const gap = ''
+const together = (...parts: readonly string[]): string => parts.join('')
 const basic = Buffer.from('agent:a-password-of-7').toString('base64')
 const planted: readonly (readonly [what: string, text: string, rule: RegExp])[] = [
   ['a session token', newSecret(), /^token-of-ours$/],
   ['a reviewer token', `sp_${newSecret()}`, /^token-of-ours$/],
-  ['Bearer', `agent/1.0 Bearer abc${gap}def0123456`, /^authorization$/],
+  ['Bearer', together('agent/1.0 Bearer ', 'abcdef0123456'), /^authorization$/],
   ['Basic', `Basic ${basic}`, /^authorization$/],
   ['a field', 'Authorization: hunter2hunter2', /^authorization-field$/],
   ['a field in JSON', '{"proxy-authorization":"hunter2"}', /^authorization-field$/],
   ['a cookie', 'Cookie: session=hunter2', /^cookie$/],
-  ['user information', `http://bob:hun${gap}ter2@allowed.test/`, /^user-information$|BASICAUTH|basicauth/i],
+  ['user information', together('http://bob:', 'hunter2@allowed.test/'), /^user-information$|BASICAUTH|basicauth/i],
   ['a query value', '/search?token=hunter2', /^password$/],
-  ['a private key', `-----BEGIN ${gap}PRIVATE KEY-----`, /^private-key$/],
-  ['a JWT', `eyJ${gap}hbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.x`, /^jwt$/],
-  ['an AWS key', `AK${gap}IAQYLPMN5HHHFPZAM2`, /^known-prefix$|aws/],
-  ['a GitHub token', `gh${gap}p_${'a1B2c3D4e5'.repeat(4).slice(0, 36)}`, /^known-prefix$|github/],
+  ['a private key', together('-----BEGIN ', 'PRIVATE KEY-----'), /^private-key$/],
+  ['a JWT', together('eyJ', 'hbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.x'), /^jwt$/],
+  ['an AWS key', together('AK', 'IAQYLPMN5HHHFPZAM2'), /^known-prefix$|aws/],
+  ['a GitHub token', together('gh', `p_${'a1B2c3D4e5'.repeat(4).slice(0, 36)}`), /^known-prefix$|github/],
 ]
 
 t.test('a secret of each kind is found in a journal that a test kept, by file and line, and is not repeated', async (t) => {
