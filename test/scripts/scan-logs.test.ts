@@ -25,6 +25,7 @@ const planted: readonly (readonly [what: string, text: string, rule: RegExp])[] 
   ['Bearer', together('agent/1.0 Bearer ', 'abcdef0123456'), /^authorization$/],
   ['Basic', `Basic ${basic}`, /^authorization$/],
   ['a field', 'Authorization: hunter2hunter2', /^authorization-field$/],
+  ['a field with a short value', 'Authorization: Basic hunter', /^authorization-field$/],
   ['a field in JSON', '{"proxy-authorization":"hunter2"}', /^authorization-field$/],
   ['a cookie', 'Cookie: session=hunter2', /^cookie$/],
   ['user information', together('http://bob:', 'hunter2@allowed.test/'), /^user-information$|BASICAUTH|basicauth/i],
@@ -46,7 +47,7 @@ t.test('a secret of each kind is found in a journal that a test kept, by file an
   keepIn(kept, dir, { 'operator.log': 'sallyport is ready\n' })
   const { status, stdout, stderr } = scan(kept)
   t.equal(status, 1)
-  t.match(stdout, /^scanned 1 journals, 0 set aside, 1 logs: 15 lines, .*; \d+ findings\n$/)
+  t.match(stdout, /^scanned 1 journals, 0 set aside, 1 logs: 16 lines, .*; \d+ findings\n$/)
   for (const [at, [what, text, rule]] of planted.entries()) {
     const found = [...stderr.matchAll(new RegExp(`^\\S+/journal/segment-000000000001\\.jsonl:${at + 2}: (\\S+)$`, 'gm'))].map(([, name = '']) => name)
     t.ok(found.some((name) => rule.test(name)), `${what}: ${found.join(', ')}`)
@@ -59,6 +60,7 @@ t.test('what redaction leaves in the place of a secret is none', async (t) => {
   const harmless = [
     'agent/1.0 (Authorization: Bearer ***)', 'Authorization: ***', 'Basic ***', 'http://***@a.test/x', '/hooks/{hmac:0123456789abcdef}', '?token=***', 'Cookie: ***',
     'a client without credentials is asked for Basic authentication', 'the bearer of good news', `"hash":"${'0a'.repeat(32)}"`, '01M7ZQZCAD99TNNJV0000002AM', 'Proxy-Authorization is missing',
+    'as Proxy-Authorization or Authorization: Basic, or by its own socket',
     `"sallyport.checkpoint.signature":"aB3${'x'.repeat(40)}/${'y'.repeat(42)}=="`,
   ]
   for (const text of harmless) t.strictSame(await scanText(`${text}\n`), [], text)

@@ -21,7 +21,7 @@ const own: readonly Pattern[] = [
   // 256 bits in base64url, as session tokens, reviewers' tokens and log-ins are made (src/approvals/secret.ts)
   { rule: 'token-of-ours', pattern: new RegExp(`(?<!${word})(?:sp_)?(?=${word}*[A-Z])(?=${word}*[a-z])(?=${word}*[0-9])${word}{43}(?!${word})`) },
   { rule: 'authorization', pattern: /\b(?:bearer|basic|digest|negotiate)\s+(?!\*\*\*)(?=[A-Za-z0-9+/=._~-]*\d)[A-Za-z0-9+/=._~-]{8,}/i },
-  { rule: 'authorization-field', pattern: /\b(?:proxy-)?authorization\\?["']?\s*[:=]\s*\\?["']?(?!(?:\w+\s+)?\*\*\*)[A-Za-z0-9]/i },
+  { rule: 'authorization-field', pattern: /\b(?:proxy-)?authorization\\?["']?\s*[:=]\s*\\?["']?(?!(?:\w+\s+)?\*\*\*|(?:basic|bearer)\b(?!\s+\w))[A-Za-z0-9]/i },
   { rule: 'cookie', pattern: /\b(?:set-)?cookie2?\\?["']?\s*[:=]\s*\\?["']?(?!\*\*\*)[A-Za-z0-9]/i },
   { rule: 'user-information', pattern: /:\/\/(?!\*\*\*@)[^\s/?#@"'`\\]+@/ },
   { rule: 'password', pattern: /\b(?:password|passwd|secret|api[_-]?key|access[_-]?token|token)=(?!\*\*\*|\{hmac:)[^&\s"'`*]/i },
