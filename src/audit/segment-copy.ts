@@ -1,8 +1,8 @@
 // Whole segments of the journal into a folder of their own, as they stand, with what is needed to check them on
 // another machine. It only reads the journal; of the segment that is being written it takes the whole lines.
 import { createReadStream } from 'node:fs'
-import { constants, copyFile, mkdir, open, type FileHandle } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { constants, copyFile, mkdir, open, readdir, type FileHandle } from 'node:fs/promises'
+import { basename, dirname, join } from 'node:path'
 import { segmentsIn, type RecordWindow } from './journal-query.ts'
 import type { SegmentFile } from './segments.ts'
 
@@ -11,11 +11,10 @@ export interface CopiedFile {
   readonly bytes: number
 }
 
-/** What stands beside the segments, or above them in the data folder, where it is there. */
-const companions = [
-  { name: 'checkpoints.jsonl', isInJournal: true },
-  { name: 'audit-signing.pub', isInJournal: false },
-] as const
+/** Beside the segments, where it is there. */
+const checkpoints = 'checkpoints.jsonl'
+/** In the data folder: the key that signs now, and those before it. */
+const publicKey = /^audit-signing(?:-[\w.-]+)?\.pub$/
 
 const newline = 10
 
@@ -30,9 +29,12 @@ export async function copySegments(dir: string, into: string, window: RecordWind
   }
   for (const segment of await segmentsIn(dir, window)) add(await copyLines(segment, into))
   // after the segments, so that no checkpoint among them is missing here
-  for (const { name, isInJournal } of companions) {
-    const file = await copyIfThere(join(isInJournal ? dir : dirname(dir), name), join(into, name))
-    if (file !== undefined) add({ name, bytes: file })
+  const data = dirname(dir)
+  const keys = (await readdir(data)).filter((name) => publicKey.test(name)).toSorted()
+  for (const path of [join(dir, checkpoints), ...keys.map((name) => join(data, name))]) {
+    const name = basename(path)
+    const bytes = await copyIfThere(path, join(into, name))
+    if (bytes !== undefined) add({ name, bytes })
   }
   return copied
 }

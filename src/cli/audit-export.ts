@@ -29,12 +29,12 @@ Writes records of the journal, oldest first, one a line.
   --from N        from record N on
 ${filterOptionsHelp}  --out FILE      into a file, which is there whole or not at all (default: stdout)
   --force         replace FILE
-  --segments DIR  whole segments instead, as they stand, with the checkpoints and the public key that
+  --segments DIR  whole segments instead, as they stand, with the checkpoints and the public keys that
                   prove them, into a new folder; --from, --since and --until choose which
 ${journalOptionsHelp}  --json          what was exported, as one JSON object on stdout; with --out or --segments
 
 Whoever is to check that nothing is missing needs a whole stretch of the chain: --segments, or jsonl without
-a filter. docs/events.md says which event becomes what in each format.
+a filter; \`sallyport audit verify\` takes both, --dir and --file. docs/siem/formats.md says what becomes what.
 
 examples:
   sallyport audit export --format ocsf --since 2h | head

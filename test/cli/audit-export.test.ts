@@ -1,14 +1,15 @@
 // `audit export`: what it writes can be read by who asked for it, a file is there whole or not at all, and whole
 // segments check on another machine.
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Test } from 'tap'
 import t from 'tap'
 import { decisionEvent } from '../../src/audit/decision-event.ts'
 import { endedEvent } from '../../src/audit/ended-event.ts'
 import { listSegments } from '../../src/audit/segments.ts'
-import { verifyJournal } from '../../src/audit/verify.ts'
+import { loadSigningKey } from '../../src/audit/signing-key.ts'
 import { exportRecords } from '../../src/cli/audit-export.ts'
+import { verify } from '../../src/cli/audit-verify.ts'
 import type { CommandIo } from '../../src/cli/run.ts'
 import { ocsfFaults } from '../support/ocsf-schema.ts'
 import { allowed, denied, folder, openTestJournal, redaction, subject, testClock } from '../audit/fixture.ts'
@@ -29,7 +30,7 @@ async function run(cwd: string, argv: readonly string[], options: { signal?: Abo
 async function journaled(t: Test): Promise<string> {
   const dir = folder(t)
   const clock = testClock(Date.UTC(2026, 0, 2, 10, 0))
-  const journal = await openTestJournal(t, join(dir, 'data'), { segmentBytes: 4000, clock })
+  const journal = await openTestJournal(t, join(dir, 'data'), { segmentBytes: 4000, clock, checkpoints: { signer: loadSigningKey(join(dir, 'data')), intervalMs: 3_600_000 } })
   for (let at = 0; at < 12; at++) {
     const about = { ...subject, requestId: `r-${at}`, host: at % 3 === 0 ? 'pastebin.com' : 'api.example.com' }
     await journal.append(decisionEvent(about, at % 3 === 0 ? denied : allowed, 'policy', redaction))
@@ -47,16 +48,14 @@ async function journalText(dir: string): Promise<string> {
   return (await listSegments(join(dir, 'data', 'journal'))).map(({ path }) => readFileSync(path, 'latin1')).join('')
 }
 
-t.test('jsonl is the journal itself, byte for byte, and such a file checks as a segment of it', async (t) => {
+t.test('jsonl is the journal itself, byte for byte, and such a file can be checked', async (t) => {
   const dir = await journaled(t)
   const { text, code, errors } = await run(dir, [])
   t.equal(code, 0)
   t.equal(text, await journalText(dir))
   t.equal(errors, '')
-  const elsewhere = join(dir, 'elsewhere')
-  mkdirSync(elsewhere)
-  t.equal((await run(dir, ['--out', 'elsewhere/segment-000000000001.jsonl'])).code, 0)
-  t.match(await verifyJournal(elsewhere), { ok: true, firstSeq: 1, lastSeq: lines(text).length })
+  t.equal((await run(dir, ['--out', 'events.jsonl'])).code, 0)
+  t.match(await verified(dir, ['--file', 'events.jsonl', '--key', 'data/audit-signing.pub']), /^the file is intact/)
 })
 
 t.test('every format writes one line for each record, which a reader of it understands', async (t) => {
@@ -120,25 +119,36 @@ t.test('on a terminal it says how far it is, and wipes that away', async (t) => 
 
 t.test('whole segments check in another place, with what proves them beside', async (t) => {
   const dir = await journaled(t)
-  writeFileSync(join(dir, 'data', 'audit-signing.pub'), 'a public key')
-  writeFileSync(join(dir, 'data', 'journal', 'checkpoints.jsonl'), '')
   const segments = await listSegments(join(dir, 'data', 'journal'))
   t.ok(segments.length > 3)
   const torn = segments.at(-1)
   if (torn !== undefined) writeFileSync(torn.path, '{"v":1,"seq":9', { flag: 'a' })
+  writeFileSync(join(dir, 'data', 'audit-signing-old.pub'), 'the key before this one')
   const done = await run(dir, ['--segments', 'evidence', '--json'])
   t.equal(done.code, 0)
   t.match(JSON.parse(done.text), { segments: segments.length, checkpoints: true, key: true })
-  const copied = join(dir, 'evidence')
-  t.strictSame(readdirSync(copied).toSorted(), ['audit-signing.pub', 'checkpoints.jsonl', ...segments.map(({ name }) => name)])
-  t.match(await verifyJournal(copied), { ok: true, firstSeq: 1, tornBytes: 0 })
+  t.strictSame(readdirSync(join(dir, 'evidence')).toSorted(), ['audit-signing-old.pub', 'audit-signing.pub', 'checkpoints.jsonl', ...segments.map(({ name }) => name)])
+  renameSync(join(dir, 'data', 'audit-signing.pub'), join(dir, 'their.pub'))
+  t.equal(await verified(dir, ['--dir', 'evidence', '--key', 'their.pub']), 'the journal is intact')
   const again = await run(dir, ['--segments', 'evidence'])
   t.equal(again.code, 1)
   t.match(again.errors, /is not empty: name a new folder/)
   const some = await run(dir, ['--segments', 'some', '--from', String(segments[2]?.firstSeq)])
-  t.match(some.errors, new RegExp(`^${segments.length - 2} segments in .*, with the checkpoints and the public key\n$`))
-  t.match(await verifyJournal(join(dir, 'some'), { isRange: true }), { ok: true, firstSeq: segments[2]?.firstSeq, isPruned: true })
+  t.match(some.errors, new RegExp(`^${segments.length - 2} segments in .*, with the checkpoints\n$`))
+  t.equal(await verified(dir, ['--dir', 'some', '--range', '--key', 'their.pub']), 'the journal is intact')
+  const [, tampered] = await listSegments(join(dir, 'evidence'))
+  if (tampered !== undefined) writeFileSync(tampered.path, readFileSync(tampered.path, 'latin1').replace('pastebin.com', 'pastebin.org'))
+  t.match(await verified(dir, ['--dir', 'evidence', '--key', 'their.pub']), /^the journal is not intact: /)
 })
+
+/** What `audit verify` says first. */
+async function verified(cwd: string, argv: readonly string[]): Promise<string> {
+  let said = ''
+  const io: CommandIo = { cwd, isTty: false, out: (text) => void (said += text), err: (text) => void (said += text) }
+  const code = await verify(argv, io)
+  const [first = ''] = said.split(/: records|\n/)
+  return code === 0 || first.includes('not intact') ? first : `${code}: ${said}`
+}
 
 t.test('what is broken or missing is said, and is no success', async (t) => {
   const dir = await journaled(t)

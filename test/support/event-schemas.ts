@@ -7,7 +7,7 @@ import { controlCalledEvent } from '../../src/audit/control-events.ts'
 import { decisionEvent } from '../../src/audit/decision-event.ts'
 import { endedEvent } from '../../src/audit/ended-event.ts'
 import { eventNames, type AuditEvent, type EventName } from '../../src/audit/event.ts'
-import { gapEvent, policyLoadedEvent, policyRejectedEvent, processStartedEvent } from '../../src/audit/service-events.ts'
+import { checkpointEvent, gapEvent, policyLoadedEvent, policyRejectedEvent, processStartedEvent } from '../../src/audit/service-events.ts'
 import { sessionEndedEvent, sessionSharedEvent, sessionStartedEvent } from '../../src/audit/session-events.ts'
 import { allowed, approval, call, decided, grant, redaction, session, subject } from '../audit/fixture.ts'
 import { sealable } from '../../src/audit/personal.ts'
@@ -46,6 +46,7 @@ const least: Readonly<Partial<Record<EventName, readonly AuditEvent[]>>> = {
   'sallyport.policy.loaded': [policyLoadedEvent({ revision: 'r', previousRevision: undefined, mode: 'enforce', ruleCount: 0, feedNames: 0, files: [], warnings: 0 })],
   'sallyport.policy.rejected': [policyRejectedEvent({ revision: undefined, problems: [] })],
   'sallyport.audit.gap': [gapEvent({ cause: 'pruned', count: 1, detail: 'd' })],
+  'sallyport.audit.checkpoint': [checkpointEvent('closed', { segment: 's', lastSeq: 1, lastHash: 'h', bytes: 1 })],
   'sallyport.process.started': [processStartedEvent({ version: '1', pid: 1, listeners: [], revision: undefined, mode: 'enforce', advisory: false, exporterEndpoint: undefined })],
 }
 
