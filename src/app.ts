@@ -8,7 +8,7 @@ import { openApprovals, type ApprovalsRoom } from './approvals/open-approvals.ts
 import { migrations } from './approvals/migrations.ts'
 import type { AuditEvent } from './audit/event.ts'
 import { openJournal, type Journal } from './audit/journal.ts'
-import { startExporter, type Exporter } from './audit/otlp-exporter.ts'
+import { openDelivery, type DeliveryRoom } from './audit/open-delivery.ts'
 import { loadRedactionKey } from './audit/redaction-key.ts'
 import { journalDir } from './audit/segments.ts'
 import { loadSigningKey } from './audit/signing-key.ts'
@@ -19,6 +19,7 @@ import { openCache, type CacheRoom } from './cache/open-cache.ts'
 import { systemClock, type Clock } from './clock.ts'
 import { ApprovedFile } from './config/approved-file.ts'
 import { Credentials } from './config/credentials.ts'
+import { destinationLines, destinationsOf, revived } from './config/destinations.ts'
 import { processEnvironment } from './config/environment.ts'
 import { listeningOf, type App, type AppDeps, type Listening, type ReloadOutcome } from './config/listening.ts'
 import { ownShares } from './config/descriptors.ts'
@@ -70,7 +71,7 @@ export async function createApp(settings: Settings, deps: Deps): Promise<App> {
     durability: settings.audit.durability,
     recordsPerSessionPerMinute: settings.audit.recordsPerSessionPerMinute,
     checkpoints: { signer: loadSigningKey(settings.dataDir), intervalMs: settings.audit.checkpointIntervalMs },
-    exporting: settings.otel.exporter !== undefined,
+    destinations: destinationsOf(settings).map(({ name }) => name),
     onFault,
   })
   try {
@@ -112,7 +113,7 @@ class ProxyApp implements App {
   readonly #cache: CacheRoom | undefined
   readonly #descriptors = ownShares()
   #proxyUrl = ''
-  #exporter: Exporter | undefined
+  #delivery: DeliveryRoom | undefined
   #overdueTimer: NodeJS.Timeout | undefined
   #revision: string | undefined
   #isDraining = false
@@ -207,7 +208,7 @@ class ProxyApp implements App {
     await this.#places.keepFollowing(reservedDestinations(this.#settings), async (name) => (await this.#wayOut.resolver.resolve(name)).addresses, (error) => {
       this.#deps.log.warn({ error: error instanceof Error ? error.message : String(error) }, 'a name that the proxy itself reports to, or a parent proxy, does not resolve; agents are kept from it by that name alone')
     })
-    this.#startExporter()
+    this.#delivery = await this.#openDelivery()
     const { listen } = this.#settings
     const opened = await this.#front.listen(listen.host, listen.port)
     this.#places.own(opened)
@@ -229,7 +230,7 @@ class ProxyApp implements App {
       revision: first.policy.revision,
       mode: first.policy.mode,
       advisory: listening.advisory,
-      exporterEndpoint: this.#settings.otel.exporter?.endpoint,
+      exporterEndpoint: this.#settings.otel.exporter?.endpoint, destinations: destinationLines(this.#settings),
     }))
     return listening
   }
@@ -271,7 +272,7 @@ class ProxyApp implements App {
     await this.#append(processStoppedEvent({ version: this.#deps.version, pid: process.pid, reason: graceful ? 'asked to stop' : 'asked to stop at once', uptimeMs }))
     journal.checkpoint()
     await journal.flush()
-    await this.#exporter?.close(graceful ? exporterDrainMs : 0)
+    await this.#delivery?.close(graceful ? exporterDrainMs : 0)
     await journal.close()
     this.#base.store.close()
     await this.#ops?.stop()
@@ -338,33 +339,24 @@ class ProxyApp implements App {
         const now = policy()
         return now !== undefined && namesAgents(now)
       },
-      limits: approvals,
-      hold: sessions.hold,
-      sessionTtlMs: sessions.ttlMs,
-      grantMaxTtlMs: grants.maxTtlMs,
+      limits: approvals, hold: sessions.hold, sessionTtlMs: sessions.ttlMs, grantMaxTtlMs: grants.maxTtlMs,
       nextId: () => ids.next(),
-      writeApproved: async (proposal, acceptedBy) => {
-        await this.#approvedFile.add({ ...proposal, by: acceptedBy, atMs: clock.now() })
-      },
-      onNarrowed: () => {
-        this.#gate.live.judgeAgain().catch(onFault)
-      },
+      writeApproved: async (proposal, by) => void (await this.#approvedFile.add({ ...proposal, by, atMs: clock.now() })),
+      onNarrowed: () => void this.#gate.live.judgeAgain().catch(onFault),
       fetchPage: this.#settings.cache.enabled ? async (approval, by) => this.#cache?.fetchPage(approval, by) : undefined,
       notifications: this.#settings.notifications,
     })
   }
 
-  #startExporter(): void {
-    const { otel, dataDir } = this.#settings
-    if (otel.exporter === undefined) return
-    this.#exporter = startExporter({
-      dir: journalDir(dataDir),
-      ...otel.exporter,
-      environment: otel.environment,
-      version: this.#deps.version,
-      onDelivered: (seq) => this.#base.journal.delivered(seq),
-      onEvent: (event) => void this.#append(event),
-      onLog: (level, message) => this.#deps.log[level]({}, message),
+  #openDelivery(): Promise<DeliveryRoom> {
+    const { otel, audit, dataDir } = this.#settings
+    const { clock, journal } = this.#base
+    return openDelivery({
+      dir: journalDir(dataDir), destinations: destinationsOf(this.#settings), journal, clock,
+      environment: otel.environment, version: this.#deps.version, heartbeatMs: audit.heartbeatMs,
+      decisions: () => this.#tally.decisions,
+      revive: (destination) => revived(destination, this.#deps.env ?? processEnvironment()),
+      onEvent: (event) => void this.#append(event), onLog: (level, message) => this.#deps.log[level]({}, message),
     })
   }
 
@@ -380,6 +372,7 @@ class ProxyApp implements App {
   #checks(): readonly Check[] {
     return checksOf({
       journal: this.#base.journal.state(),
+      destinations: this.#delivery?.states() ?? [],
       policy: this.#policies.state(),
       policyProblem: () => notReadyText(this.#policies.problems()),
       isDraining: this.#isDraining,
@@ -397,6 +390,7 @@ class ProxyApp implements App {
       openConnections: this.#connections.size,
       openTunnels: this.#gate.live.size,
       journal: { records, bytes, undelivered, state },
+      destinations: this.#delivery?.states() ?? [],
       policy: { loads: this.#tally.policyLoads, rejections: this.#tally.policyRejections, rules: policy?.ruleCount ?? 0, feedNames: policy?.feedNames ?? 0 },
     }
   }

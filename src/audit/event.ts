@@ -22,6 +22,8 @@ export const eventNames = [
   'sallyport.policy.rejected',
   'sallyport.audit.gap',
   'sallyport.audit.checkpoint',
+  'sallyport.audit.heartbeat',
+  'sallyport.destination.changed',
   'sallyport.process.started',
   'sallyport.process.stopped',
 ] as const

@@ -26,7 +26,7 @@ export interface Recovered {
   /** the segment to go on with */
   readonly active: { readonly firstSeq: number; readonly startedMs: number; readonly endedMs: number } | undefined
   readonly torn: readonly TornTail[]
-  /** the last record an exporter delivered; 0 when that is not known for sure */
+  /** the last record that every destination has; 0 when that is not known for sure */
   readonly deliveredSeq: number
   /** what stands in checkpoints.jsonl; undefined: there is no such file */
   readonly kept: readonly KeptLine[] | undefined
@@ -54,7 +54,7 @@ interface LastSegment {
  * tail. `nowMs` names the moved file. `isToSync`: what the process before wrote last is on the disk before anything
  * follows on it. Throws JournalCorruptError.
  */
-export async function recoverJournal(dir: string, nowMs: number, isToSync = false): Promise<Recovered> {
+export async function recoverJournal(dir: string, nowMs: number, destinations: readonly string[], isToSync = false): Promise<Recovered> {
   const segments = [...(await listSegments(dir))]
   const torn: TornTail[] = []
   const kept = await readKept(dir)
@@ -71,7 +71,7 @@ export async function recoverJournal(dir: string, nowMs: number, isToSync = fals
     const unkept = reconcile(segment, last, kept ?? [])
     const closed = await closedSegments(segments, segment, first, (kept ?? []).flatMap(({ record }) => gapOf(record) ?? []))
     return {
-      lastSeq, lastHash, torn, closed, kept, unkept, deliveredSeq: await findDelivered(dir),
+      lastSeq, lastHash, torn, closed, kept, unkept, deliveredSeq: await findDelivered(dir, destinations),
       active: { firstSeq: segment.firstSeq, startedMs, endedMs },
       journalId: [...(kept ?? []), ...unkept].map(({ record }) => checkpointOf(record)?.journal).findLast((id) => id !== undefined),
       oldest: closed[0]?.first ?? first,
@@ -105,9 +105,13 @@ function reconcile(segment: SegmentFile, { lastSeq, kept: found }: LastSegment, 
 }
 
 /** The exporter says again what it finds at its cursor; until then nothing it may need is removed. */
-async function findDelivered(dir: string): Promise<number> {
-  const reader = new ExportReader(dir, { isForExport: false, onNotice: () => undefined })
-  return reader.seek(await readCursor(dir))
+async function findDelivered(dir: string, destinations: readonly string[]): Promise<number> {
+  const delivered: number[] = []
+  for (const destination of destinations) {
+    const reader = new ExportReader(dir, { isForExport: false, onNotice: () => undefined })
+    delivered.push(await reader.seek(await readCursor(dir, destination)))
+  }
+  return delivered.length === 0 ? 0 : Math.min(...delivered)
 }
 
 async function readLast(segment: SegmentFile): Promise<LastSegment> {
