@@ -72,7 +72,7 @@ t.test('close delivers what is waiting, and does not outlast its deadline', asyn
   await until(() => receiver.posts.length === 0 && exporter.restarts === 0)
   await append('r-1')
   await journal.flush()
-  await exporter.close(5000)
+  await exporter.close(60_000)
   t.strictSame(idsOf(receiver), ['r-1'])
   receiver.answer = () => 'hang'
   await append('r-2')

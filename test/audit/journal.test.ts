@@ -163,7 +163,7 @@ t.test('what an exporter has not delivered is never removed: near full, then ref
   }
   t.ok(seen.has('near_full'), 'it warned at 80 %')
   t.equal(journal.state(), 'unavailable')
-  t.match(faults, [{ message: /has not delivered/ }])
+  t.match(faults, [{ message: /have not been delivered/ }])
   const { lastSeq } = journal
   t.equal((await readRecords(t, dir)).length, lastSeq, 'nothing is lost')
   t.equal(journal.stats().undelivered, lastSeq)
