@@ -10,7 +10,7 @@ import { Erasure } from './audit/erasure.ts'
 import type { AuditEvent } from './audit/event.ts'
 import type { Journal } from './audit/journal.ts'
 import { openAudit } from './audit/open-audit.ts'
-import { startExporter, type Exporter } from './audit/otlp-exporter.ts'
+import { openDelivery, type DeliveryRoom } from './audit/open-delivery.ts'
 import type { PersonKeys } from './audit/person-keys.ts'
 import { loadRedactionKey } from './audit/redaction-key.ts'
 import { journalDir } from './audit/segments.ts'
@@ -21,6 +21,7 @@ import { openCache, type CacheRoom } from './cache/open-cache.ts'
 import { systemClock, type Clock } from './clock.ts'
 import { ApprovedFile } from './config/approved-file.ts'
 import { Credentials } from './config/credentials.ts'
+import { destinationLines, destinationsOf, revived } from './config/destinations.ts'
 import { processEnvironment } from './config/environment.ts'
 import { listeningOf, type App, type AppDeps, type Listening, type PersonErasure, type ReloadOutcome } from './config/listening.ts'
 import { ownShares } from './config/descriptors.ts'
@@ -66,7 +67,8 @@ export async function createApp(settings: Settings, deps: Deps): Promise<App> {
   const faults = new FaultLog(clock, (error, repeated) => deps.log.error({ error, repeated }, 'a fault of the proxy itself'))
   const onFault = (error: unknown): void => faults.report(error)
   const instanceId = randomUUID()
-  const { journal, keys } = await openAudit({ ...settings.audit, dataDir: settings.dataDir, instanceId, clock, exporting: settings.otel.exporter !== undefined, onFault })
+  const destinations = destinationsOf(settings).map(({ name }) => name)
+  const { journal, keys } = await openAudit({ ...settings.audit, dataDir: settings.dataDir, instanceId, clock, destinations, onFault })
   try {
     const store = openSqliteStore(join(settings.dataDir, 'sallyport.db'), migrations, true)
     return new ProxyApp(settings, deps, { clock, journal, keys, store, instanceId, onFault })
@@ -108,7 +110,7 @@ class ProxyApp implements App {
   readonly #descriptors = ownShares()
   readonly #erasure: Erasure
   #proxyUrl = ''
-  #exporter: Exporter | undefined
+  #delivery: DeliveryRoom | undefined
   #overdueTimer: NodeJS.Timeout | undefined
   #revision: string | undefined
   #isDraining = false
@@ -205,7 +207,7 @@ class ProxyApp implements App {
     await this.#places.keepFollowing(reservedDestinations(this.#settings), async (name) => (await this.#wayOut.resolver.resolve(name)).addresses, (error) => {
       this.#deps.log.warn({ error: error instanceof Error ? error.message : String(error) }, 'a name that the proxy itself reports to, or a parent proxy, does not resolve; agents are kept from it by that name alone')
     })
-    this.#startExporter()
+    this.#delivery = await this.#openDelivery()
     const { listen } = this.#settings
     const opened = await this.#front.listen(listen.host, listen.port)
     this.#places.own(opened)
@@ -227,7 +229,7 @@ class ProxyApp implements App {
       revision: first.policy.revision,
       mode: first.policy.mode,
       advisory: listening.advisory,
-      exporterEndpoint: this.#settings.otel.exporter?.endpoint,
+      exporterEndpoint: this.#settings.otel.exporter?.endpoint, destinations: destinationLines(this.#settings),
     }))
     return listening
   }
@@ -273,7 +275,7 @@ class ProxyApp implements App {
     if (this.#proxyUrl !== '') await this.#append(processStoppedEvent({ version: this.#deps.version, pid: process.pid, reason: graceful ? 'asked to stop' : 'asked to stop at once', uptimeMs }))
     journal.checkpoint()
     await journal.flush()
-    await this.#exporter?.close(graceful ? exporterDrainMs : 0)
+    await this.#delivery?.close(graceful ? exporterDrainMs : 0)
     await journal.close()
     this.#base.store.close()
     await this.#ops?.stop()
@@ -340,33 +342,24 @@ class ProxyApp implements App {
         const now = policy()
         return now !== undefined && namesAgents(now)
       },
-      limits: approvals,
-      hold: sessions.hold,
-      sessionTtlMs: sessions.ttlMs,
-      grantMaxTtlMs: grants.maxTtlMs,
+      limits: approvals, hold: sessions.hold, sessionTtlMs: sessions.ttlMs, grantMaxTtlMs: grants.maxTtlMs,
       nextId: () => ids.next(),
-      writeApproved: async (proposal, acceptedBy) => {
-        await this.#approvedFile.add({ ...proposal, by: acceptedBy, atMs: clock.now() })
-      },
-      onNarrowed: () => {
-        this.#gate.live.judgeAgain().catch(onFault)
-      },
+      writeApproved: async (proposal, by) => void (await this.#approvedFile.add({ ...proposal, by, atMs: clock.now() })),
+      onNarrowed: () => void this.#gate.live.judgeAgain().catch(onFault),
       fetchPage: this.#settings.cache.enabled ? async (approval, by) => this.#cache?.fetchPage(approval, by) : undefined,
       notifications: this.#settings.notifications,
     })
   }
 
-  #startExporter(): void {
-    const { otel, dataDir } = this.#settings
-    if (otel.exporter === undefined) return
-    this.#exporter = startExporter({
-      dir: journalDir(dataDir),
-      ...otel.exporter,
-      environment: otel.environment,
-      version: this.#deps.version,
-      onDelivered: (seq) => this.#base.journal.delivered(seq),
-      onEvent: (event) => void this.#append(event),
-      onLog: (level, message) => this.#deps.log[level]({}, message),
+  #openDelivery(): Promise<DeliveryRoom> {
+    const { otel, audit, dataDir } = this.#settings
+    const { clock, journal } = this.#base
+    return openDelivery({
+      dir: journalDir(dataDir), destinations: destinationsOf(this.#settings), journal, clock,
+      environment: otel.environment, version: this.#deps.version, heartbeatMs: audit.heartbeatMs,
+      decisions: () => this.#tally.decisions,
+      revive: (destination) => revived(destination, this.#deps.env ?? processEnvironment()),
+      onEvent: (event) => void this.#append(event), onLog: (level, message) => this.#deps.log[level]({}, message),
     })
   }
 
@@ -382,6 +375,7 @@ class ProxyApp implements App {
   #checks(): readonly Check[] {
     return checksOf({
       journal: this.#base.journal.state(),
+      destinations: this.#delivery?.states() ?? [],
       policy: this.#policies.state(),
       policyProblem: () => notReadyText(this.#policies.problems()),
       isDraining: this.#isDraining,
@@ -391,7 +385,7 @@ class ProxyApp implements App {
   }
 
   #snapshot(): MetricsSnapshot {
-    return snapshotOf(this.#tally, { connections: this.#connections.size, tunnels: this.#gate.live.size }, this.#base.journal.stats(), this.#policies.current())
+    return snapshotOf(this.#tally, { connections: this.#connections.size, tunnels: this.#gate.live.size }, this.#base.journal.stats(), this.#policies.current(), this.#delivery?.states() ?? [])
   }
 }
 

@@ -17,7 +17,8 @@ const rooms: Record<string, readonly string[]> = {
   egress: ['target', 'policy', 'ca', 'gate'],
   ingress: ['target', 'policy', 'approvals', 'ca', 'cache', 'gate', 'egress'],
   control: ['target', 'policy', 'audit', 'approvals', 'cache', 'config'],
-  config: ['target', 'policy'],
+  // the shapes of destinations and the names of formats are one for both
+  config: ['target', 'policy', 'audit'],
   ops: ['config'],
   cli: ['target', 'policy', 'audit', 'store', 'ca', 'config', 'egress'],
 }
@@ -31,10 +32,10 @@ const topLevel: Record<string, readonly string[]> = {
 }
 const common: readonly string[] = ['errors.ts', 'clock.ts', 'roster.ts', 'deadlines.ts']
 const sockets = ['node:net', 'node:tls', 'node:dgram', 'node:dns', 'node:dns/promises', 'node:http', 'node:https', 'node:http2', 'undici']
-// who may open a socket: the two doors, the OTLP exporter, the health and control
+// who may open a socket: the two doors, the exporter's sinks, the health and control
 // listeners, the notifier, the commands that speak to a running process or probe the way out, and the bridge
 // of `run`, whose `run-ca` asks node:tls for the system's roots
-const mayUseSockets = /^(ingress\/|egress\/|audit\/otlp-|ops\/|control\/|approvals\/webhook-|cli\/control-client|cli\/demo|cli\/doctor|cli\/run-(?:ca|inside))/
+const mayUseSockets = /^(ingress\/|egress\/|audit\/(?:otlp|syslog)-|ops\/|control\/|approvals\/webhook-|cli\/control-client|cli\/demo|cli\/doctor|cli\/run-(?:ca|inside))/
 
 function* sources(dir: string): Generator<string> {
   for (const entry of readdirSync(dir, { withFileTypes: true })) {

@@ -11,7 +11,7 @@ import type { Journal } from '../../src/audit/journal.ts'
 import { keysDirOf } from '../../src/audit/key-file.ts'
 import { PersonKeys } from '../../src/audit/person-keys.ts'
 import { Sealer } from '../../src/audit/sealer.ts'
-import { startExporter } from '../../src/audit/otlp-exporter.ts'
+import { startExporter } from '../../src/audit/exporter.ts'
 import { systemClock } from '../../src/clock.ts'
 import { RequestIds } from '../../src/gate/request-id.ts'
 import { proxyCore } from '../launch.ts'
@@ -65,7 +65,7 @@ function exchanges(sink: AuditSink): Work {
 }
 
 /** As the proxy opens it: what belongs to the owners of the samples is sealed. */
-function open(dir: string, segmentBytes: number, maxBytes: number, exporting: boolean): Promise<Journal> {
+function open(dir: string, segmentBytes: number, maxBytes: number, destinations: readonly string[]): Promise<Journal> {
   const keys = new PersonKeys({
     dir: keysDirOf(dir), clock: systemClock,
     onFault: (error) => {
@@ -75,7 +75,7 @@ function open(dir: string, segmentBytes: number, maxBytes: number, exporting: bo
   keys.load()
   return openJournal({
     sealer: new Sealer(keys),
-    dir, segmentBytes, maxBytes, exporting, instanceId: randomUUID(), clock: systemClock, maxAgeMs: 30 * dayMs, recordsPerSessionPerMinute: 100_000_000,
+    dir, segmentBytes, maxBytes, destinations, instanceId: randomUUID(), clock: systemClock, maxAgeMs: 30 * dayMs, recordsPerSessionPerMinute: 100_000_000,
     onFault: (error) => {
       throw error
     },
@@ -123,7 +123,7 @@ async function measureLoad(load: JournalLoad, job: JournalJob): Promise<JournalC
 }
 
 async function withJournal<T>(dir: string, segmentBytes: number, maxBytes: number, use: (journal: Journal) => Promise<T>): Promise<T> {
-  const journal = await open(dir, segmentBytes, maxBytes, false)
+  const journal = await open(dir, segmentBytes, maxBytes, [])
   try {
     return await use(journal)
   } finally {
@@ -144,7 +144,7 @@ async function warmUp(job: JournalJob): Promise<void> {
 /** Time and CPU from when the exporter has found where to begin to the last record. */
 async function measureCatchUp(job: JournalJob): Promise<CatchUp> {
   const dir = join(job.dir, 'export')
-  const journal = await open(dir, usualSegmentBytes, usualMaxBytes, true)
+  const journal = await open(dir, usualSegmentBytes, usualMaxBytes, ['otel'])
   await drive(undefined, { operations: job.exportedRecords / 2 }, exchanges(journal))
   await journal.flush()
   const records = journal.lastSeq
@@ -152,7 +152,8 @@ async function measureCatchUp(job: JournalJob): Promise<CatchUp> {
   let start: { readonly ms: number; readonly cpu: NodeJS.CpuUsage } | undefined
   const deadline = setTimeout(() => reject(new Error('the exporter did not catch up in time')), exportDeadlineMs)
   const exporter = startExporter({
-    dir, endpoint: job.endpoint, protocol: 'binary', headers: {}, environment: 'bench', version: '0.0.0',
+    dir, environment: 'bench', version: '0.0.0',
+    destinations: [{ name: 'otel', type: 'otlp-http', filter: {}, endpoint: job.endpoint, protocol: 'binary', headers: {}, headersWritten: {}, compression: 'gzip', tls: {} }],
     onDelivered: (seq) => {
       journal.delivered(seq)
       start ??= { ms: performance.now(), cpu: process.cpuUsage() }

@@ -24,6 +24,8 @@ export const eventNames = [
   'sallyport.audit.gap',
   'sallyport.audit.checkpoint',
   'sallyport.audit.erased',
+  'sallyport.audit.heartbeat',
+  'sallyport.destination.changed',
   'sallyport.process.started',
   'sallyport.process.stopped',
 ] as const

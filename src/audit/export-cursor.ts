@@ -1,8 +1,9 @@
-// Where the exporter stands: the last record a collector has accepted. Replaced whole and synced, so a
-// crash leaves the old one or the new one. When in doubt it is forgotten and everything kept is sent
+// Where each destination stands: the last record it has accepted. Replaced whole and synced, so a crash
+// leaves the old one or the new one. When in doubt it is forgotten and everything kept is sent
 // again: a record delivered twice has the same uid, a record skipped is lost.
-import { open, readFile, rename } from 'node:fs/promises'
+import { open, readdir, readFile, rename } from 'node:fs/promises'
 import { join } from 'node:path'
+import { otelName } from './destination.ts'
 
 export interface ExportCursor {
   /** the last delivered record */
@@ -13,31 +14,63 @@ export interface ExportCursor {
   readonly offset: number
 }
 
-const fileName = 'export.cursor'
+/** The file beside the segments that holds something of a destination; that of `otel` has no name in it. */
+export function destinationFile(destination: string, ending: string): string {
+  return destination === otelName ? `export.${ending}` : `export-${destination}.${ending}`
+}
 
 /** The saved cursor; undefined when there is none or it cannot be read as one. */
-export async function readCursor(dir: string): Promise<ExportCursor | undefined> {
+export async function readCursor(dir: string, destination: string): Promise<ExportCursor | undefined> {
+  return readCursorFile(join(dir, destinationFile(destination, 'cursor')))
+}
+
+/** Every saved cursor, also of destinations that are not in the settings any more. */
+export async function readCursors(dir: string): Promise<readonly ExportCursor[]> {
+  const cursors: ExportCursor[] = []
+  for (const name of await namesIn(dir)) {
+    if (!/^export(?:-[\w-]+)?\.cursor$/.test(name)) continue
+    const cursor = await readCursorFile(join(dir, name))
+    if (cursor !== undefined) cursors.push(cursor)
+  }
+  return cursors
+}
+
+async function namesIn(dir: string): Promise<readonly string[]> {
+  try {
+    return await readdir(dir)
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return []
+    throw error
+  }
+}
+
+/** Saves the cursor in one step; resolves when it is on the disk. */
+export async function writeCursor(dir: string, destination: string, cursor: ExportCursor): Promise<void> {
+  await replaceFile(join(dir, destinationFile(destination, 'cursor')), `${JSON.stringify({ v: 1, ...cursor })}\n`)
+}
+
+/** Writes a file of the proxy's own whole, or leaves what was there. */
+export async function replaceFile(path: string, text: string): Promise<void> {
+  const temporary = `${path}.tmp`
+  const file = await open(temporary, 'w', 0o600)
+  try {
+    await file.writeFile(text)
+    await file.sync()
+  } finally {
+    await file.close()
+  }
+  await rename(temporary, path)
+}
+
+async function readCursorFile(path: string): Promise<ExportCursor | undefined> {
   let text: string
   try {
-    text = await readFile(join(dir, fileName), 'utf8')
+    text = await readFile(path, 'utf8')
   } catch (error) {
     if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined
     throw error
   }
   return parseCursor(text)
-}
-
-/** Saves the cursor in one step; resolves when it is on the disk. */
-export async function writeCursor(dir: string, cursor: ExportCursor): Promise<void> {
-  const temporary = join(dir, `${fileName}.tmp`)
-  const file = await open(temporary, 'w', 0o600)
-  try {
-    await file.writeFile(`${JSON.stringify({ v: 1, ...cursor })}\n`)
-    await file.sync()
-  } finally {
-    await file.close()
-  }
-  await rename(temporary, join(dir, fileName))
 }
 
 function parseCursor(text: string): ExportCursor | undefined {

@@ -40,6 +40,7 @@ export class ExportReader {
   #position: Position | undefined
   /** the last record handed out and accepted; undefined while reading starts at whatever is oldest */
   #lastSeq: number | undefined
+  #found: JournalRecord | undefined
 
   constructor(dir: string, options: { readonly isForExport: boolean; readonly onNotice: (message: string) => void }) {
     this.#dir = dir
@@ -58,6 +59,7 @@ export class ExportReader {
         if (record?.seq !== cursor.seq || record.hash !== cursor.hash) break
         this.#position = { segment, offset: offset + text.length + 1 }
         this.#lastSeq = cursor.seq
+        this.#found = record
         return cursor.seq
       }
     }
@@ -69,6 +71,11 @@ export class ExportReader {
     }
     this.#onNotice(`record ${cursor.seq} that the export cursor names is not in the journal: exporting again from the oldest record kept`)
     return 0
+  }
+
+  /** The record that the cursor named, where it is still there. */
+  get found(): JournalRecord | undefined {
+    return this.#found
   }
 
   /** The next records, without moving on; empty when there is nothing new. */

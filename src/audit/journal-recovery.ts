@@ -26,7 +26,7 @@ export interface Recovered {
   /** the segment to go on with */
   readonly active: { readonly firstSeq: number; readonly startedMs: number; readonly endedMs: number } | undefined
   readonly torn: readonly TornTail[]
-  /** the last record an exporter delivered; 0 when that is not known for sure */
+  /** the last record that every destination has; 0 when that is not known for sure */
   readonly deliveredSeq: number
   /** what stands in checkpoints.jsonl; undefined: there is no such file */
   readonly kept: readonly KeptLine[] | undefined
@@ -64,7 +64,7 @@ interface LastSegment {
  * tail. `nowMs` names the moved file. `isToSync`: what the process before wrote last is on the disk before anything
  * follows on it. `repaired`: what was set aside just now, and is not in the journal yet. Throws JournalCorruptError.
  */
-export async function recoverJournal(dir: string, nowMs: number, isToSync = false, repaired?: Repaired): Promise<Recovered> {
+export async function recoverJournal(dir: string, nowMs: number, destinations: readonly string[], isToSync = false, repaired?: Repaired): Promise<Recovered> {
   const segments = [...(await listSegments(dir))]
   const torn: TornTail[] = []
   const kept = await readKept(dir)
@@ -87,7 +87,7 @@ export async function recoverJournal(dir: string, nowMs: number, isToSync = fals
       ? await closedSegments([...segments, segment], { firstSeq: skipped + 1 }, undefined, gaps)
       : await closedSegments(segments, segment, first, gaps)
     return {
-      lastSeq: isSkipping ? skipped : lastSeq, lastHash, torn, closed, kept, unkept, deliveredSeq: await findDelivered(dir),
+      lastSeq: isSkipping ? skipped : lastSeq, lastHash, torn, closed, kept, unkept, deliveredSeq: await findDelivered(dir, destinations),
       active: isSkipping ? undefined : { firstSeq: segment.firstSeq, startedMs, endedMs },
       journalId: checkpointIdIn([...(kept ?? []), ...unkept]),
       oldest: closed[0]?.first ?? first,
@@ -126,9 +126,13 @@ function reconcile(segment: SegmentFile, { lastSeq, kept: found }: LastSegment, 
 }
 
 /** The exporter says again what it finds at its cursor; until then nothing it may need is removed. */
-async function findDelivered(dir: string): Promise<number> {
-  const reader = new ExportReader(dir, { isForExport: false, onNotice: () => undefined })
-  return reader.seek(await readCursor(dir))
+async function findDelivered(dir: string, destinations: readonly string[]): Promise<number> {
+  const delivered: number[] = []
+  for (const destination of destinations) {
+    const reader = new ExportReader(dir, { isForExport: false, onNotice: () => undefined })
+    delivered.push(await reader.seek(await readCursor(dir, destination)))
+  }
+  return delivered.length === 0 ? 0 : Math.min(...delivered)
 }
 
 async function readLast(segment: SegmentFile): Promise<LastSegment> {

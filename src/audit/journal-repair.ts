@@ -4,7 +4,7 @@
 import { copyFile, mkdir, truncate, unlink } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { checkpointPath, gapOf, isKept, readCheckpoints, writeCheckpoints, type ExplainedGap, type KeptLine } from './checkpoint-file.ts'
-import { readCursor } from './export-cursor.ts'
+import { readCursors } from './export-cursor.ts'
 import { parseLine, type JournalRecord } from './record.ts'
 import { listSegments, readLines, type SegmentFile } from './segments.ts'
 
@@ -46,8 +46,8 @@ export async function planRepair(dir: string): Promise<RepairPlan> {
   }
   const { copies, damage } = await judgeCopies(dir, records, judged)
   const known = copies.flatMap(({ record }) => gapOf(record) ?? [])
-  const cursor = await readCursor(dir)
-  const nextSeq = 1 + Math.max(0, cursor?.seq ?? 0, copies.at(-1)?.record.seq ?? 0, ...judged.map(({ highestSeq }) => highestSeq))
+  const cursors = await readCursors(dir)
+  const nextSeq = 1 + Math.max(0, ...cursors.map(({ seq }) => seq), copies.at(-1)?.record.seq ?? 0, ...judged.map(({ highestSeq }) => highestSeq))
   const damages = [...judged.flatMap((each) => each.damage ?? []), ...(damage === undefined ? [] : [damage])]
   return { damages, nextSeq, copies, gaps: gapsOf(judged, nextSeq).filter((gap) => !known.some(({ firstSeq, lastSeq }) => firstSeq <= gap.firstSeq && lastSeq >= gap.lastSeq)) }
 }

@@ -36,7 +36,7 @@ export interface JournalStats {
   readonly bytes: number
   /** age of the oldest record, about; `ms` */
   readonly oldestAgeMs: number
-  /** records that the exporter has still to deliver; 0 without one */
+  /** records that some destination has yet to take; 0 without one */
   readonly undelivered: number
   /** appends that were refused because the journal could not be written, since this process started */
   readonly refused: number
@@ -49,7 +49,7 @@ export interface Journal extends AuditSink {
   readonly lastHash: string
   /** Whether this session's decisions must be refused for the rest of the minute; a yes counts as one refusal. */
   overQuota(session: string): boolean
-  /** The exporter delivered everything up to `seq`. */
+  /** Every destination has everything up to `seq`. */
   delivered(seq: number): void
   /** Says where the chain stands in a checkpoint, where none covers what was written, with the next write. */
   checkpoint(): void
@@ -67,7 +67,7 @@ export async function openJournal(options: JournalOptions): Promise<Journal> {
   chmodSync(options.dir, 0o700)
   const lock = lockJournal(options.dir, options.onFault)
   try {
-    const recovered = await recoverJournal(options.dir, options.clock.now(), options.durability === 'power', options.repaired)
+    const recovered = await recoverJournal(options.dir, options.clock.now(), options.destinations ?? [], options.durability === 'power', options.repaired)
     // from now on there is one, so that a missing one was taken away
     if (options.checkpoints !== undefined && recovered.kept === undefined) await writeCheckpoints(options.dir, [])
     return new FileJournal(options, new SegmentLog(options, recovered), lock)
@@ -234,7 +234,7 @@ class FileJournal implements Journal {
       this.#beginOutage(fault.cause)
       for (const { reject } of batch.slice(written)) reject?.(this.#refuse())
     } else if (this.#log.isFull) {
-      this.#beginOutage(new Error(`the journal holds ${this.#options.maxBytes} bytes that the exporter has not delivered`))
+      this.#beginOutage(new Error(`the journal holds ${this.#options.maxBytes} bytes that have not been delivered`))
     }
   }
 

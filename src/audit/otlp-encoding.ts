@@ -6,6 +6,7 @@ import { JsonLogsSerializer, ProtobufLogsSerializer } from '@opentelemetry/otlp-
 import type { ReadableLogRecord } from '@opentelemetry/sdk-logs'
 import type { AttributeValue, Severity } from './event.ts'
 import type { JournalRecord } from './record.ts'
+import type { PartialSuccess } from './sink.ts'
 
 export interface OtlpResource {
   /** `service.version` */
@@ -19,11 +20,6 @@ export interface OtlpEncoding {
   encode(records: readonly JournalRecord[]): Uint8Array
   /** `partialSuccess` of an answer; rejected 0 when there is none */
   decode(body: Uint8Array, contentType: string): PartialSuccess
-}
-
-export interface PartialSuccess {
-  readonly rejected: number
-  readonly message: string
 }
 
 const severityNumbers: Record<Severity, SeverityNumber> = {

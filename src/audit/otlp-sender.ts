@@ -1,8 +1,10 @@
 // One POST to a collector, over our own agent: never through a proxy of the environment, never a
 // redirect, always in bounded time. It knows nothing of records; a broken exchange is an outcome here.
 import { request as httpRequest, Agent as HttpAgent } from 'node:http'
-import type { IncomingMessage } from 'node:http'
+import type { IncomingMessage, RequestOptions } from 'node:http'
 import { request as httpsRequest, Agent as HttpsAgent } from 'node:https'
+import type { DestinationTls } from './destination.ts'
+import { readTls } from './destination-tls.ts'
 
 export type SendOutcome =
   | { readonly kind: 'answered'; readonly status: number; readonly retryAfterMs: number | undefined; readonly contentType: string; readonly body: Uint8Array }
@@ -14,12 +16,13 @@ export interface SenderOptions {
   readonly endpoint: string
   readonly headers: Readonly<Record<string, string>>
   readonly contentType: string
+  readonly contentEncoding: 'gzip' | undefined
+  readonly tls: DestinationTls
   /** from the first byte out to the last byte in */
   readonly timeoutMs: number
 }
 
 export interface Sender {
-  /** `body` is gzip */
   send(body: Uint8Array): Promise<SendOutcome>
   close(): void
 }
@@ -30,26 +33,42 @@ const maxAnswerBytes = 64 * 1024
 export function createSender(options: SenderOptions): Sender {
   const url = new URL(options.endpoint)
   const isTls = url.protocol === 'https:'
-  const agent = isTls ? new HttpsAgent({ keepAlive: true, maxSockets: 1, rejectUnauthorized: true }) : new HttpAgent({ keepAlive: true, maxSockets: 1 })
   const request = isTls ? httpsRequest : httpRequest
-  return {
-    send: (body) =>
-      new Promise((resolve) => {
-        const broken = (error: Error): void => {
-          const isTimeout = error.name === 'AbortError' || error.name === 'TimeoutError'
-          const wasReached = !('syscall' in error && (error.syscall === 'connect' || error.syscall === 'getaddrinfo'))
-          resolve({ kind: 'broken', reason: isTimeout ? `no answer in ${options.timeoutMs} ms` : error.message, wasReached })
-        }
-        const signal = AbortSignal.timeout(options.timeoutMs)
-        const headers = { ...options.headers, 'content-type': options.contentType, 'content-encoding': 'gzip', 'content-length': body.length, 'user-agent': 'sallyport' }
-        const message = request(url, { method: 'POST', agent, headers, signal }, (response) => {
-          readAnswer(response).then(resolve, broken)
-        })
-        message.on('error', broken)
-        message.end(body)
-      }),
-    close: () => agent.destroy(),
+  const fields = { ...options.headers, 'content-type': options.contentType, ...(options.contentEncoding === undefined ? {} : { 'content-encoding': options.contentEncoding }), 'user-agent': 'sallyport' }
+  let agent: HttpAgent | undefined
+  const forget = (): void => {
+    agent?.destroy()
+    agent = undefined
   }
+  return {
+    send: async (body) => {
+      try {
+        agent ??= isTls ? new HttpsAgent({ keepAlive: true, maxSockets: 1, rejectUnauthorized: true, ...(await readTls(options.tls)) }) : new HttpAgent({ keepAlive: true, maxSockets: 1 })
+      } catch (error) {
+        return { kind: 'broken', reason: error instanceof Error ? error.message : String(error), wasReached: false }
+      }
+      const outcome = await post(request, url, { method: 'POST', agent, headers: { ...fields, 'content-length': body.length } }, body, options.timeoutMs)
+      // certificates may have been renewed on either side: the next connection reads them again
+      if (outcome.kind === 'broken') forget()
+      return outcome
+    },
+    close: forget,
+  }
+}
+
+function post(request: typeof httpRequest, url: URL, options: RequestOptions, body: Uint8Array, timeoutMs: number): Promise<SendOutcome> {
+  return new Promise((resolve) => {
+    const broken = (error: Error): void => {
+      const isTimeout = error.name === 'AbortError' || error.name === 'TimeoutError'
+      const wasReached = !('syscall' in error && (error.syscall === 'connect' || error.syscall === 'getaddrinfo'))
+      resolve({ kind: 'broken', reason: isTimeout ? `no answer in ${timeoutMs} ms` : error.message, wasReached })
+    }
+    const message = request(url, { ...options, signal: AbortSignal.timeout(timeoutMs) }, (response) => {
+      readAnswer(response).then(resolve, broken)
+    })
+    message.on('error', broken)
+    message.end(body)
+  })
 }
 
 async function readAnswer(response: IncomingMessage): Promise<SendOutcome> {

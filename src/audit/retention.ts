@@ -1,5 +1,5 @@
-// How long segments stay: by age and by total size, oldest first, one at a time, and never one that an
-// exporter still has to deliver. Undelivered records are worth more than room: then the journal is full.
+// How long segments stay: by age and by total size, oldest first, one at a time, and never one that a
+// destination still has to take. Undelivered records are worth more than room: then the journal is full.
 import { unlink } from 'node:fs/promises'
 
 export interface ClosedSegment {
@@ -30,7 +30,7 @@ export class Retention {
   readonly #onRemoved: (segment: ClosedSegment, wasDelivered: boolean) => void
   readonly #onFault: (error: unknown) => void
   #closedBytes: number
-  /** the last record the exporter has delivered; undefined: there is no exporter */
+  /** the last record that every destination has; undefined: there is none */
   #deliveredSeq: number | undefined
   #removing: Promise<void> | undefined
 
@@ -77,7 +77,7 @@ export class Retention {
     this.#closedBytes += segment.bytes
   }
 
-  /** Bytes that may not be removed: what the exporter has not delivered, and the open segment. */
+  /** Bytes that may not be removed: what some destination has not taken, and the open segment. */
   heldBytes(activeBytes: number): number {
     if (this.#deliveredSeq === undefined) return activeBytes
     let held = activeBytes

@@ -30,8 +30,8 @@ export interface SegmentLogOptions {
   readonly onFault: (error: unknown) => void
   /** default: `process` */
   readonly durability?: Durability
-  /** an exporter is configured: nothing is removed that `delivered` has not named */
-  readonly exporting?: boolean
+  /** names of what records are exported to: nothing is removed that `delivered` has not named */
+  readonly destinations?: readonly string[]
   /** who signs checkpoints, and how often at least while something is written, `ms`; absent: only complete segments
    * have one, and none is signed or kept */
   readonly checkpoints?: { readonly signer: CheckpointSigner & { readonly isNew: boolean }; readonly intervalMs: number } | undefined
@@ -87,7 +87,7 @@ export class SegmentLog {
     this.#retention = new Retention({
       limits: { maxBytes, maxAgeMs, segmentBytes: this.#segmentBytes },
       closed: recovered.closed,
-      deliveredSeq: options.exporting === true ? recovered.deliveredSeq : undefined,
+      deliveredSeq: (options.destinations ?? []).length > 0 ? recovered.deliveredSeq : undefined,
       beforeRemoval: (segment) => this.#leaveBehind(segment),
       onRemoved: ({ name, firstSeq, lastSeq }, wasDelivered) => {
         if (wasDelivered) return

@@ -61,6 +61,8 @@ export function processStartedEvent(started: {
   readonly advisory: boolean
   /** what the proxy itself reports to; a change of it is thus on record */
   readonly exporterEndpoint: string | undefined
+  /** each as `describeDestination` says it */
+  readonly destinations: readonly string[]
 }): AuditEvent {
   return {
     name: 'sallyport.process.started',
@@ -74,6 +76,7 @@ export function processStartedEvent(started: {
       'sallyport.mode': started.mode,
       'sallyport.advisory': started.advisory,
       'sallyport.exporter.endpoint': started.exporterEndpoint === undefined ? undefined : scrubText(started.exporterEndpoint, 1024),
+      'sallyport.exporter.destinations': started.destinations.map((destination) => scrubText(destination, 1024)),
     },
   }
 }
@@ -107,7 +110,7 @@ export type GapCause =
   | 'set_aside'
   /** records left the journal by retention and no exporter ever had them */
   | 'pruned'
-  /** the collector refused records for good; they are kept in the poison file */
+  /** a destination refused records for good; they are kept in its poison file */
   | 'export_rejected'
 
 /** Records are missing: how many, since when, and why. Times in `ms` since the epoch. */
@@ -120,6 +123,8 @@ export function gapEvent(gap: {
   readonly session?: string | undefined
   readonly firstSeq?: number | undefined
   readonly lastSeq?: number | undefined
+  /** that does not have the records */
+  readonly destination?: string | undefined
 }): AuditEvent {
   const ownFault = gap.cause === 'journal_unavailable' || gap.cause === 'segment_lost' || gap.cause === 'set_aside'
   return {
@@ -134,6 +139,7 @@ export function gapEvent(gap: {
       'sallyport.gap.first_seq': gap.firstSeq,
       'sallyport.gap.last_seq': gap.lastSeq,
       'session.id': gap.session,
+      'sallyport.destination': gap.destination,
       'sallyport.reason': gap.detail.slice(0, 1024),
     },
   }

@@ -3,7 +3,7 @@
 // computed itself.
 import { checkpointOf } from './checkpoint.ts'
 import { checkpointPath, gapOf, readCheckpoints, type KeptLine } from './checkpoint-file.ts'
-import { readCursor } from './export-cursor.ts'
+import { readCursors } from './export-cursor.ts'
 import { JournalCorruptError } from './journal-corrupt.ts'
 import { parseLine, zeroHash, type JournalRecord } from './record.ts'
 import type { SegmentFile } from './segments.ts'
@@ -232,10 +232,10 @@ class Verification {
     if (this.#options.isRange === true) return undefined
     const newest = Math.max(0, ...this.#kept.keys())
     if (newest > lastSeq) return { ...at, seq: lastSeq + 1, what: `records ${lastSeq + 1} to ${newest} are missing at the end: checkpoints.jsonl has a copy of the last of them${hint}` }
-    const cursor = await readCursor(this.#dir)
-    if (cursor === undefined) return undefined
-    if (cursor.seq > lastSeq) return { ...at, seq: lastSeq + 1, what: `records ${lastSeq + 1} to ${cursor.seq} were exported and are missing at the end` }
-    if (cursor.seq === lastSeq && cursor.hash !== lastHash) return { ...at, seq: cursor.seq, what: 'the last record is not the one that was exported' }
+    for (const cursor of await readCursors(this.#dir)) {
+      if (cursor.seq > lastSeq) return { ...at, seq: lastSeq + 1, what: `records ${lastSeq + 1} to ${cursor.seq} were exported and are missing at the end` }
+      if (cursor.seq === lastSeq && cursor.hash !== lastHash) return { ...at, seq: cursor.seq, what: 'the last record is not the one that was exported' }
+    }
     return undefined
   }
 

@@ -14,7 +14,7 @@ export function banner(listening: Listening, version: string): string {
     ['policy', policyLine(listening)],
     ...listening.policyFiles.map((file): [string, string] => ['', file]),
     ['journal', listening.journal],
-    ['export', exportLine(listening.otlp)],
+    ['export', exportLine(listening)],
   ]
   if (listening.feedNames > 0) {
     rows.splice(5, 0, ['', `${plural(listening.feedNames, 'name')} on denied lists`])
@@ -44,8 +44,9 @@ function policyLine({ policy, mode, ruleCount, policyFiles }: Listening): string
   return `revision ${policy}, ${mode}, ${plural(ruleCount, 'rule')} from ${plural(policyFiles.length, 'file')}`
 }
 
-function exportLine(otlp: string | undefined): string {
-  return otlp === undefined ? 'none: events stay in the journal' : `OTLP to ${withoutSecrets(otlp)}`
+function exportLine({ otlp, otherDestinations }: Listening): string {
+  const places = [...(otlp === undefined ? [] : [`OTLP to ${withoutSecrets(otlp)}`]), ...otherDestinations.map(({ name, type }) => `${name} (${type})`)]
+  return places.length === 0 ? 'none: events stay in the journal' : places.join(', ')
 }
 
 function withoutSecrets(endpoint: string): string {
@@ -74,6 +75,7 @@ export function startLine(listening: Listening, version: string): string {
     feed_names: listening.feedNames,
     journal: listening.journal,
     otlp: listening.otlp === undefined ? null : withoutSecrets(listening.otlp),
+    destinations: listening.otherDestinations.map(({ name }) => name),
     advisory: listening.advisory,
     warnings: listening.warnings,
   }

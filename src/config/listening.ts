@@ -30,6 +30,8 @@ export interface Listening {
   readonly journal: string
   /** OTLP endpoint, or undefined when nothing is exported */
   readonly otlp: string | undefined
+  /** name and kind of every other destination of events */
+  readonly otherDestinations: readonly { readonly name: string; readonly type: string }[]
   /** clients may run as the user that this process runs as */
   readonly advisory: boolean
   /** one sentence each, for the operator */
@@ -106,6 +108,7 @@ export function listeningOf(
     feedNames,
     journal: join(settings.dataDir, 'journal'),
     otlp: settings.otel.exporter?.endpoint,
+    otherDestinations: settings.audit.destinations.map(({ name, type }) => ({ name, type })),
     advisory: settings.clients.length === 0,
     warnings: [...(scarcity === undefined ? [] : [scarcity]), ...problems.map((problem) => `${problem.file}:${problem.line}: ${problem.message}`)],
   }

@@ -8,6 +8,7 @@ import { isTable, parseToml, type TomlTable, type TomlValue } from '../policy/to
 import { readCredentials } from './load-credentials.ts'
 import { placed, SettingError } from './schema-kinds.ts'
 import { settingList, type SettingName } from './schema.ts'
+import { readDestinations, type WrittenDestination } from './load-destinations.ts'
 import type { CredentialSettings } from './settings.ts'
 
 export interface SettingsProblem {
@@ -24,6 +25,7 @@ export interface Given {
 export interface SettingsFile {
   readonly values: ReadonlyMap<SettingName, Given>
   readonly credentials: readonly CredentialSettings[]
+  readonly destinations: readonly WrittenDestination[]
   readonly problems: readonly SettingsProblem[]
   readonly notices: readonly string[]
 }
@@ -49,7 +51,6 @@ const misplaced: Readonly<Record<string, string>> = {
   allowed_web_search_modes: 'policy stands in files of the policies folder or the managed layer, not here',
   web_fetch: 'policy stands in files of the policies folder, not here',
   'otel.exporter.otlp-grpc': 'records are exported over otlp-http only',
-  'otel.exporter.otlp-http.tls': 'the collector is verified with Node\'s trust store: name a private CA in NODE_EXTRA_CA_CERTS',
 }
 
 /** `shown` is the path as the operator wrote it, for messages. */
@@ -59,13 +60,13 @@ export function readSettingsFile(file: string, shown: string): SettingsFile {
     source = new TextDecoder('utf-8', { fatal: true }).decode(readFileSync(file))
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error)
-    return { values: new Map(), credentials: [], problems: [{ where: shown, message: `cannot be read: ${reason}` }], notices: [] }
+    return { values: new Map(), credentials: [], destinations: [], problems: [{ where: shown, message: `cannot be read: ${reason}` }], notices: [] }
   }
   const parsed = parseToml(source)
   if ('fault' in parsed) {
     const { line, column, message } = parsed.fault
     const where = `${shown}:${line}:${column}`
-    return { values: new Map(), credentials: [], problems: [{ where, message }], notices: [] }
+    return { values: new Map(), credentials: [], destinations: [], problems: [{ where, message }], notices: [] }
   }
   return new FileReader(source, shown, dirname(file)).read(parsed.table)
 }
@@ -76,6 +77,7 @@ class FileReader {
   readonly #folder: string
   readonly #values = new Map<SettingName, Given>()
   #credentials: readonly CredentialSettings[] = []
+  #destinations: readonly WrittenDestination[] = []
   readonly #problems: SettingsProblem[] = []
   readonly #notices: string[] = []
   readonly #known = new Map(settingList.flatMap((setting) => [
@@ -95,13 +97,14 @@ class FileReader {
     if (credentials !== undefined) {
       this.#credentials = readCredentials(credentials, this.#folder, (path, message) => this.#problems.push({ where: this.#whereIs(path), message }))
     }
-    return { values: this.#values, credentials: this.#credentials, problems: this.#problems, notices: this.#notices }
+    return { values: this.#values, credentials: this.#credentials, destinations: this.#destinations, problems: this.#problems, notices: this.#notices }
   }
 
   #table(table: TomlTable, prefix: string): void {
     for (const [name, value] of Object.entries(table)) {
       const key = prefix === '' ? name : `${prefix}.${name}`
       if (ignoredOtelKeys.has(key)) this.#notices.push(`${this.#where(key)}: \`${key}\` is ignored`)
+      else if (key === 'audit.destinations') this.#destinations = readDestinations(value, this.#folder, (path) => this.#whereIs(path), (path, message) => this.#problems.push({ where: this.#whereIs(path), message }))
       else if (Object.hasOwn(misplaced, key)) this.#problem(key, `\`${key}\`: ${misplaced[key]}`)
       else this.#entry(key, value)
     }
@@ -137,7 +140,7 @@ class FileReader {
       this.#problem(key, `\`${key}\` wants a table`)
       return
     }
-    const candidates = [...[...this.#known.keys()].flatMap((known) => [known, ...sections(known)]), 'credentials']
+    const candidates = [...[...this.#known.keys()].flatMap((known) => [known, ...sections(known)]), 'credentials', 'audit.destinations']
     const last = key.slice(key.lastIndexOf('.') + 1)
     const elsewhere = candidates.find((known) => known.endsWith(`.${last}`))
     const near = nearestWord(key, candidates) ?? elsewhere

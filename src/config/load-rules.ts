@@ -2,6 +2,7 @@
 // from elsewhere (a password file, a variable in a header). Fails closed: when in doubt, a problem.
 import { classifyAddress, parseIp } from '../target/address.ts'
 import { readSecret } from './load-secret.ts'
+import { expandFields } from './load-destinations.ts'
 import type { Values } from './load.ts'
 import type { SettingName } from './schema.ts'
 import type { ControlTlsSettings, HostPort, OtelSettings, Settings, UpstreamProxySettings } from './settings.ts'
@@ -92,7 +93,7 @@ export function readOtel(values: Values): OtelSettings {
   const endpoint = values.get('otelEndpoint')
   if (choice === 'none') return { environment, exporter: undefined }
   if (endpoint === undefined) {
-    for (const name of ['otelExporter', 'otelHeaders'] as const) {
+    for (const name of ['otelExporter', 'otelHeaders', 'otelCa', 'otelCert', 'otelKey'] as const) {
       if (values.get(name) !== undefined) values.problem(name, 'is set without an endpoint')
     }
     return { environment, exporter: undefined }
@@ -101,22 +102,14 @@ export function readOtel(values: Values): OtelSettings {
   if (parsed !== null && (parsed.username !== '' || parsed.password !== '')) {
     values.problem('otelEndpoint', 'may not hold credentials: use `headers`')
   }
-  const headers: Record<string, string> = Object.create(null)
-  for (const [name, value] of Object.entries(values.get('otelHeaders') ?? {})) {
-    headers[name] = expand(value, values)
-  }
-  return { environment, exporter: { endpoint, protocol: values.get('otelProtocol'), headers } }
-}
-
-/** `${NAME}` from the environment, so that a token need not stand in the file. */
-function expand(value: string, values: Values): string {
-  return value.replaceAll(/\$\{([A-Za-z_][A-Za-z0-9_]*)\}/g, (_, name: string) => {
-    const found = values.env[name]
-    if (found === undefined || found === '') {
-      values.missingSecret('otelHeaders', `names the variable ${name}, which is not set`)
-    }
-    return found ?? ''
-  })
+  const headersWritten = values.get('otelHeaders') ?? {}
+  const headers = expandFields(headersWritten, values.env, (name) => values.missingSecret('otelHeaders', `names the variable ${name}, which is not set`))
+  const [caFile, certFile, keyFile] = [values.get('otelCa'), values.get('otelCert'), values.get('otelKey')]
+  if (certFile !== undefined && keyFile === undefined) values.problem('otelCert', 'is set without `client-private-key`')
+  if (keyFile !== undefined && certFile === undefined) values.problem('otelKey', 'is set without `client-certificate`')
+  const tls = { caFile, certFile, keyFile }
+  if (parsed?.protocol === 'http:') for (const name of ['otelCa', 'otelCert', 'otelKey'] as const) if (values.get(name) !== undefined) values.problem(name, 'is for an endpoint of https')
+  return { environment, exporter: { endpoint, protocol: values.get('otelProtocol'), headers, headersWritten, compression: values.get('otelCompression'), tls } }
 }
 
 export function readUpstream(values: Values): UpstreamProxySettings | undefined {

@@ -4,7 +4,9 @@ import { statSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { nearestWord } from '../policy/suggestion.ts'
 import { type Environment, tokenVariable } from './environment.ts'
+import type { Destination } from '../audit/destination.ts'
 import { readCache } from './load-cache.ts'
+import { completed, type WrittenDestination } from './load-destinations.ts'
 import { type Given, readSettingsFile, type SettingsProblem } from './load-file.ts'
 import { readNotifications } from './load-notifications.ts'
 import { judgeSettings, readControlTls, readOtel, readUpstream } from './load-rules.ts'
@@ -62,8 +64,17 @@ export class Values {
   /** A secret that only the running proxy has to find. */
   missingSecret(name: SettingName, message: string): void {
     if (this.#needsSecrets) return this.problem(name, message)
-    const told = this.#told(name, message)
-    this.warnings.push(`${told.where}: ${told.message}; the proxy does not start without it`)
+    this.#warnOfMissing(this.#told(name, message))
+  }
+
+  /** The same for what is no setting by itself. */
+  missingSecretAt(problem: SettingsProblem): void {
+    if (this.#needsSecrets) this.problems.push(problem)
+    else this.#warnOfMissing(problem)
+  }
+
+  #warnOfMissing({ where, message }: SettingsProblem): void {
+    this.warnings.push(`${where}: ${message}; the proxy does not start without it`)
   }
 
   #told(name: SettingName, message: string): SettingsProblem {
@@ -88,12 +99,14 @@ export function loadSettings(input: LoadInput): LoadedSettings {
 
   const file = findFile(input, problems)
   let credentials: readonly CredentialSettings[] = []
+  let written: readonly WrittenDestination[] = []
   if (file !== undefined) {
     const read = readSettingsFile(file.path, file.shown)
     problems.push(...read.problems)
     warnings.push(...read.notices)
     for (const [name, value] of read.values) given.set(name, value)
     credentials = read.credentials
+    written = read.destinations
   }
   readTexts(input, given, problems)
   warnings.push(...strayVariables(input.env), ...unsetVariables(credentials, input))
@@ -104,7 +117,7 @@ export function loadSettings(input: LoadInput): LoadedSettings {
     given.set(setting.name, { value: placed(setting.kind, value, input.cwd), where: 'default' })
   }
   const values = new Values(given, input.env, input.secrets !== 'unused')
-  const settings = build(values, file?.path, credentials)
+  const settings = build(values, file?.path, credentials, written.map((destination) => completed(destination, values)))
   judgeSettings(settings, values)
   problems.push(...values.problems)
   warnings.push(...values.warnings)
@@ -188,7 +201,8 @@ function unsetVariables(credentials: readonly CredentialSettings[], { env, secre
   })
 }
 
-function build(values: Values, configFile: string | undefined, credentials: readonly CredentialSettings[]): Settings {
+function build(values: Values, configFile: string | undefined, credentials: readonly CredentialSettings[], destinations: readonly Destination[]): Settings {
+  const heartbeat = values.get('auditHeartbeat')
   return {
     configFile,
     listen: values.get('listen'),
@@ -232,6 +246,8 @@ function build(values: Values, configFile: string | undefined, credentials: read
       checkpointIntervalMs: values.get('auditCheckpointInterval'),
       recordsPerSessionPerMinute: values.get('auditRecords'),
       sealPersonal: values.get('auditSeal'),
+      heartbeatMs: heartbeat === 'off' ? 0 : heartbeat,
+      destinations,
     },
     otel: readOtel(values),
     originTls: { crlFiles: values.get('originCrlFiles'), crlDir: values.get('originCrlDir') },

@@ -2,6 +2,8 @@
 // it proves itself with.
 import { dirname, isAbsolute } from 'node:path'
 import { managedDefault } from './policy-read.ts'
+import { destinationsOf } from './destinations.ts'
+import type { Destination } from '../audit/destination.ts'
 import type { CredentialSource, Settings } from './settings.ts'
 
 /** Absolute paths, whether or not they exist; without repeats. */
@@ -13,8 +15,15 @@ export function ownFiles(settings: Settings): readonly string[] {
     ...[dns.hosts, dns.resolvConf].filter((path) => dirname(path) !== '/etc'),
     ...credentials.flatMap(({ source }) => filesOf(source)), upstreamProxy?.caFile, cache.parent?.caFile,
     ...originTls.crlFiles, originTls.crlDir,
+    ...destinationsOf(settings).flatMap(filesOfDestination),
   ]
   return [...new Set(paths.filter((path) => path !== undefined))]
+}
+
+function filesOfDestination(destination: Destination): readonly (string | undefined)[] {
+  if (destination.type === 'file') return [destination.path]
+  const { tls } = destination
+  return [tls.caFile, tls.certFile, tls.keyFile]
 }
 
 /** Programs of the system are for everybody, and only root changes them. */

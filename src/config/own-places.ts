@@ -1,7 +1,9 @@
 // Where this process itself listens and what it itself reports to: agents may reach neither.
 import { networkInterfaces } from 'node:os'
+import { addressOf, type Destination } from '../audit/destination.ts'
 import type { Clock } from '../clock.ts'
 import { ProxyError } from '../errors.ts'
+import { destinationsOf } from './destinations.ts'
 import type { Settings } from './settings.ts'
 import type { Surroundings } from '../policy/addresses.ts'
 import { parseIp, type IpAddress } from '../target/address.ts'
@@ -93,14 +95,18 @@ function ownAddresses(): readonly IpAddress[] | undefined {
   return found.flatMap(({ address }) => parseIp(address.split('%', 1)[0] ?? '') ?? [])
 }
 
-/** The collector, the parent proxy, the parent cache and whoever is notified: what the proxy itself connects to. */
+/** Where records go, the parent proxy, the parent cache and whoever is notified: what the proxy itself connects to. */
 export function reservedDestinations(settings: Settings): readonly ReservedDestination[] {
   const { webhook, slack } = settings.notifications
-  const urls = [settings.otel.exporter?.endpoint, settings.upstreamProxy?.url, settings.cache.parent?.url, webhook?.url, slack?.url].filter((url) => url !== undefined)
+  const urls = [...destinationsOf(settings).map(reachedAt), settings.upstreamProxy?.url, settings.cache.parent?.url, webhook?.url, slack?.url].filter((url) => url !== undefined)
   return urls.map((text) => {
-    // settings were checked when they were loaded: this is a URL of http or https
-    const [, scheme = '', authority = ''] = /^(https?):\/\/([^/?#]*)/i.exec(text) ?? []
+    // settings were checked when they were loaded: this is a URL with one of these schemes
+    const [, scheme = '', authority = ''] = /^(https?|tls|tcp):\/\/([^/?#]*)/i.exec(text) ?? []
     const { host, port } = parseAuthority(authority, scheme.toLowerCase() === 'https' ? 443 : 80)
     return { host: host.text, port }
   })
+}
+
+function reachedAt(destination: Destination): string | undefined {
+  return destination.type === 'file' ? undefined : addressOf(destination)
 }

@@ -136,12 +136,17 @@ export const schema = {
   auditCheckpointInterval: setting('audit.checkpoint_interval', duration({ min: '1 s', max: '1 d' }), '1 min', 'within this time what was written is covered by a signed checkpoint; one more is made at each start and stop and with each segment'),
   auditRecords: setting('audit.records_per_session_per_minute', count({ min: 60, max: 100_000_000 }), '600000', 'records one session may cause in a minute'),
   auditSeal: setting('audit.seal_personal', bool, 'true', 'names, client addresses, paths and comments stand in the journal encrypted under a key of each person, so that `sallyport audit erase` can erase them'),
+  auditHeartbeat: setting('audit.heartbeat', durationOr('off', { min: '1 s', max: '24 h' }), '60 s', 'how often the journal says that the proxy is alive, so that silence at a destination means something; `off`: never'),
 
   otelEnvironment: setting('otel.environment', text, 'dev', 'value of `deployment.environment.name` on exported records'),
   otelExporter: optional('otel.exporter', choice(['none', 'otlp-http']), '`none`, or the table `[otel.exporter.otlp-http]`; `none` wins over an endpoint from elsewhere'),
   otelEndpoint: optional('otel.exporter.otlp-http.endpoint', url, 'URL that log records are posted to, the path included: `https://collector.example:4318/v1/logs`'),
   otelProtocol: setting('otel.exporter.otlp-http.protocol', choice(['binary', 'json']), 'binary', 'protobuf or JSON'),
   otelHeaders: optional('otel.exporter.otlp-http.headers', fields, 'fields sent with every post; `${NAME}` in a value is taken from the environment', { isSecret: true }),
+  otelCompression: setting('otel.exporter.otlp-http.compression', choice(['gzip', 'none']), 'gzip', 'how posts are compressed'),
+  otelCa: optional('otel.exporter.otlp-http.tls.ca-certificate', path, 'PEM file of the CA that signed the collector\'s certificate; without it the usual roots count'),
+  otelCert: optional('otel.exporter.otlp-http.tls.client-certificate', path, 'PEM file of the certificate that the proxy shows, with its chain'),
+  otelKey: optional('otel.exporter.otlp-http.tls.client-private-key', path, 'PEM file of its private key'),
 
   originCrlFiles: setting('origin_tls.crl_files', paths, '', 'revocation lists of the authorities of origins, PEM or DER'),
   originCrlDir: optional('origin_tls.crl_dir', path, 'folder of more of them: every `*.crl`, `*.pem` and `*.der` in it'),

@@ -1,5 +1,6 @@
 // The process settings, parsed and complete: what every room that is set up from outside is handed.
 // Types only. Policy is not here: what agents may reach stands in the policy layers.
+import type { Destination, OtlpDestination } from '../audit/destination.ts'
 import type { Cidr } from '../target/address.ts'
 
 export interface HostPort {
@@ -73,14 +74,14 @@ export interface AuditSettings {
   readonly recordsPerSessionPerMinute: number
   /** what belongs to people is sealed under keys of their own, so that it can be erased */
   readonly sealPersonal: boolean
+  /** 0: no heartbeat */
+  readonly heartbeatMs: number
+  /** beside the one of `[otel]` */
+  readonly destinations: readonly Destination[]
 }
 
-export interface OtlpSettings {
-  /** the whole URL that log records are posted to */
-  readonly endpoint: string
-  readonly protocol: 'binary' | 'json'
-  readonly headers: Readonly<Record<string, string>>
-}
+/** The destination that `[otel]` describes, without its name. */
+export type OtlpSettings = Omit<OtlpDestination, 'name' | 'type' | 'filter'>
 
 export interface OtelSettings {
   /** value of `deployment.environment.name` */

@@ -3,6 +3,8 @@ import type { Check } from './ops.ts'
 
 export interface Health {
   readonly journal: 'ok' | 'near_full' | 'unavailable'
+  /** where records go; `undelivered`: how many it has yet to take; `isFailing`: its last try failed */
+  readonly destinations: readonly { readonly name: string; readonly undelivered: number; readonly isFailing: boolean }[]
   readonly policy: 'ok' | 'rejected' | 'none'
   /** why the last change of the policy was rejected, for the operator */
   readonly policyProblem: () => string
@@ -13,10 +15,10 @@ export interface Health {
   readonly revocations: { readonly expired: number; readonly unread: number; readonly unsigned: number } | undefined
 }
 
-export function checksOf({ journal, policy, policyProblem, isDraining, parentCache, revocations }: Health): readonly Check[] {
+export function checksOf({ journal, destinations, policy, policyProblem, isDraining, parentCache, revocations }: Health): readonly Check[] {
   const draining: Check = isDraining ? { name: 'draining', state: 'fail', detail: 'the proxy is stopping' } : { name: 'draining', state: 'ok' }
   return [
-    policyCheck(policy, policyProblem), journalCheck(journal), draining,
+    policyCheck(policy, policyProblem), journalCheck(journal, destinations), ...(destinations.length === 0 ? [] : [destinationsCheck(destinations)]), draining,
     ...(parentCache === undefined ? [] : [parentCacheCheck(parentCache)]),
     ...(revocations === undefined ? [] : [revocationCheck(revocations)]),
   ]
@@ -27,10 +29,19 @@ function policyCheck(policy: Health['policy'], problem: () => string): Check {
   return { name: 'policy', state: 'fail', detail: policy === 'none' ? 'no valid policy is loaded' : problem() }
 }
 
-function journalCheck(journal: Health['journal']): Check {
+/** Names are the operator's own words; what a destination answered, and where it is, stands in the log alone. */
+function journalCheck(journal: Health['journal'], destinations: Health['destinations']): Check {
   if (journal === 'ok') return { name: 'journal', state: 'ok' }
-  if (journal === 'near_full') return { name: 'journal', state: 'warn', detail: 'the journal is 80 % full of records that may not be removed' }
-  return { name: 'journal', state: 'fail', detail: 'the journal cannot be written, so nothing is allowed' }
+  const slowest = destinations.reduce<Health['destinations'][number] | undefined>((most, each) => (each.undelivered > (most?.undelivered ?? 0) ? each : most), undefined)
+  const held = slowest === undefined ? '' : `; destination ${slowest.name} has yet to take ${slowest.undelivered} of them`
+  if (journal === 'near_full') return { name: 'journal', state: 'warn', detail: `the journal is 80 % full of records that may not be removed${held}` }
+  return { name: 'journal', state: 'fail', detail: `the journal cannot be written, so nothing is allowed${held}` }
+}
+
+function destinationsCheck(destinations: Health['destinations']): Check {
+  const failing = destinations.filter(({ isFailing }) => isFailing).map(({ name }) => name)
+  if (failing.length === 0) return { name: 'destinations', state: 'ok' }
+  return { name: 'destinations', state: 'warn', detail: `records wait in the journal for ${failing.join(', ')}: the operator log says why` }
 }
 
 /** What it cannot answer is a miss, which is safe: the instance stays ready. Its address is not shown here. */

@@ -17,10 +17,21 @@ export interface MetricsSnapshot {
     readonly records: number
     /** on disk now, `bytes` */
     readonly bytes: number
-    /** records that the exporter has yet to deliver; 0 without an exporter */
+    /** records that some destination has yet to take; 0 without one */
     readonly undelivered: number
     readonly state: 'ok' | 'near_full' | 'unavailable'
   }
+  /** by name, which is the operator's own word */
+  readonly destinations: readonly {
+    readonly name: string
+    readonly undelivered: number
+    /** age of the oldest record that it has not taken */
+    readonly oldestMs: number
+    readonly exported: number
+    readonly rejected: number
+    readonly retries: number
+    readonly isFailing: boolean
+  }[]
   readonly policy: {
     readonly loads: number
     readonly rejections: number
@@ -54,6 +65,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
   build.labels(options.version).set(1)
   const collectTraffic = traffic(family)
   const collectJournal = journal(family)
+  const collectDestinations = destinations(family)
   const collectPolicy = policy(family)
   const collectProcess = processBasics(family)
   const loop = family.gauge('sallyport_event_loop_delay_seconds', 'how late the event loop runs, since the last scrape', ['quantile'])
@@ -63,6 +75,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
       const snapshot = options.snapshot()
       collectTraffic(snapshot)
       collectJournal(snapshot)
+      collectDestinations(snapshot)
       collectPolicy(snapshot)
       collectProcess()
       for (const quantile of [0.5, 0.99, 1]) {
@@ -126,13 +139,34 @@ function traffic(family: Families): Collect {
 function journal(family: Families): Collect {
   const records = family.counter('sallyport_journal_records_total', 'records appended to the journal')
   const bytes = family.gauge('sallyport_journal_bytes', 'size of the journal on disk')
-  const undelivered = family.gauge('sallyport_journal_undelivered_records', 'records that the exporter has yet to deliver')
+  const undelivered = family.gauge('sallyport_journal_undelivered_records', 'records that some destination has yet to take')
   const state = family.gauge('sallyport_journal_state', '1 for the state that the journal is in', ['state'])
   return (snapshot) => {
     setCounter(records, snapshot.journal.records)
     bytes.set(snapshot.journal.bytes)
     undelivered.set(snapshot.journal.undelivered)
     for (const name of journalStates) state.labels(name).set(snapshot.journal.state === name ? 1 : 0)
+  }
+}
+
+function destinations(family: Families): Collect {
+  const label: ['destination'] = ['destination']
+  const undelivered = family.gauge('sallyport_destination_undelivered_records', 'records that a destination has yet to take', label)
+  const oldest = family.gauge('sallyport_destination_oldest_undelivered_seconds', 'age of the oldest of them', label)
+  const failing = family.gauge('sallyport_destination_failing', '1 while the last try failed', label)
+  const exported = family.counter('sallyport_destination_records_total', 'records that a destination took', label)
+  const rejected = family.counter('sallyport_destination_rejected_records_total', 'records that it refused for good', label)
+  const retries = family.counter('sallyport_destination_retries_total', 'tries that failed and were repeated', label)
+  return (snapshot) => {
+    for (const metric of [exported, rejected, retries]) metric.reset()
+    for (const each of snapshot.destinations) {
+      undelivered.labels(each.name).set(each.undelivered)
+      oldest.labels(each.name).set(each.oldestMs / 1000)
+      failing.labels(each.name).set(each.isFailing ? 1 : 0)
+      exported.labels(each.name).inc(each.exported)
+      rejected.labels(each.name).inc(each.rejected)
+      retries.labels(each.name).inc(each.retries)
+    }
   }
 }
 

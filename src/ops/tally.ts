@@ -20,6 +20,7 @@ export function snapshotOf(
   open: { readonly connections: number; readonly tunnels: number },
   { records, bytes, undelivered, state }: MetricsSnapshot['journal'],
   policy: { readonly ruleCount: number; readonly feedNames: number } | undefined,
+  destinations: MetricsSnapshot['destinations'],
 ): MetricsSnapshot {
   return {
     decisions: tally.decisions,
@@ -27,6 +28,7 @@ export function snapshotOf(
     openConnections: open.connections,
     openTunnels: open.tunnels,
     journal: { records, bytes, undelivered, state },
+    destinations,
     policy: { loads: tally.policyLoads, rejections: tally.policyRejections, rules: policy?.ruleCount ?? 0, feedNames: policy?.feedNames ?? 0 },
   }
 }

@@ -20,7 +20,7 @@ async function aDay(t: Test): Promise<{ readonly dir: string; readonly records: 
   const root = folder(t)
   const dir = join(root, 'journal')
   const clock = testClock(startMs)
-  const journal = await openTestJournal(t, root, { clock, maxAgeMs: 4 * 1.5 * hourMs, exporting: true })
+  const journal = await openTestJournal(t, root, { clock, maxAgeMs: 4 * 1.5 * hourMs, destinations: ['otel'] })
   for (let hour = 0; hour < 24; hour++) {
     await journal.append(decisionOf(`r-${hour}`))
     clock.advance(hourMs)

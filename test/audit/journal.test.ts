@@ -154,7 +154,7 @@ t.test('the oldest segments leave when the journal is too large', async (t) => {
 t.test('what an exporter has not delivered is never removed: near full, then refused, then on again', async (t) => {
   const dir = folder(t)
   const faults: unknown[] = []
-  const journal = await openTestJournal(t, dir, { maxBytes: 32_000, exporting: true, onFault: (error) => void faults.push(error) })
+  const journal = await openTestJournal(t, dir, { maxBytes: 32_000, destinations: ['otel'], onFault: (error) => void faults.push(error) })
   const seen = new Set<string>()
   for (let at = 1; at < 100; at++) {
     seen.add(journal.state())
@@ -163,7 +163,7 @@ t.test('what an exporter has not delivered is never removed: near full, then ref
   }
   t.ok(seen.has('near_full'), 'it warned at 80 %')
   t.equal(journal.state(), 'unavailable')
-  t.match(faults, [{ message: /has not delivered/ }])
+  t.match(faults, [{ message: /have not been delivered/ }])
   const { lastSeq } = journal
   t.equal((await readRecords(t, dir)).length, lastSeq, 'nothing is lost')
   t.equal(journal.stats().undelivered, lastSeq)
@@ -184,12 +184,12 @@ t.test('what was delivered before a restart counts as delivered after it, when t
   await first.append(decisionOf('r-2'))
   const cursor = { seq: 2, hash: first.lastHash, segment: segmentName(1), offset: readFileSync(join(dir, 'journal', segmentName(1))).indexOf(10) + 1 }
   await first.close()
-  await writeCursor(join(dir, 'journal'), cursor)
-  const second = await openTestJournal(t, dir, { exporting: true })
+  await writeCursor(join(dir, 'journal'), 'otel', cursor)
+  const second = await openTestJournal(t, dir, { destinations: ['otel'] })
   t.equal(second.stats().undelivered, 0)
   await second.close()
-  await writeCursor(join(dir, 'journal'), { ...cursor, hash: '0'.repeat(64) })
-  t.equal((await openTestJournal(t, dir, { exporting: true })).stats().undelivered, 2)
+  await writeCursor(join(dir, 'journal'), 'otel', { ...cursor, hash: '0'.repeat(64) })
+  t.equal((await openTestJournal(t, dir, { destinations: ['otel'] })).stats().undelivered, 2)
 })
 
 t.test('a session beyond its quota is refused, the others are not, and one record says how often', async (t) => {

@@ -22,6 +22,8 @@ export interface Post {
 export type Answer =
   | { readonly status: number; readonly headers?: Record<string, string>; readonly body?: string | Uint8Array }
   | 'hang'
+  /** the head of an answer, and nothing more of it */
+  | 'slow'
   | 'reset'
 
 export interface Receiver {
@@ -48,6 +50,7 @@ export async function startReceiver(t: Test): Promise<Receiver> {
     receiver.posts.push(post)
     const answer = receiver.answer(post)
     if (answer === 'hang') return
+    if (answer === 'slow') return void response.writeHead(200, { 'content-length': 2 }).write('{')
     if (answer === 'reset') {
       request.socket.resetAndDestroy()
       return

@@ -288,7 +288,7 @@ t.test('a journal that grows fast is let be, until too much of it is not indexed
     for (let at = 0; at < 50; at++) await journal.append(decisionOf(`r-${at}`))
   }
   const keeperFor = (maxLagBytes: number): IndexKeeper => new IndexKeeper({ dir: join(dir, 'journal'), pollMs: 7, restFactor: 0, busyBytesPerS: 1, maxLagBytes, onLog: () => undefined })
-  const indexed = (): number => {
+  const lastIndexed = (): number => {
     const index = readIndex(join(dir, 'journal'))
     const last = [...(index?.segments().values() ?? [])].at(-1)?.lastSeq ?? 0
     index?.close()
@@ -297,11 +297,11 @@ t.test('a journal that grows fast is let be, until too much of it is not indexed
   await grow()
   const patient = keeperFor(1024 ** 3)
   await patient.step()
-  t.equal(indexed(), journal.lastSeq, 'what was there before it looked is indexed')
+  t.equal(lastIndexed(), journal.lastSeq, 'what was there before it looked is indexed')
   await grow()
   await delay(10)
   t.equal(await patient.step(), 7)
-  t.equal(indexed(), 50)
+  t.equal(lastIndexed(), 50)
   const { records } = await patient.search({ question: {}, from: 'oldest', limit: 1000 })
   t.equal(records.length, 100, 'a search finds what is not indexed')
   const pressed = keeperFor(1)
@@ -309,5 +309,5 @@ t.test('a journal that grows fast is let be, until too much of it is not indexed
   await grow()
   await delay(10)
   await pressed.step()
-  t.equal(indexed(), 150)
+  t.equal(lastIndexed(), 150)
 })

@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import t from 'tap'
 import { plainHosts, plainPolicy } from '../support/plain-world.ts'
+import { collectorAt } from '../support/collector.ts'
 import { startProxy, type TestProxy } from '../support/proxy.ts'
 import { ok, strictOrigin } from '../support/strict-origin.ts'
 import { WireClient } from '../support/wire-client.ts'
@@ -198,7 +199,7 @@ for (const mode of ['enforce', 'monitor'] as const) {
       hosts: { ...plainHosts, 'eighty.test': '127.0.0.1' },
       change: (settings) => ({
         ...settings,
-        otel: { ...settings.otel, exporter: { endpoint: receiver.endpoint, protocol: 'json', headers: {} } },
+        otel: { ...settings.otel, exporter: collectorAt(receiver.endpoint) },
         limits: { ...settings.limits, headersTimeoutMs: 500, requestTimeoutMs: 500, helloTimeoutMs: 500, connections: 10_000, connectionsPerClient: 10_000 },
       }),
     })

@@ -17,7 +17,7 @@ t.test('a rejected policy is an error that names the place, and the policy that 
 })
 
 t.test('process events name version, listeners and the destination of the exporter', async (t) => {
-  const started = processStartedEvent({ version: '1.2.3', pid: 7, listeners: ['http://127.0.0.1:3128'], revision: 'a', mode: 'enforce', advisory: true, exporterEndpoint: 'http://collector/v1/logs' })
+  const started = processStartedEvent({ version: '1.2.3', pid: 7, listeners: ['http://127.0.0.1:3128'], revision: 'a', mode: 'enforce', advisory: true, exporterEndpoint: 'http://collector/v1/logs', destinations: ['otel otlp-http http://collector/v1/logs'] })
   t.match(started.attributes, { 'service.version': '1.2.3', 'process.pid': 7, 'sallyport.advisory': true, 'sallyport.exporter.endpoint': 'http://collector/v1/logs' })
   t.match(processStoppedEvent({ version: '1.2.3', pid: 7, reason: 'SIGTERM', uptimeMs: 1.5 }).attributes, { 'sallyport.reason': 'SIGTERM', 'sallyport.duration_ms': 2 })
 })

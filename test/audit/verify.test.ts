@@ -123,7 +123,7 @@ t.test('a write under way at the end is no fault', async (t) => {
 t.test('an end that was cut off after it was exported is found', async (t) => {
   const { dir, paths, lines } = await made(t)
   const { lastSeq, lastHash } = await verifyJournal(dir)
-  await writeCursor(dir, { seq: lastSeq, hash: lastHash, segment: 'segment-000000000001.jsonl', offset: 0 })
+  await writeCursor(dir, 'otel', { seq: lastSeq, hash: lastHash, segment: 'segment-000000000001.jsonl', offset: 0 })
   t.equal((await verifyJournal(dir)).ok, true)
   write(paths.at(-1) ?? '', (lines.at(-1) ?? []).slice(0, -1))
   t.match(await verifyJournal(dir), { ok: false, fault: { seq: lastSeq, what: /were exported and are missing at the end/ } })

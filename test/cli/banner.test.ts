@@ -35,6 +35,12 @@ t.test('a collector is shown without anything that could be a secret', async (t)
   }
 })
 
+t.test('every place that events go to is named', async (t) => {
+  const otherDestinations = [{ name: 'siem', type: 'syslog' }, { name: 'archive', type: 'file' }]
+  t.match(banner({ ...listening, otlp: 'https://otel.example/v1/logs', otherDestinations }, '1'), / export +OTLP to https:\/\/otel\.example\/v1\/logs, siem \(syslog\), archive \(file\)\n/)
+  t.match(banner({ ...listening, otherDestinations }, '1'), / export +siem \(syslog\), archive \(file\)\n/)
+})
+
 t.test('a wildcard address is not offered as one to connect to', async (t) => {
   t.match(banner({ ...listening, proxy: 'http://0.0.0.0:3128' }, '1'), /curl -x http:\/\/127\.0\.0\.1:3128 /)
   t.match(banner({ ...listening, proxy: 'http://[::]:3128' }, '1'), /curl -x http:\/\/\[::1\]:3128 /)
@@ -48,5 +54,5 @@ t.test('control characters in a file name or warning do not reach the terminal',
 t.test('the JSON line is one line and keeps its keys', async (t) => {
   const line = startLine({ ...listening, warnings: ['a\nb'] }, '1.2.3')
   t.equal(line.indexOf('\n'), line.length - 1)
-  t.same(Object.keys(JSON.parse(line)), ['proxy', 'control', 'control_socket', 'ops', 'policy', 'pid', 'version', 'mode', 'policy_files', 'rules', 'feed_names', 'journal', 'otlp', 'advisory', 'warnings'])
+  t.same(Object.keys(JSON.parse(line)), ['proxy', 'control', 'control_socket', 'ops', 'policy', 'pid', 'version', 'mode', 'policy_files', 'rules', 'feed_names', 'journal', 'otlp', 'destinations', 'advisory', 'warnings'])
 })

@@ -35,6 +35,7 @@ export const listening: Listening = {
   feedNames: 0,
   journal: '/p/var/journal',
   otlp: undefined,
+  otherDestinations: [],
   advisory: false,
   warnings: [],
 }

@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { credentialKeys } from '../../src/config/load-credentials.ts'
+import { destinationKeys } from '../../src/config/load-destinations.ts'
 import { settingList, variableOf } from '../../src/config/schema.ts'
 import { createMetrics } from '../../src/ops/metrics.ts'
 import { snapshot } from '../ops/snapshot.ts'
@@ -35,6 +36,12 @@ t.test('the table of credentials says of every key what the code does', async (t
   const from = lines.indexOf('| key of `[credentials.NAME]` | takes | what it does |')
   const rows = lines.slice(from + 2, lines.indexOf('', from))
   t.same(rows, credentialKeys.map(({ key, takes, doc }) => `| \`${key}\` | ${takes} | ${doc} |`))
+})
+
+t.test('the table of destinations says of every key what the code does', async (t) => {
+  const from = lines.indexOf('| key of `[[audit.destinations]]` | of type | takes | what it does |')
+  const rows = lines.slice(from + 2, lines.indexOf('', from))
+  t.same(rows, destinationKeys.map(({ key, types, takes, doc }) => `| \`${key}\` | ${types} | ${takes} | ${doc} |`))
 })
 
 t.test('every SALLYPORT_ variable and every alias the page speaks of exists', async (t) => {

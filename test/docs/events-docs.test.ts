@@ -14,6 +14,7 @@ import { eventNames, type AuditEvent, type EventName } from '../../src/audit/eve
 import { createEncoding, toLogRecord } from '../../src/audit/otlp-encoding.ts'
 import { encodeEvent, parseLine, sealLine, zeroHash } from '../../src/audit/record.ts'
 import { sessionEndedEvent, sessionSharedEvent, sessionStartedEvent } from '../../src/audit/session-events.ts'
+import { destinationChangedEvent, heartbeatEvent } from '../../src/audit/delivery-events.ts'
 import { checkpointEvent, erasedEvent, gapEvent, policyLoadedEvent, policyRejectedEvent, processStartedEvent, processStoppedEvent } from '../../src/audit/service-events.ts'
 import { allowed, approval, call, decided, denied, grant, redaction, session, subject } from '../audit/fixture.ts'
 import { exampleOf, namesIn, sections } from '../support/events-page.ts'
@@ -45,7 +46,9 @@ const examples: Record<EventName, AuditEvent> = {
     journal: '5f0c9a3b7d21e864', time: '2026-01-02T03:04:05.006Z', keyId: '0f1e2d3c4b5a6978', signature: `${'q6ur'.repeat(21)}qw==`,
   }),
   'sallyport.audit.erased': erasedEvent(['0123456789abcdefghijklmnop'], { records: 18_204, unsealed: 0, sessions: 2, approvals: 3, grants: 1, tokens: 0, others: 4 }),
-  'sallyport.process.started': processStartedEvent({ version: '0.1.0', pid: 4711, listeners: ['http://127.0.0.1:3128'], revision: '0123456789ab', mode: 'enforce', advisory: false, exporterEndpoint: 'https://collector.example/v1/logs' }),
+  'sallyport.audit.heartbeat': heartbeatEvent({ sinceMs: 60_000, records: 412, allowed: 180, denied: 24, asked: 2, destinations: [{ name: 'otel', undelivered: 12 }, { name: 'siem', undelivered: 0 }], oldestUndeliveredMs: 840, uptimeMs: 86_400_000 }),
+  'sallyport.destination.changed': destinationChangedEvent({ name: 'otel', change: 'moved', was: 'otel otlp-http https://collector.example/v1/logs', is: 'otel otlp-http https://elsewhere.example/v1/logs' }),
+  'sallyport.process.started': processStartedEvent({ version: '0.1.0', pid: 4711, listeners: ['http://127.0.0.1:3128'], revision: '0123456789ab', mode: 'enforce', advisory: false, exporterEndpoint: 'https://collector.example/v1/logs', destinations: ['otel otlp-http https://collector.example/v1/logs', 'siem syslog tls://siem.example:6514 only deny,ask,sallyport.approval.*'] }),
   'sallyport.process.stopped': processStoppedEvent({ version: '0.1.0', pid: 4711, reason: 'SIGTERM', uptimeMs: 86_400_000 }),
 }
 

@@ -5,6 +5,7 @@ import t, { type Test } from 'tap'
 import { classifyAddress, parseIp } from '../../src/target/address.ts'
 import { startDnsServer, type DnsServer } from '../support/dns-server.ts'
 import { rawOrigin } from '../support/origins.ts'
+import { collectorAt } from '../support/collector.ts'
 import { startProxy, type TestProxy, type TestProxyOptions } from '../support/proxy.ts'
 import { openTunnel } from '../support/raw-client.ts'
 import { ok, strictOrigin } from '../support/strict-origin.ts'
@@ -224,7 +225,7 @@ t.test('the collector is closed to agents under every name it goes by', async (t
   const proxy = await startProxy(t, {
     policy: `[network]\nallow_local_binding = true\nallowed_domains = ["localhost:${collector.port}", "127.0.0.1:${collector.port}", "collector.test:${collector.port}", "alias.test:${collector.port}"]\n`,
     hosts: { 'collector.test': '127.0.0.1', 'alias.test': '127.0.0.1' },
-    change: (settings) => ({ ...settings, otel: { ...settings.otel, exporter: { endpoint: `http://collector.test:${collector.port}/v1/logs`, protocol: 'json', headers: {} } } }),
+    change: (settings) => ({ ...settings, otel: { ...settings.otel, exporter: collectorAt(`http://collector.test:${collector.port}/v1/logs`) } }),
   })
   const forged = (host: string): string => `POST http://${host}:${collector.port}/v1/logs HTTP/1.1\r\nHost: ${host}:${collector.port}\r\nContent-Length: 6\r\nConnection: close\r\n\r\nforged`
   t.equal(codeOf(await say(proxy.port, forged('collector.test'))), 'reserved_destination')

@@ -1,5 +1,6 @@
 // What the proxy itself connects to is out of reach by every name that leads to it, or events and messages could be forged.
 import t from 'tap'
+import { collectorAt } from '../support/collector.ts'
 import { startProxy } from '../support/proxy.ts'
 import { rawExchange } from '../support/raw-client.ts'
 import { ok, strictOrigin } from '../support/strict-origin.ts'
@@ -9,7 +10,7 @@ t.test('the collector is closed by another name and by its address', async (t) =
   const proxy = await startProxy(t, {
     policy: `[network]\nallow_local_binding = true\nallowed_domains = ["localhost:${p}", "127.0.0.1:${p}", "alias.test:${p}"]\n`,
     hosts: { 'collector.test': '127.0.0.1', 'alias.test': '127.0.0.1' },
-    change: (s) => ({ ...s, otel: { ...s.otel, exporter: { endpoint: `http://collector.test:${p}/v1/logs`, protocol: 'json', headers: {} } } }),
+    change: (s) => ({ ...s, otel: { ...s.otel, exporter: collectorAt(`http://collector.test:${p}/v1/logs`) } }),
   })
   for (const host of ['alias.test', '127.0.0.1', 'localhost']) {
     const got = await rawExchange(proxy.port, `POST http://${host}:${p}/v1/logs HTTP/1.1\r\nHost: ${host}:${p}\r\nContent-Length: 6\r\nConnection: close\r\n\r\nforged`)

@@ -25,6 +25,12 @@ t.test('every figure of the snapshot is exported', async (t) => {
     'sallyport_journal_records_total 17',
     'sallyport_journal_bytes 18',
     'sallyport_journal_undelivered_records 19',
+    'sallyport_destination_undelivered_records{destination="otel"} 24',
+    'sallyport_destination_oldest_undelivered_seconds{destination="otel"} 25',
+    'sallyport_destination_records_total{destination="otel"} 26',
+    'sallyport_destination_rejected_records_total{destination="otel"} 27',
+    'sallyport_destination_retries_total{destination="otel"} 28',
+    'sallyport_destination_failing{destination="otel"} 1',
     'sallyport_journal_state{state="ok"} 0',
     'sallyport_journal_state{state="near_full"} 1',
     'sallyport_journal_state{state="unavailable"} 0',
@@ -58,7 +64,7 @@ t.test('each scrape replaces the last, and a code that is gone is gone', async (
 
 t.test('no label is a host, an agent, a session or an address', async (t) => {
   const labels = new Set((await scrape(snapshot)).flatMap((line) => [...line.matchAll(/[{,](\w+)="/g)].map(([, label]) => label)))
-  t.same(labels, new Set(['version', 'verdict', 'code', 'state', 'quantile']))
+  t.same(labels, new Set(['version', 'verdict', 'code', 'state', 'quantile', 'destination']))
 })
 
 t.test('two instances in one process keep their figures apart', async (t) => {

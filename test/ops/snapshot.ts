@@ -8,6 +8,7 @@ export function snapshot(): MetricsSnapshot {
     openConnections: 15,
     openTunnels: 16,
     journal: { records: 17, bytes: 18, undelivered: 19, state: 'near_full' },
+    destinations: [{ name: 'otel', undelivered: 24, oldestMs: 25_000, exported: 26, rejected: 27, retries: 28, isFailing: true }],
     policy: { loads: 20, rejections: 21, rules: 22, feedNames: 23 },
   }
 }

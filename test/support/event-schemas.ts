@@ -4,6 +4,7 @@ import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js'
 import { approvalDecidedEvent, approvalExpiredEvent, approvalRequestedEvent, approvalWithdrawnEvent, grantCreatedEvent, grantExpiredEvent, grantRevokedEvent, grantUsedEvent } from '../../src/audit/approval-events.ts'
 import { cacheFilledEvent, cacheHitEvent, cacheMissedEvent } from '../../src/audit/cache-events.ts'
 import { controlCalledEvent } from '../../src/audit/control-events.ts'
+import { destinationChangedEvent } from '../../src/audit/delivery-events.ts'
 import { decisionEvent } from '../../src/audit/decision-event.ts'
 import { endedEvent } from '../../src/audit/ended-event.ts'
 import { eventNames, type AuditEvent, type EventName } from '../../src/audit/event.ts'
@@ -47,7 +48,8 @@ const least: Readonly<Partial<Record<EventName, readonly AuditEvent[]>>> = {
   'sallyport.policy.rejected': [policyRejectedEvent({ revision: undefined, problems: [] })],
   'sallyport.audit.gap': [gapEvent({ cause: 'pruned', count: 1, detail: 'd' })],
   'sallyport.audit.checkpoint': [checkpointEvent('closed', { segment: 's', lastSeq: 1, lastHash: 'h', bytes: 1 })],
-  'sallyport.process.started': [processStartedEvent({ version: '1', pid: 1, listeners: [], revision: undefined, mode: 'enforce', advisory: false, exporterEndpoint: undefined })],
+  'sallyport.process.started': [processStartedEvent({ version: '1', pid: 1, listeners: [], revision: undefined, mode: 'enforce', advisory: false, exporterEndpoint: undefined, destinations: [] })],
+  'sallyport.destination.changed': [destinationChangedEvent({ name: 'n', change: 'added', was: undefined, is: undefined })],
 }
 
 /** Sets that no version adds to. */
@@ -57,6 +59,7 @@ const closed: Readonly<Record<string, readonly string[]>> = {
   'network.policy.source': ['baseline_policy', 'mode_guard', 'proxy_state', 'decider'],
   'network.transport.protocol': ['http', 'https_connect'],
   'sallyport.approval.verdict': ['allow', 'deny'],
+  'sallyport.destination.change': ['added', 'removed', 'moved', 'filtered', 'untold'],
   'sallyport.grant.verdict': ['allow', 'deny'],
   'sallyport.grant.who': ['session', 'agent', 'team'],
   'sallyport.mode': ['enforce', 'monitor'],

@@ -19,6 +19,7 @@ const passing: Record<string, Answer> = {
   'status 404': { status: 404 },
   'status 302': { status: 302, headers: { location: 'http://127.0.0.1:1/' } },
   'a hang': 'hang',
+  'an answer that never ends': 'slow',
   'a reset': 'reset',
 }
 
@@ -27,9 +28,11 @@ for (const [what, trouble] of Object.entries(passing)) {
     const { dir, journal, receiver, append, deliver, log } = await bench(t)
     receiver.answer = ({ number }) => (number < 3 ? trouble : ok)
     await append('r-1', 'r-2', 'r-3')
-    const exporter = deliver()
+    const isLate = trouble === 'hang' || trouble === 'slow'
+    // an answer that is late on a busy machine must not look like a hang
+    const exporter = deliver(isLate ? { timeoutMs: 200 } : {})
     await until(() => journal.stats().undelivered === 0)
-    t.strictSame(idsOf(receiver), ['r-1', 'r-2', 'r-3'])
+    t.strictSame(isLate ? [...new Set(idsOf(receiver))] : idsOf(receiver), ['r-1', 'r-2', 'r-3'])
     t.strictSame(poisonOf(dir), [])
     t.ok(exporter.progress().retries >= 3)
     t.match(log[0], /nothing is lost, trying again/)
@@ -127,7 +130,7 @@ t.test('a cursor that names no record of this journal means everything again, an
 
 t.test('rotation and pruning while exporting lose nothing', async (t) => {
   const { dir, receiver, deliver } = await bench(t)
-  const small = await openTestJournal(t, join(dir, 'small'), { exporting: true, maxBytes: 40_000, onFault: () => undefined })
+  const small = await openTestJournal(t, join(dir, 'small'), { destinations: ['otel'], maxBytes: 40_000, onFault: () => undefined })
   receiver.answer = ({ number }) => (number % 3 === 1 ? { status: 503 } : ok)
   deliver({ dir: join(dir, 'small', 'journal'), journal: small })
   for (let at = 0; at < 200; at++) {
@@ -144,7 +147,7 @@ t.test('rotation and pruning while exporting lose nothing', async (t) => {
 t.test('a segment that is removed before it was exported is reported, and does not stall', async (t) => {
   const { receiver, deliver, reports } = await bench(t)
   const dir = folder(t)
-  const small = await openTestJournal(t, dir, { exporting: true, segmentBytes: 3000 })
+  const small = await openTestJournal(t, dir, { destinations: ['otel'], segmentBytes: 3000 })
   receiver.answer = ({ number }) => (number < 2 ? ok : { status: 503 })
   await small.append(decisionOf('r-0'))
   const exporter = deliver({ dir: join(dir, 'journal'), journal: small })
@@ -238,7 +241,7 @@ t.test('a number that is not finite is left out, and its record arrives', async 
 t.test('a short batch at the end of a segment is no reason to wait when there are more', async (t) => {
   const dir = folder(t)
   const { receiver, deliver } = await bench(t)
-  const journal = await openTestJournal(t, dir, { exporting: true, segmentBytes: 4096 })
+  const journal = await openTestJournal(t, dir, { destinations: ['otel'], segmentBytes: 4096 })
   const ids = Array.from({ length: 60 }, (_, at) => `r-${at}`)
   for (const id of ids) await journal.append(decisionOf(id))
   t.ok((await listSegments(join(dir, 'journal'))).length > 3)
