@@ -191,8 +191,7 @@ class ProxyApp implements App {
       settings, clock, onFault, connections: this.#descriptors?.operators, answers: new KeptAnswers(store, clock), erasure: this.#erasure, cache: this.#cache, instanceId: base.instanceId, room: this.#room, policies: this.#policies, audit: journal,
       socketPath: this.#socketPath(), journalDir: journalDir(settings.dataDir), localUser: userInfo().username,
       nextId: () => ids.next(), proxyUrl: () => this.#proxyUrl, refused: (session) => this.#gate.recent.count(session),
-      sockets: this.#sockets, keepOut: () => [...new Set([...ownFiles(settings), ...this.#policies.besides()])], trustedPem: () => this.#ca.readyPem(),
-      onLog: (level, message) => deps.log[level]({}, message),
+      sockets: this.#sockets, keepOut: () => [...new Set([...ownFiles(settings), ...this.#policies.besides()])], trustedPem: () => this.#ca.readyPem(), onLog: (level, message) => deps.log[level]({}, message),
     })
     this.#followPolicies()
   }
