@@ -341,9 +341,7 @@ class ProxyApp implements App {
         return now !== undefined && namesAgents(now)
       },
       limits: approvals,
-      hold: sessions.hold,
-      sessionTtlMs: sessions.ttlMs,
-      grantMaxTtlMs: grants.maxTtlMs,
+      hold: sessions.hold, sessionTtlMs: sessions.ttlMs, grantMaxTtlMs: grants.maxTtlMs,
       nextId: () => ids.next(),
       writeApproved: async (proposal, acceptedBy) => {
         await this.#approvedFile.add({ ...proposal, by: acceptedBy, atMs: clock.now() })
