@@ -10,6 +10,8 @@ import { verifyJournal } from '../../src/audit/verify.ts'
 import { auditCommand } from '../../src/cli/audit.ts'
 import type { CommandIo } from '../../src/cli/run.ts'
 import { systemClock } from '../../src/clock.ts'
+import { until } from '../audit/fixture.ts'
+import { ok, startReceiver, type ReceivedRecord } from '../audit/receiver.ts'
 import { connectBytes, requestBytes, sent, startAsking, type AskWorld } from '../support/ask-world.ts'
 import { ControlClient } from '../support/control.ts'
 import { readJournal } from '../support/proxy.ts'
@@ -107,6 +109,30 @@ t.test('a person is erased while the proxy runs: her session ends, nothing names
   t.match((await control.call('GET', '/v1/grants')).body, { items: [{ by: '[erased]' }] })
   await proxy.stop()
   await erasedWithin(t, dataDir, [...hers, ...reviewers])
+})
+
+t.test('a collector gets what is opened, and of an erased person nothing more, not even what it refused before', { timeout: 120_000 }, async (t) => {
+  const receiver = await startReceiver(t)
+  const { proxy, control } = await startAsking(t, 8443, { change: (settings) => ({ ...settings, otel: { ...settings.otel, exporter: { endpoint: receiver.endpoint, protocol: 'json', headers: {} } } }) })
+  const { line } = await control.createSession({ owner })
+  const refuse = async (host: string): Promise<void> => {
+    t.equal((await (await sent(t, proxy, connectBytes(`${host}:443`, line))).next())?.status, 403)
+  }
+  const decisions = (records: readonly ReceivedRecord[]): readonly ReceivedRecord[] => records.filter(({ eventName, attributes }) => eventName === 'sallyport.decision' && attributes['server.address'] === 'denied.test')
+  await refuse('denied.test')
+  await until(() => decisions(receiver.accepted).length === 1)
+  t.match(decisions(receiver.accepted), [{ attributes: { 'user.name': owner, 'client.address': '127.0.0.1' } }])
+  t.notOk('sallyport.sealed' in (decisions(receiver.accepted)[0]?.attributes ?? {}))
+  receiver.answer = () => ({ status: 503 })
+  await refuse('denied.test')
+  await until(() => decisions(receiver.posts.flatMap(({ records }) => records)).length > 1)
+  t.equal((await control.call('POST', '/v1/people/erase', { body: { person: owner } })).status, 200)
+  receiver.answer = () => ok
+  const delivered = receiver.accepted.length
+  await until(() => receiver.accepted.some(({ eventName }) => eventName === 'sallyport.audit.erased'))
+  const later = receiver.accepted.slice(delivered)
+  t.match(decisions(later)[0]?.attributes, { 'sallyport.erased': true, 'session.id': /^s/ })
+  t.notMatch(JSON.stringify(later), /zebulon/i)
 })
 
 t.test('whoever asks is not erased by that call', async (t) => {
