@@ -6,7 +6,7 @@ import { budgets } from './budgets.ts'
 import type { Verdict } from './budgets.ts'
 import { barChart } from './chart.ts'
 import type { Bar } from './chart.ts'
-import { costs, known, newestResults, readResults } from './results.ts'
+import { costs, known, newestResults, readResults, withOwnRuns } from './results.ts'
 import type { Results } from './results.ts'
 import { summary } from './statistics.ts'
 import { figure, ours, renderTables, table } from './tables.ts'
@@ -37,11 +37,12 @@ export function renderMethod(results: Results): string {
   const skipped = results.skipped.map((entry) => `- left out: ${entry.peer}: ${entry.why}\n`).join('')
   const rounds = [...results.rows.flatMap((row) => row.rounds), ...(results.parked?.rounds ?? []), ...(results.journal?.rounds ?? [])]
   const foreign = Math.max(0, ...rounds.map((round) => round?.foreign ?? 0))
+  const own = Object.entries(results.ownRunsOf ?? {}).map(([workload, date]) => `${workload} was run by itself on ${date.slice(0, 10)}. `).join('')
   const quiet = foreign > 0.1
     ? `Other work of the machine took up to ${Math.round(foreign * 100)} % of the proxies' core in a round: rates of this run say little, CPU per operation and ratios more.`
     : 'Nothing else of note ran on the proxies\' core.'
   return `Run of ${results.date.slice(0, 10)}${options.quick ? ' (quick)' : ''}: ${machine.cores} cores (${machine.cpu}), ${machine.memoryGiB} GiB, ${machine.kernel}, Node ${results.node.slice(1)};
-${options.rounds} interleaved rounds of ${options.seconds} s${machine.pinned ? ', proxies on core 0, load generator and origin on core 1' : ', nothing pinned'}. ${quiet}
+${options.rounds} interleaved rounds of ${options.seconds} s${machine.pinned ? ', proxies on core 0, load generator and origin on core 1' : ', nothing pinned'}. ${own}${quiet}
 
 ${table(['', 'version', ''], peers).replaceAll('--:', '---')}${skipped === '' ? '' : `\n${skipped}`}
 `
@@ -86,7 +87,7 @@ if (import.meta.main) {
     process.stderr.write('there is no result yet: run `npm run bench`\n')
     process.exitCode = 1
   } else {
-    const results = readResults(file)
+    const results = withOwnRuns(readResults(file))
     const page = join(docs, 'performance.md')
     const content = renderMethod(results) + renderBudgets(results) + renderTables(results) + writeCharts(results)
     writeFileSync(page, replaceBetween(readFileSync(page, 'utf8'), content))

@@ -67,6 +67,8 @@ export interface Results {
   readonly parked?: ParkedRuns
   /** W7, likewise */
   readonly journal?: JournalRuns
+  /** where `parked` or `journal` came from another run: the workload, and its date */
+  readonly ownRunsOf?: Readonly<Record<string, string>>
 }
 
 export const resultsDir: string = join(import.meta.dirname, 'results')
@@ -95,6 +97,21 @@ export function newestResults(): string | undefined {
   const names = readdirSync(resultsDir).filter((name) => name.endsWith('.json')).toSorted()
   const newest = names.findLast((name) => name.endsWith('-full.json')) ?? names.at(-1)
   return newest === undefined ? undefined : join(resultsDir, newest)
+}
+
+/** A result with what is sallyport's alone, where it was not part of the run: from the newest full run that has it. No
+ * figure of these is set beside a peer's, so they need not be of one run. */
+export function withOwnRuns(results: Results): Results {
+  const names = existsSync(resultsDir) ? readdirSync(resultsDir).filter((name) => /-(?:full|w6|w7)\.json$/.test(name)).toSorted() : []
+  const others = names.map((name) => readResults(join(resultsDir, name)))
+  const parked = results.parked === undefined ? others.findLast((other) => other.parked !== undefined) : undefined
+  const journal = results.journal === undefined ? others.findLast((other) => other.journal !== undefined) : undefined
+  return {
+    ...results,
+    ...(parked?.parked === undefined ? {} : { parked: parked.parked }),
+    ...(journal?.journal === undefined ? {} : { journal: journal.journal }),
+    ownRunsOf: { ...(parked === undefined ? {} : { 'W6 parked': parked.date }), ...(journal === undefined ? {} : { W7: journal.date }) },
+  }
 }
 
 export function rowOf(results: Results, workload: WorkloadName, peer: string): Row | undefined {

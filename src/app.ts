@@ -167,8 +167,7 @@ class ProxyApp implements App {
     const rules = { ...limits, clients: settings.clients, requireSession: settings.requireSession, ownUid: process.getuid?.(), descriptors: this.#descriptors }
     this.#connections = new ClientConnections(rules, new PeerUids(clock), { buffers, clock, deadlines })
     this.#front = createFront({
-      gate: this.#gate,
-      ...this.#wayOut,
+      gate: this.#gate, ...this.#wayOut,
       credentials, buffers, clock, deadlines,
       liveCache: this.#cache?.live,
       idleDeadlines: new Deadlines(clock, 1_000),

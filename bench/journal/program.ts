@@ -1,6 +1,6 @@
 // One round of W7 in a process of its own: `node program.ts JOB`. It journals into folders below the job's, as
 // the proxy does, then exports what a journal holds, and says in one line of JSON what came out.
-import { randomUUID } from 'node:crypto'
+import { generateKeyPairSync, randomUUID, sign } from 'node:crypto'
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { decisionEvent } from '../../src/audit/decision-event.ts'
@@ -33,6 +33,10 @@ const usualMaxBytes = 10 * 1024 ** 3
 /** a journal holds eight segments at least: then it is full, and each new one removes an old one */
 const segmentsHeld = 8
 const exportDeadlineMs = 120_000
+
+const { privateKey } = generateKeyPairSync('ed25519')
+const signer = { keyId: '0'.repeat(16), isNew: false, sign: (text: string): string => sign(null, Buffer.from(text), privateKey).toString('base64') }
+const checkpointIntervalMs = 60_000
 
 const ids = new RequestIds(systemClock)
 const nothing: AuditSink = { append: () => Promise.resolve() }
@@ -75,7 +79,7 @@ function open(dir: string, segmentBytes: number, maxBytes: number, destinations:
   keys.load()
   return openJournal({
     sealer: new Sealer(keys),
-    dir, segmentBytes, maxBytes, destinations, instanceId: randomUUID(), clock: systemClock, maxAgeMs: 30 * dayMs, recordsPerSessionPerMinute: 100_000_000,
+    dir, segmentBytes, maxBytes, destinations, instanceId: randomUUID(), clock: systemClock, maxAgeMs: 30 * dayMs, checkpoints: { signer, intervalMs: checkpointIntervalMs }, recordsPerSessionPerMinute: 100_000_000,
     onFault: (error) => {
       throw error
     },
@@ -113,11 +117,11 @@ async function measureLoad(load: JournalLoad, job: JournalJob): Promise<JournalC
   })
   const small = await withJournal(join(job.dir, `${load.name}-small`), smallSegmentBytes, smallSegmentBytes * segmentsHeld, async (journal) => {
     await fill(journal, smallSegmentBytes * segmentsHeld)
-    const before = { seq: journal.lastSeq, removed: removed(journal), ...journal.stats() }
+    const before = removed(journal)
     const turning = await drive(load.rate, { seconds: job.seconds }, exchanges(journal))
-    // its own records are one for each segment begun and one for each removed
-    const own = journal.lastSeq - before.seq - 2 * turning.operations
-    return { turning, segmentsBegun: Math.round((own + journal.stats().segments - before.segments) / 2), recordsRemoved: removed(journal) - before.removed }
+    // what was written is nearly all of it records of exchanges, each as long as in the run before
+    const written = 2 * turning.operations * (usual.bytes / usual.records)
+    return { turning, segmentsBegun: Math.floor(written / smallSegmentBytes), recordsRemoved: removed(journal) - before }
   })
   return costOf(load, { idle: idleRun, built: builtRun, decision: usual.decision, exchange: usual.exchange, turning: small.turning }, { ...usual, ...small })
 }
