@@ -101,7 +101,8 @@ class WorkerExporter implements Exporter {
     const worker = new Worker(new URL(`export-worker${extname(import.meta.filename)}`, import.meta.url), {
       name: 'exporter',
       workerData: settings,
-      resourceLimits: { maxOldGenerationSizeMb: 96 },
+      // what is read and sent is garbage at once: a small nursery keeps it from piling up
+      resourceLimits: { maxOldGenerationSizeMb: 96, maxYoungGenerationSizeMb: 8 },
     })
     worker.unref()
     worker.on('message', (report: DestinationReport) => this.#receive(report))

@@ -80,7 +80,8 @@ export async function collectorOutage(t: Scope, options: OutageOptions): Promise
   memory.take()
   const waiting = await undelivered(proxy.ops)
   // with one second of load left it has caught up: that much is always on its way
-  while ((await undelivered(proxy.ops)) > rate * 2) await delay(50)
+  // often enough for a figure, and not so often that the asking is what is measured
+  while ((await undelivered(proxy.ops)) > rate * 2) await delay(Math.min(1000, outageMs / 4))
   const caughtUpMs = performance.now()
   const caught = collector.distinct - had
   const catchUp = { latency: load.take(), rss: memory.take() }
