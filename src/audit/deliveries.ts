@@ -1,5 +1,5 @@
 // Every destination's delivery, side by side: one that fails, waits or throws never touches another. All of them
-// share a thread, because a thread each costs more memory than all that they hold (docs/decisions/019); what a
+// share a thread, because a thread each costs more memory than all that they hold (docs/decisions/020); what a
 // thread each would keep apart, a fault in the code, is kept apart here by starting that delivery alone again.
 import { setTimeout as delay } from 'node:timers/promises'
 import { Delivery, type DeliveryReport } from './delivery.ts'

@@ -113,7 +113,7 @@ t.test('a person is erased while the proxy runs: her session ends, nothing names
 
 t.test('a collector gets what is opened, and of an erased person nothing more, not even what it refused before', { timeout: 120_000 }, async (t) => {
   const receiver = await startReceiver(t)
-  const { proxy, control } = await startAsking(t, 8443, { change: (settings) => ({ ...settings, otel: { ...settings.otel, exporter: { endpoint: receiver.endpoint, protocol: 'json', headers: {} } } }) })
+  const { proxy, control } = await startAsking(t, 8443, { change: (settings) => ({ ...settings, otel: { ...settings.otel, exporter: { endpoint: receiver.endpoint, protocol: 'json', headers: {}, headersWritten: {}, compression: 'gzip', tls: {} } } }) })
   const { line } = await control.createSession({ owner })
   const refuse = async (host: string): Promise<void> => {
     t.equal((await (await sent(t, proxy, connectBytes(`${host}:443`, line))).next())?.status, 403)
