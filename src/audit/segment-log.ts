@@ -5,7 +5,7 @@ import { randomBytes } from 'node:crypto'
 import type { Clock } from '../clock.ts'
 import { Chain, wholeLines, type ChainEntry, type SealedBatch } from './chain.ts'
 import { CheckpointFile, isKept } from './checkpoint-file.ts'
-import { checkpointText, type CheckpointHead, type CheckpointReason, type CheckpointSigner } from './checkpoint.ts'
+import { checkpointOf, checkpointText, type CheckpointHead, type CheckpointReason, type CheckpointSigner } from './checkpoint.ts'
 import type { AuditEvent } from './event.ts'
 import type { Recovered, Repaired } from './journal-recovery.ts'
 import { encodeEvent, parseLine } from './record.ts'
@@ -107,6 +107,7 @@ export class SegmentLog {
       this.tell(gapEvent({ cause: 'set_aside', count: lastSeq - firstSeq + 1, detail: options.repaired?.detail ?? '', firstSeq, lastSeq }))
     }
     if (options.repaired?.gaps.length === 0) this.tell(gapEvent({ cause: 'set_aside', count: 0, detail: options.repaired.detail }))
+    this.#tellLostCopies(recovered)
     this.#journalId = recovered.journalId ?? randomBytes(8).toString('hex')
     if (options.checkpoints !== undefined) {
       this.#kept = new CheckpointFile(options.dir, recovered.kept ?? [], () => this.sync(), options.onFault)
@@ -114,6 +115,15 @@ export class SegmentLog {
       this.#checkpointAtStart(recovered, options.checkpoints.signer.isNew)
     }
     this.prune()
+  }
+
+  /** Every journal with signed checkpoints has copies of them: where there are none, somebody took them away. */
+  #tellLostCopies({ kept, unkept }: Recovered): void {
+    const signed = unkept.find(({ record }) => checkpointOf(record) !== undefined)
+    if (this.#options.checkpoints === undefined || kept !== undefined || signed === undefined) return
+    const detail = `checkpoints.jsonl was taken away: what it proved of the journal before record ${signed.record.seq}, and of its end, is not proven any more`
+    this.tell(gapEvent({ cause: 'segment_lost', count: 0, detail }))
+    this.#options.onFault(new Error(detail))
   }
 
   get lastSeq(): number {

@@ -62,7 +62,7 @@ export function loadSigningKey(dataDir: string): SigningKey {
   }
   const key = readKey(paths.key, keyText)
   const publicKey = createPublicKey(key)
-  if (pubText === undefined) placeNew(paths.pub, publicKey.export({ type: 'spki', format: 'pem' }), 0o644)
+  if (pubText === undefined) placeNew(paths.pub, publicKey.export({ type: 'spki', format: 'pem' }), 0o600)
   const keyId = keyIdOf(publicKey)
   const pub = parsePublicKey(paths.pub, readIfThere(paths.pub) ?? '')
   if (pub.keyId !== keyId) throw new SigningKeyError(paths.pub, `is not the public half of \`${paths.key}\`: put the two files back that belong together`)

@@ -86,7 +86,8 @@ async function find(dir: string, id: string, index: RecordIndex | undefined): Pr
   const { records: exchange } = await ask({ request: id })
   if (exchange.length > 0) return { kind: 'exchange', records: await withQuestions(exchange, ask), isCut: false }
   const { records: approval } = await ask({ approval: id })
-  if (approval.length > 0) return { kind: 'approval', records: approval, isCut: false }
+  // calls of the control API name whatever they were about
+  if (approval.some(({ name }) => name !== 'sallyport.control.called')) return { kind: 'approval', records: approval, isCut: false }
   // a session's id stands for itself, whatever signs it has
   if (!/^[\w.:@ -]+$/.test(id)) return undefined
   const { records: session, lookedTo } = await ask({ session: id })

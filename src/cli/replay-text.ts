@@ -18,12 +18,12 @@ export interface ReplayTextOptions {
 }
 
 const sorts: readonly { readonly from: Verdict; readonly to: Verdict; readonly says: string; readonly colour: 'red' | 'yellow' | 'green' }[] = [
-  { from: 'allow', to: 'deny', says: 'would be refused, and passed', colour: 'red' },
-  { from: 'ask', to: 'deny', says: 'would be refused, and was asked about', colour: 'red' },
-  { from: 'allow', to: 'ask', says: 'would be asked about, and passed', colour: 'yellow' },
-  { from: 'deny', to: 'ask', says: 'would be asked about, and was refused', colour: 'yellow' },
-  { from: 'ask', to: 'allow', says: 'would pass, and was asked about', colour: 'green' },
-  { from: 'deny', to: 'allow', says: 'would pass, and was refused', colour: 'green' },
+  { from: 'allow', to: 'deny', says: 'would be refused that passed', colour: 'red' },
+  { from: 'ask', to: 'deny', says: 'would be refused that policy asked about', colour: 'red' },
+  { from: 'allow', to: 'ask', says: 'would be asked about that passed', colour: 'yellow' },
+  { from: 'deny', to: 'ask', says: 'would be asked about that was refused', colour: 'yellow' },
+  { from: 'ask', to: 'allow', says: 'would pass that policy asked about', colour: 'green' },
+  { from: 'deny', to: 'allow', says: 'would pass that was refused', colour: 'green' },
 ]
 const untoldWords: readonly { readonly what: Untold; readonly says: string }[] = [
   { what: 'path', says: 'the whole path' },

@@ -26,7 +26,7 @@ export function reportHtml(page: ReportPage): string {
     section('When', timeChart(timeSlices(report))),
     section('By host', groupTable('host', shownGroups(byHost, limit))),
     section('By agent', groupTable('agent', shownGroups(byAgent, limit))),
-    hasTeams(report) ? section('By team', groupTable('team', shownGroups(byTeam, limit))) : '',
+    hasTeams(report) ? section('By team', groupTable('team', shownGroups(byTeam, limit), false)) : '',
     section('Why it was denied', countTable('code', byCode.slice(0, limit))),
     section('Questions', questions(page)),
     section('What monitor mode let pass, and enforce mode would not', countTable('host and code', monitored.slice(0, limit))),
@@ -82,15 +82,16 @@ function timeChart(slices: readonly Slice[]): string {
   return `<p class="key"><span class="allow">allowed</span><span class="ask">asked</span><span class="deny">denied</span></p><svg viewBox="0 0 ${width} ${height}" role="img" aria-label="decisions over time">${lines.join('')}${columns.join('')}</svg>`
 }
 
-function groupTable(what: string, groups: readonly Ranked[]): string {
+/** `hasBytes`: the ends of exchanges, which have them, say what this groups by. */
+function groupTable(what: string, groups: readonly Ranked[], hasBytes = true): string {
   if (groups.length === 0) return ''
   const most = Math.max(...groups.map(totalOf))
   const rows = groups.map((group) => {
     const { name, allowed, asked, denied, bytesFromClient, bytesFromOrigin } = group
-    const cells = [allowed.toLocaleString('en'), asked.toLocaleString('en'), denied.toLocaleString('en'), sizeText(bytesFromClient), sizeText(bytesFromOrigin)]
+    const cells = [allowed.toLocaleString('en'), asked.toLocaleString('en'), denied.toLocaleString('en'), ...(hasBytes ? [sizeText(bytesFromClient), sizeText(bytesFromOrigin)] : [])]
     return `<tr><td>${escaped(name)}</td>${cells.map((cell) => `<td>${cell}</td>`).join('')}<td class="bar">${bar(group, most)}</td></tr>`
   })
-  return `<div class="scroll"><table><tr><th>${what}</th><th>allowed</th><th>asked</th><th>denied</th><th>sent</th><th>received</th><th></th></tr>${rows.join('')}</table></div>`
+  return `<div class="scroll"><table><tr><th>${what}</th><th>allowed</th><th>asked</th><th>denied</th>${hasBytes ? '<th>sent</th><th>received</th>' : ''}<th></th></tr>${rows.join('')}</table></div>`
 }
 
 function bar(counts: Counts, most: number): string {

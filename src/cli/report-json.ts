@@ -18,7 +18,7 @@ export function reportJson({ report, suggestions, asked, patch }: ReportPage): o
     totals: countsJson(totals),
     by_host: byHost.slice(0, maxNames).map(rankedJson),
     by_agent: byAgent.slice(0, maxNames).map(rankedJson),
-    by_team: byTeam.slice(0, maxNames).map(rankedJson),
+    by_team: byTeam.slice(0, maxNames).map(({ name, allowed, asked: askedAbout, denied }) => ({ name, allowed, asked: askedAbout, denied })),
     by_hour: byHour.map(({ atMs, ...counts }) => ({ time: new Date(atMs).toISOString(), ...countsJson(counts) })),
     refusals_by_code: byCode,
     rules: rules.slice(0, maxNames),

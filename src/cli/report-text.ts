@@ -30,7 +30,7 @@ export function reportText(page: ReportPage, options: ReportTextOptions): string
     section('when', sliceBars(timeSlices(report), isTty), isTty),
     section('by host', groupTable('host', shownGroups(report.byHost, limit), isTty), isTty),
     section('by agent', groupTable('agent', shownGroups(report.byAgent, limit), isTty), isTty),
-    hasTeams(report) ? section('by team', groupTable('team', shownGroups(report.byTeam, limit), isTty), isTty) : '',
+    hasTeams(report) ? section('by team', groupTable('team', shownGroups(report.byTeam, limit), isTty, false), isTty) : '',
     section('why it was denied', countBars(report.byCode.slice(0, limit)), isTty),
     section('questions', questionText(page), isTty),
     section('monitor mode let pass what enforce mode would not', countBars(report.monitored.slice(0, limit)), isTty),
@@ -71,15 +71,16 @@ function sliceBars(slices: readonly { readonly label: string; readonly counts: C
   return slices.map(({ label, counts }) => `  ${label}  ${totalOf(counts).toLocaleString('en').padStart(9)}  ${stacked(counts, most, isTty)}\n`).join('')
 }
 
-function groupTable(what: string, groups: readonly Ranked[], isTty: boolean): string {
+/** `hasBytes`: the ends of exchanges, which have them, say what this groups by. */
+function groupTable(what: string, groups: readonly Ranked[], isTty: boolean, hasBytes = true): string {
   const most = Math.max(0, ...groups.map(totalOf))
   const names = groups.map(({ name }) => escapeText(name, 60))
   const width = Math.max(what.length, ...names.map((name) => name.length))
-  const heading = `  ${pad(what, width)}  ${'allowed'.padStart(9)}  ${'asked'.padStart(7)}  ${'denied'.padStart(7)}  ${'sent'.padStart(8)}  ${'received'.padStart(8)}\n`
+  const heading = `  ${pad(what, width)}  ${'allowed'.padStart(9)}  ${'asked'.padStart(7)}  ${'denied'.padStart(7)}${hasBytes ? `  ${'sent'.padStart(8)}  ${'received'.padStart(8)}` : ''}\n`
   const rows = groups.map((group, at) => {
     const { allowed, asked, denied, bytesFromClient, bytesFromOrigin } = group
     const figures = [[allowed, 9], [asked, 7], [denied, 7]].map(([count = 0, cells = 0]) => count.toLocaleString('en').padStart(cells)).join('  ')
-    return `  ${pad(names[at] ?? '', width)}  ${figures}  ${sizeText(bytesFromClient).padStart(8)}  ${sizeText(bytesFromOrigin).padStart(8)}  ${stacked(group, most, isTty)}\n`
+    return `  ${pad(names[at] ?? '', width)}  ${figures}${hasBytes ? `  ${sizeText(bytesFromClient).padStart(8)}  ${sizeText(bytesFromOrigin).padStart(8)}` : ''}  ${stacked(group, most, isTty)}\n`
   })
   return heading + rows.join('')
 }

@@ -26,7 +26,7 @@ export interface Guarded {
 
 /** The first guard that says no; undefined: the request may be looked at. */
 export function guard(request: Guarded, door: Door): ControlFault | undefined {
-  return guardTarget(request) ?? guardHost(request, door) ?? guardOrigin(request, door) ?? guardFetch(request) ?? guardBody(request)
+  return guardTarget(request) ?? guardCredentials(request) ?? guardHost(request, door) ?? guardOrigin(request, door) ?? guardFetch(request) ?? guardBody(request)
 }
 
 export function isSafe(method: string): boolean {
@@ -39,6 +39,11 @@ export function isApi(target: string): boolean {
 
 function guardTarget({ target }: Guarded): ControlFault | undefined {
   return target.startsWith('/') ? undefined : new ControlFault('bad_request', 'this is no proxy: the request-target has to be a path')
+}
+
+/** Node would take the first of several, and a proxy in front of it another (RFC 9110 section 5.3). */
+function guardCredentials({ rawHeaders }: Guarded): ControlFault | undefined {
+  return valuesOf(rawHeaders, 'authorization').length < 2 ? undefined : new ControlFault('bad_request', 'there are several Authorization fields')
 }
 
 function guardHost(request: Guarded, door: Door): ControlFault | undefined {

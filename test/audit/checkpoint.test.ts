@@ -1,5 +1,5 @@
 // Signed checkpoints: when there is one, what it covers, and its copy that outlives the segment.
-import { readFileSync, writeFileSync } from 'node:fs'
+import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { CheckpointFile, checkpointPath, readCheckpoints } from '../../src/audit/checkpoint-file.ts'
@@ -182,4 +182,22 @@ t.test('signing waits for nothing: a full disk that retention can make room on i
   await allHold(t, dir)
   const [oldest] = await readRecords(t, dir)
   t.match(signedIn(await copies(dir)).findLast(({ reason }) => reason === 'pruned'), { lastSeq: (oldest?.seq ?? 0) - 1 })
+})
+
+t.test('copies that somebody took away are told at the next start, and not where there never were any', async (t) => {
+  const dir = folder(t)
+  const faults: unknown[] = []
+  const open = async (more: Partial<JournalOptions> = {}): Promise<readonly string[]> => {
+    const journal = await openTestJournal(t, dir, { ...signing(), onFault: (error) => void faults.push(error), ...more })
+    await journal.append(decisionOf('r-1'))
+    await journal.close()
+    return (await readRecords(t, dir)).flatMap(({ attributes }) => (attributes['sallyport.gap.cause'] === 'segment_lost' ? [String(attributes['sallyport.reason'])] : []))
+  }
+  t.same(await open({ checkpoints: undefined }), [], 'a journal without signatures has none')
+  t.same(await open(), [])
+  t.same(await open(), [])
+  rmSync(checkpointPath(join(dir, 'journal')))
+  t.match(await open(), [/^checkpoints\.jsonl was taken away: what it proved of the journal before record \d+/])
+  t.equal(faults.length, 1)
+  t.equal((await open()).length, 1, 'once')
 })

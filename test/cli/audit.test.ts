@@ -227,6 +227,18 @@ t.test('tail counts lines that are no valid records', async (t) => {
   t.match(errors, /1 line is no valid record/)
 })
 
+t.test('the id of a session that was made through the control API is the session', async (t) => {
+  const dir = folder(t)
+  const journal = await openTestJournal(t, dir)
+  await journal.append(sessionStartedEvent(session, 'bob'))
+  await journal.append(controlCalledEvent({ ...call, route: '/v1/sessions', subjectId: session.id }))
+  await journal.append(decisionEvent({ ...subject, principal: { ...subject.principal, session: session.id } }, allowed, 'policy', redaction))
+  await journal.close()
+  const io = output(dir)
+  t.equal(await command.run(['show', session.id, '--json', '--data', dir], io), 0)
+  t.match(JSON.parse(io.text), { kind: 'session', records: [{ name: 'sallyport.session.started' }, { name: 'sallyport.decision' }] })
+})
+
 t.test('a folder without a journal is said, and ends with 1', async (t) => {
   const dir = folder(t)
   for (const [what = '', ...rest] of [['tail'], ['verify'], ['search'], ['show', '1']]) {

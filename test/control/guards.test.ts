@@ -44,6 +44,13 @@ t.test('two Hosts, none, and an absolute request-target are refused', async (t) 
   t.notMatch(await rawExchange(port, `CONNECT 127.0.0.1:${port} HTTP/1.1\r\n${own}${rest}`), /^HTTP\/1\.1 2/)
 })
 
+t.test('several Authorization fields are refused, whatever is in them', async (t) => {
+  const port = portOf(await openWorld(t))
+  const lines = `GET /v1/policy HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\nAuthorization: Bearer ${token}\r\n`
+  t.match(await rawExchange(port, `${lines}Connection: close\r\n\r\n`), /^HTTP\/1\.1 200 /)
+  for (const other of [token, 'x', '']) t.match(await rawExchange(port, `${lines}authorization: Bearer ${other}\r\nConnection: close\r\n\r\n`), /^HTTP\/1\.1 400 /)
+})
+
 t.test('another origin is refused, `null` and all', async (t) => {
   const world = await openWorld(t, { hosts: ['sallyport.corp.example'] })
   const port = portOf(world)
