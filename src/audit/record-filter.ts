@@ -180,9 +180,9 @@ function boundText(ms: number | undefined, absent: string): string {
 function globOf(field: GlobField, text: string): Glob {
   if (text === '' || text === '!') throw new FilterFault(field, 'is empty')
   if (text.length > maxText) throw new FilterFault(field, `is longer than ${maxText} characters`)
-  // what backtracks without end has either many stars or a repeated group
+  // what backtracks without end has either many stars or a repeated group: parentheses, or a `+` behind braces or brackets
   if (/[()]/.test(text)) throw new FilterFault(field, 'holds a parenthesis: globs here have `*`, `?`, `[…]`, `{a,b}` and a `!` in front')
-  const stars = text.replace(/\*+/g, '*')
+  const stars = text.replace(/\*+/g, '*').replace(/\\?\+/g, '\\+')
   if (stars.split('*').length > maxStars + 1) throw new FilterFault(field, `has more than ${maxStars} \`*\``)
   // bash: a `*` stands for slashes, too
   return { text, isLiteral: /^[\w.:@ -]+$/.test(text), matches: micromatch.matcher(stars, { nocase: true, dot: true, bash: true }) }

@@ -122,7 +122,7 @@ async function stream(call: EventsCall, filter: RecordFilter, context: ControlCo
   try {
     for await (const record of events.follow(from, open.signal)) {
       if (open.signal.aborted) break
-      if (filter.matches(record) && mayRead(record, call.actor, sessions)) await open.send({ id: record.seq, event: record.name, data: record })
+      if (mayRead(record, call.actor, sessions) && filter.matches(record)) await open.send({ id: record.seq, event: record.name, data: record })
     }
   } catch (error) {
     onFault(error)
