@@ -45,7 +45,8 @@ export async function planRepair(dir: string): Promise<RepairPlan> {
     judged.push(await judgeSegment(segment, isContinued ? before.last?.hash : undefined, at === segments.length - 1, records))
   }
   const { copies, damage } = await judgeCopies(dir, records, judged)
-  const known = copies.flatMap(({ record }) => gapOf(record) ?? [])
+  // what only a copy still says is said anew: by itself a copy explains nothing
+  const known = copies.flatMap(({ record, line }) => (records.get(record.seq) === line ? (gapOf(record) ?? []) : []))
   const cursors = await readCursors(dir)
   const nextSeq = 1 + Math.max(0, ...cursors.map(({ seq }) => seq), copies.at(-1)?.record.seq ?? 0, ...judged.map(({ highestSeq }) => highestSeq))
   const damages = [...judged.flatMap((each) => each.damage ?? []), ...(damage === undefined ? [] : [damage])]

@@ -11,6 +11,14 @@ export interface KeySpan {
   readonly firstSeq: number
 }
 
+/** Records in a row, whose chain does not go on before or behind them. */
+interface Stretch {
+  readonly firstSeq: number
+  lastSeq: number
+  /** up to here a checkpoint covers it; before `firstSeq`: none does */
+  coveredTo: number
+}
+
 /** A checkpoint is made with the next write, or with the one that service resumes with: this many records at most lie
  * between it and what it covers; the ends of segments are remembered besides. */
 const rememberedRecords = 10_000
@@ -26,6 +34,7 @@ export class SignatureCheck {
   readonly #hashes = new Map<number, string>()
   readonly #ends = new Map<number, string>()
   readonly #spans: KeySpan[] = []
+  readonly #stretches: Stretch[] = []
   #journal: string | undefined
   #signedThrough = 0
   #count = 0
@@ -44,15 +53,28 @@ export class SignatureCheck {
     return this.#spans
   }
 
+  /** Records before a break of the chain that no checkpoint covers: what is signed behind the break says nothing of them. */
+  get unsigned(): readonly { readonly firstSeq: number; readonly lastSeq: number }[] {
+    return this.#stretches.slice(0, -1).flatMap(({ firstSeq, lastSeq, coveredTo }) => (coveredTo >= lastSeq ? [] : [{ firstSeq: Math.max(firstSeq, coveredTo + 1), lastSeq }]))
+  }
+
+  /** Whether a checkpoint covers this record. */
+  isSigned(seq: number): boolean {
+    return this.#stretches.some(({ firstSeq, coveredTo }) => firstSeq <= seq && seq <= coveredTo)
+  }
+
   /** signed checkpoints seen */
   get count(): number {
     return this.#count
   }
 
-  /** A record of the journal, whose own hash and place were found good. */
-  record(record: JournalRecord): SignatureFault | undefined {
+  /** A record of the journal, whose own hash and place were found good. `follows`: on the one that was shown before it. */
+  record(record: JournalRecord, follows = true): SignatureFault | undefined {
+    const stretch = this.#stretches.at(-1)
+    if (stretch !== undefined && follows) stretch.lastSeq = record.seq
+    else this.#stretches.push({ firstSeq: record.seq, lastSeq: record.seq, coveredTo: 0 })
     const checkpoint = checkpointOf(record)
-    const fault = checkpoint === undefined ? undefined : (this.checkpoint(checkpoint, record.seq) ?? this.#covers(checkpoint, record.seq))
+    const fault = checkpoint === undefined ? undefined : this.checkpoint(checkpoint, record.seq)
     this.#hashes.set(record.seq, record.hash)
     this.#hashes.delete(record.seq - rememberedRecords)
     return fault
@@ -63,8 +85,13 @@ export class SignatureCheck {
     this.#ends.set(seq, hash)
   }
 
-  /** A checkpoint by itself: its signature, and the journal it is about. `seq`: of its record. */
+  /** A checkpoint, and whether it fits the record that it covers, where that was shown. */
   checkpoint(checkpoint: SignedCheckpoint, seq: number): SignatureFault | undefined {
+    return this.#signature(checkpoint, seq) ?? this.#covers(checkpoint, seq)
+  }
+
+  /** A checkpoint by itself: its signature, and the journal it is about. `seq`: of its record. */
+  #signature(checkpoint: SignedCheckpoint, seq: number): SignatureFault | undefined {
     this.#count++
     const fault = (what: string): SignatureFault => ({ seq, what })
     this.#journal ??= checkpoint.journal
@@ -87,7 +114,10 @@ export class SignatureCheck {
       const first = Math.min(this.#signedThrough + 1, lastSeq)
       return { seq: first, what: `records ${first} to ${lastSeq} are not those that the checkpoint in record ${seq} covers: of these, one or more were changed, moved or taken out, and the hashes made anew` }
     }
-    if (hash !== undefined) this.#signedThrough = Math.max(this.#signedThrough, lastSeq)
+    if (hash === undefined) return undefined
+    this.#signedThrough = Math.max(this.#signedThrough, lastSeq)
+    const stretch = this.#stretches.findLast(({ firstSeq }) => firstSeq <= lastSeq)
+    if (stretch !== undefined) stretch.coveredTo = Math.max(stretch.coveredTo, lastSeq)
     return undefined
   }
 }

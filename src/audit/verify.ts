@@ -29,6 +29,18 @@ export interface VerifyFault {
   readonly what: string
 }
 
+interface SeqRange {
+  readonly firstSeq: number
+  readonly lastSeq: number
+}
+
+/** Missing records, and the gap records with a copy that explain them. */
+interface KnownGap extends SeqRange {
+  readonly explainedBy: readonly number[]
+  /** where they are missing */
+  readonly file: string
+}
+
 export interface VerifyResult {
   readonly ok: boolean
   readonly records: number
@@ -48,7 +60,9 @@ export interface VerifyResult {
   /** the keys they are signed with, in their order; empty when signatures were not checked */
   readonly keySpans: readonly KeySpan[]
   /** missing records that `sallyport audit repair` set aside, as the journal itself tells */
-  readonly knownGaps: readonly { readonly firstSeq: number; readonly lastSeq: number }[]
+  readonly knownGaps: readonly SeqRange[]
+  /** records before such a gap that no checkpoint covers: nothing proves that they are as they were journaled */
+  readonly unsigned: readonly SeqRange[]
   readonly fault: VerifyFault | undefined
 }
 
@@ -59,6 +73,8 @@ interface Standing {
   lastSeq: number
   /** undefined after a gap: whatever comes next is taken to follow */
   lastHash: string | undefined
+  /** hash of the last record before the gap that was just passed */
+  hashBeforeGap: string | undefined
   tornBytes: number
 }
 
@@ -73,8 +89,10 @@ class Verification {
   readonly #dir: string
   readonly #options: VerifyOptions
   readonly #check: SignatureCheck
-  readonly #standing: Standing = { records: 0, firstSeq: 0, firstPrev: zeroHash, lastSeq: 0, lastHash: zeroHash, tornBytes: 0 }
-  readonly #knownGaps: { readonly firstSeq: number; readonly lastSeq: number }[] = []
+  readonly #standing: Standing = { records: 0, firstSeq: 0, firstPrev: zeroHash, lastSeq: 0, lastHash: zeroHash, hashBeforeGap: undefined, tornBytes: 0 }
+  readonly #knownGaps: KnownGap[] = []
+  /** records with a copy that are in the journal */
+  readonly #found = new Set<number>()
   /** checkpoints in the journal, those that are to have a copy */
   readonly #signed: number[] = []
   readonly #judged = new Set<number>()
@@ -105,7 +123,7 @@ class Verification {
     }
     const standing = this.#standing
     const start = standing.records === 0 ? undefined : await this.#checkStart(segments)
-    fault = start ?? fault ?? (await this.#checkEnd(segments)) ?? (await this.#checkCopies())
+    fault = start ?? fault ?? this.#checkGaps() ?? (await this.#checkEnd(segments)) ?? (await this.#checkCopies())
     return this.#result(segments.length, fault)
   }
 
@@ -113,7 +131,7 @@ class Verification {
     const { records, firstSeq, lastSeq, lastHash, tornBytes } = this.#standing
     return {
       ok: fault === undefined, records, segments, firstSeq, lastSeq, lastHash: lastHash ?? '', isPruned: firstSeq > 1, tornBytes,
-      signedThrough: this.#check.signedThrough, checkpoints: this.#check.count, keySpans: this.#check.spans, knownGaps: this.#knownGaps, fault,
+      signedThrough: this.#check.signedThrough, checkpoints: this.#check.count, keySpans: this.#check.spans, knownGaps: this.#knownGaps.map(({ firstSeq: first, lastSeq: last }) => ({ firstSeq: first, lastSeq: last })), unsigned: this.#check.unsigned, fault,
     }
   }
 
@@ -131,7 +149,8 @@ class Verification {
     const faultAt = (line: number, seq: number, what: string): VerifyFault => ({ file: segment.path, line, seq, what })
     if (standing.records > 0 && segment.firstSeq !== standing.lastSeq + 1) {
       const from = standing.lastSeq + 1
-      if (!this.#isKnownGap(from, segment.firstSeq - 1)) return faultAt(1, from, `records ${from} to ${segment.firstSeq - 1} are missing between the segment before and this one`)
+      if (!this.#isKnownGap(from, segment.firstSeq - 1, segment.path)) return faultAt(1, from, `records ${from} to ${segment.firstSeq - 1} are missing between the segment before and this one`)
+      standing.hashBeforeGap = standing.lastHash
       standing.lastHash = undefined
     }
     let expected = segment.firstSeq
@@ -164,10 +183,13 @@ class Verification {
       if (seq > 1) standing.lastHash = undefined
     }
     if (standing.lastHash !== undefined && record.prev !== standing.lastHash) return fault('the record does not continue the one before it: that one, or this one, was replaced')
-    const wrong = this.#check.record(record)
+    // what a repair leaves at the end goes on behind it: only the numbers are missing
+    const wrong = this.#check.record(record, standing.lastHash !== undefined || record.prev === standing.hashBeforeGap)
+    standing.hashBeforeGap = undefined
     if (wrong !== undefined) return wrong
     const kept = this.#kept.get(seq)
     if (kept !== undefined && kept.line !== text) return fault('the record is not the one that checkpoints.jsonl has a copy of')
+    if (kept !== undefined) this.#found.add(seq)
     if (checkpointOf(record) !== undefined) {
       this.#signed.push(seq)
       this.#judged.add(seq)
@@ -195,14 +217,26 @@ class Verification {
     if (this.#standing.records % progressRecords === 0) this.#options.onProgress?.(this.#readBytes, this.#totalBytes)
   }
 
-  #isKnownGap(firstSeq: number, lastSeq: number): boolean {
+  /** Whether a copy says so; whether that is the journal's own word shows at the end. */
+  #isKnownGap(firstSeq: number, lastSeq: number, file: string): boolean {
+    const explainedBy: number[] = []
     for (const { record } of this.#kept.values()) {
       const gap = gapOf(record)
-      if (gap?.cause !== 'set_aside' || gap.firstSeq > firstSeq || gap.lastSeq < lastSeq) continue
-      this.#knownGaps.push({ firstSeq, lastSeq })
-      return true
+      if (gap?.cause === 'set_aside' && gap.firstSeq <= firstSeq && gap.lastSeq >= lastSeq) explainedBy.push(record.seq)
     }
-    return false
+    if (explainedBy.length > 0) this.#knownGaps.push({ firstSeq, lastSeq, explainedBy, file })
+    return explainedBy.length > 0
+  }
+
+  /** A gap record is not signed itself, and a copy of one anybody can write: what explains a gap stands in the chain, and
+   * a checkpoint covers it. */
+  #checkGaps(): VerifyFault | undefined {
+    const isRange = this.#options.isRange === true
+    for (const { firstSeq, lastSeq, explainedBy, file } of this.#knownGaps) {
+      if (explainedBy.some((seq) => (this.#found.has(seq) ? this.#options.keys === undefined || isRange || this.#check.isSigned(seq) : isRange && seq > this.#standing.lastSeq))) continue
+      return { file, line: 1, seq: firstSeq, what: `records ${firstSeq} to ${lastSeq} are missing before this one, and what is to explain it (record ${explainedBy.join(', ')}) ${explainedBy.some((seq) => this.#found.has(seq)) ? 'is covered by no signed checkpoint' : 'is not in the journal'}` }
+    }
+    return undefined
   }
 
   /** Whether what came before the oldest record left by retention: a signed checkpoint says so. */
@@ -220,7 +254,7 @@ class Verification {
       if (checkpoint.lastSeq === firstSeq - 1 && checkpoint.lastHash !== firstPrev) continue
       pruned = Math.max(pruned, checkpoint.lastSeq)
     }
-    if (pruned >= firstSeq - 1 || this.#isKnownGap(pruned + 1, firstSeq - 1)) return undefined
+    if (pruned >= firstSeq - 1 || this.#isKnownGap(pruned + 1, firstSeq - 1, first?.path ?? this.#dir)) return undefined
     return { file: first?.path ?? this.#dir, line: 1, seq: pruned + 1, what: `records ${pruned + 1} to ${firstSeq - 1} are missing before the oldest that is here, and no signed checkpoint says that retention removed them${hint}` }
   }
 

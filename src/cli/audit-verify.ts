@@ -123,11 +123,12 @@ function sayFault(whole: string, fault: VerifyFault, records: number, io: Comman
 }
 
 function sayFolder(result: VerifyResult, keys: Keys, isRange: boolean, io: CommandIo): void {
-  const { fault, records, segments, firstSeq, lastSeq, lastHash, isPruned, tornBytes, knownGaps } = result
+  const { fault, records, segments, firstSeq, lastSeq, lastHash, isPruned, tornBytes, knownGaps, unsigned } = result
   if (fault !== undefined) return sayFault('the journal', fault, records, io)
   io.out(`the journal is intact: records ${firstSeq} to ${lastSeq}, ${records} in ${plural(segments, 'segment')}\n`)
   if (isRange) io.out('it is part of a journal: what came before and after is not here\n')
   else if (isPruned) io.out(`records before ${firstSeq} were removed by retention\n`)
+  for (const part of unsigned) io.out(`nothing proves ${part.firstSeq === part.lastSeq ? `record ${part.lastSeq}` : `records ${part.firstSeq} to ${part.lastSeq}`}: no signature covers what stands before the missing records that follow\n`)
   for (const gap of knownGaps) io.out(`records ${gap.firstSeq} to ${gap.lastSeq} are not among them: they were damaged, and \`sallyport audit repair\` set them aside\n`)
   if (tornBytes > 0) io.out(`${plural(tornBytes, 'byte')} at the end ${tornBytes === 1 ? 'is' : 'are'} not a whole record yet: a write under way, or what a crash left\n`)
   saySignatures(result, keys, io)
@@ -160,7 +161,7 @@ function saySignatures({ checkpoints, signedThrough, lastSeq, keySpans }: Verify
 }
 
 function folderJson(dir: string, result: VerifyResult, keys: Keys): object {
-  const { ok, segments, isPruned, tornBytes, knownGaps, fault } = result
+  const { ok, segments, isPruned, tornBytes, knownGaps, unsigned, fault } = result
   const isHere = segments > 0 || fault !== undefined
   return {
     ok: ok && isHere,
@@ -170,6 +171,7 @@ function folderJson(dir: string, result: VerifyResult, keys: Keys): object {
     pruned: isPruned,
     torn_bytes: tornBytes,
     known_gaps: knownGaps.map(({ firstSeq, lastSeq }) => ({ first_seq: firstSeq, last_seq: lastSeq })),
+    unsigned: unsigned.map(({ firstSeq, lastSeq }) => ({ first_seq: firstSeq, last_seq: lastSeq })),
     fault: fault ?? (isHere ? null : { file: dir, line: 0, seq: 0, what: 'there is no journal here' }),
   }
 }

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { checkpointPath } from '../../src/audit/checkpoint-file.ts'
 import { checkpointOf } from '../../src/audit/checkpoint.ts'
+import { applyRepair, planRepair } from '../../src/audit/journal-repair.ts'
 import { parseLine, sealLine, zeroHash } from '../../src/audit/record.ts'
 import { verifyLines } from '../../src/audit/verify-lines.ts'
 import { verifyJournal, type VerifyOptions, type VerifyResult } from '../../src/audit/verify.ts'
@@ -202,6 +203,73 @@ t.test('a journal that retention is at work on, and one whose newest copy is sti
   const copies = journal.copies.split('\n').slice(0, -2)
   t.match(await journal.with({}, `${copies.join('\n')}\n`), { ok: true })
   t.match(await journal.with({}, `${copies.slice(0, -1).join('\n')}\n`), { ok: false, fault: { what: /copies were taken out/ } })
+})
+
+/** What the writer of a gap record would write. */
+function gapLine(seq: number, prev: string, firstSeq: number, lastSeq: number): string {
+  const attributes = { 'sallyport.gap.cause': 'set_aside', 'sallyport.gap.count': lastSeq + 1 - firstSeq, 'sallyport.gap.first_seq': firstSeq, 'sallyport.gap.last_seq': lastSeq }
+  return sealLine(`","name":"sallyport.audit.gap","severity":"ERROR","body":"gap","attributes":${JSON.stringify(attributes)}`, seq, prev, '01KDYABCDE9QZ4M2T700000007', '2026-01-02T03:04:05.006Z', 'i').line.trimEnd()
+}
+
+const seqOf = (line: string): number => parseLine(line).record?.seq ?? 0
+const joined = (lines: readonly string[]): string => lines.map((line) => `${line}\n`).join('')
+
+t.test('a gap that only somebody without the key explains is none that is known', async (t) => {
+  const journal = await evidence(t, false)
+  const [from, to] = [seqOf(journal.lines[1]?.[0] ?? ''), seqOf(journal.lines[1]?.at(-1) ?? '')]
+  const copies = journal.copies.split('\n').slice(0, -1)
+  const inside = [...copies.filter((line) => seqOf(line) < from), gapLine(from, zeroHash, from, to), ...copies.filter((line) => seqOf(line) > to)]
+  t.match(await journal.with({ 1: undefined }, joined(inside)), { ok: false, fault: { seq: from, what: /what is to explain it \(record \d+\) is not in the journal/ } }, 'a copy alone')
+  const end = parseLine(journal.all.at(-1) ?? '').record
+  const tail = gapLine((end?.seq ?? 0) + 1, end?.hash ?? '', from, to)
+  const behind = [...copies.filter((line) => seqOf(line) < from || seqOf(line) > to), tail]
+  const last = journal.lines.length - 1
+  t.match(await journal.with({ 1: undefined, [last]: [...(journal.lines[last] ?? []), tail] }, joined(behind)), { ok: false, fault: { seq: from, what: /covered by no signed checkpoint/ } }, 'a record at the end')
+})
+
+t.test('what a repair kept before a gap is proven by what was signed of it, and by nothing behind the gap', async (t) => {
+  const { dir, names, lines } = await evidence(t, false)
+  const [first = '', second = ''] = names.map((name) => join(dir, name))
+  writeFileSync(second, joined(lines[1]?.with(0, 'damaged') ?? []))
+  const plan = await planRepair(dir)
+  await applyRepair(dir, plan, join(folder(t), 'aside'))
+  const journal = await openTestJournal(t, join(dir, '..'), { checkpoints, clock: testClock(), repaired: { gaps: plan.gaps, nextSeq: plan.nextSeq, detail: 'damaged' } })
+  await journal.close()
+  const known = [{ firstSeq: seqOf(lines[1]?.[0] ?? ''), lastSeq: seqOf(lines[1]?.at(-1) ?? '') }]
+  const before = seqOf(lines[0]?.at(-1) ?? '')
+  t.match(await verifyJournal(dir, keys), { ok: true, knownGaps: known, unsigned: { length: 0 } }, 'a checkpoint that was set aside still speaks by its copy')
+  // history without a checkpoint in it, and every copy that would contradict it taken out
+  let prev = zeroHash
+  const forged = (lines[0] ?? []).map((line) => {
+    const { uid = '', time = '', seq = 0 } = parseLine(line).record ?? {}
+    const made = sealLine(`","name":"sallyport.process.started","severity":"INFO","body":"nothing happened","attributes":{}`, seq, prev, uid, time, 'i')
+    prev = made.hash
+    return made.line.trimEnd()
+  })
+  writeFileSync(first, joined(forged))
+  t.match(await verifyJournal(dir, keys), { ok: false, fault: { file: checkpointPath(dir), what: /are not those that the checkpoint in record/ } })
+  writeFileSync(checkpointPath(dir), joined(readFileSync(checkpointPath(dir), 'latin1').split('\n').filter((line) => seqOf(line) > before)))
+  t.strictSame((await verifyJournal(dir, keys)).unsigned, [{ firstSeq: 1, lastSeq: before }])
+})
+
+t.test('a gap whose record was damaged in its turn is explained anew', async (t) => {
+  const { dir, names, lines } = await evidence(t, false)
+  const repaired = async (): Promise<number> => {
+    const plan = await planRepair(dir)
+    await applyRepair(dir, plan, join(folder(t), 'aside'))
+    const journal = await openTestJournal(t, join(dir, '..'), { checkpoints, clock: testClock(), repaired: { gaps: plan.gaps, nextSeq: plan.nextSeq, detail: 'damaged' } })
+    await journal.close()
+    return plan.gaps.length
+  }
+  unlinkSync(join(dir, names[1] ?? ''))
+  t.equal(await repaired(), 1)
+  const newest = readdirSync(dir).filter((name) => name.startsWith('segment-')).toSorted().at(-1) ?? ''
+  const own = readFileSync(join(dir, newest), 'latin1').split('\n').slice(0, -1)
+  const at = own.findIndex((line) => line.includes('"set_aside"'))
+  writeFileSync(join(dir, newest), joined(own.with(at, 'damaged')))
+  t.equal(await repaired(), 2, 'that one and the old one')
+  t.match(await verifyJournal(dir, keys), { ok: true, knownGaps: { length: 2 } })
+  t.equal(lines.length > 2, true)
 })
 
 t.test('exported lines: a stretch is proven, a choice is each line by itself', async (t) => {
