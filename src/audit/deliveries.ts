@@ -7,7 +7,7 @@ import { createFilter } from './destination-filter.ts'
 import { addressOf, type Destination } from './destination.ts'
 import type { OtlpResource } from './otlp-encoding.ts'
 import type { JournalRecord } from './record.ts'
-import type { Sink } from './sink.ts'
+import { wordedDetail, type Sink } from './sink.ts'
 
 export interface DeliveryWaits {
   readonly timeoutMs: number
@@ -113,7 +113,7 @@ export class Deliveries {
       const body = await sink.encode([record])
       for (let waitMs = waits.minBackoffMs; ; waitMs *= 2) {
         const outcome = await sink.send(body)
-        const doubt = outcome.fate === 'accepted' ? await sink.settling?.settle() : outcome.detail
+        const doubt = outcome.fate === 'accepted' ? await sink.settling?.settle() : wordedDetail(outcome.detail, outcome.words)
         if (doubt === undefined) return report({ destination: destination.name, kind: 'told', isTaken: true, detail: addressOf(destination) })
         detail = doubt
         if (outcome.fate === 'refused' || this.#isDraining || Date.now() + waitMs > untilMs) break

@@ -7,7 +7,8 @@ import { ExportReader } from './export-reader.ts'
 import { PoisonFile, type Refused } from './poison-file.ts'
 import type { JournalRecord } from './record.ts'
 import { RecordOpener } from './record-opener.ts'
-import type { PartialSuccess, Sink, SinkOutcome } from './sink.ts'
+import { sealedAttribute } from './sealed-text.ts'
+import { wordedDetail, type PartialSuccess, type Sink, type SinkOutcome } from './sink.ts'
 
 export interface DeliveryOptions {
   readonly dir: string
@@ -227,7 +228,7 @@ export class Delivery {
     if (outcome === undefined) return { kind: 'left' }
     if ('unencodable' in outcome) return { kind: 'unencodable', detail: outcome.unencodable }
     if (outcome.fate === 'lost') return { kind: 'left' }
-    if (outcome.fate !== 'accepted') return { kind: 'refused', detail: outcome.detail }
+    if (outcome.fate !== 'accepted') return { kind: 'refused', detail: this.#keepable(records, outcome.detail, outcome.words) }
     this.#lastAccepted = records.at(-1)
     this.#progress = { ...this.#progress, exported: this.#progress.exported + records.length }
     if (outcome.partial !== undefined) await this.#keepPartial(records, outcome.partial)
@@ -255,13 +256,21 @@ export class Delivery {
       // a destination that never took anything and breaks off is at fault itself
       const isOutage = outcome.isBroken === true && this.#lastAccepted === undefined
       if (outcome.fate === 'refused' || (outcome.fate === 'fault' && tries >= faultTries && !isOutage)) return outcome
-      await this.#backOff(outcome.detail, outcome.retryAfterMs)
+      await this.#backOff(wordedDetail(outcome.detail, outcome.words), outcome.retryAfterMs)
       if (outcome.fate === 'lost') {
         await this.#rewind()
         return outcome
       }
     }
     return undefined
+  }
+
+  /** The reason as the journal and the poison file may keep it, from which no erasure takes anything: what a destination
+   * says of records in which something was sealed may repeat it, and is for the operator log alone. */
+  #keepable(records: readonly JournalRecord[], detail: string, words: string | undefined): string {
+    if (words === undefined || records.every(({ attributes }) => attributes[sealedAttribute] === undefined)) return wordedDetail(detail, words)
+    this.#log('warn', `records ${records[0]?.seq ?? 0} to ${records.at(-1)?.seq ?? 0}: ${wordedDetail(detail, words)}`)
+    return detail
   }
 
   async #backOff(detail: string, retryAfterMs: number | undefined): Promise<void> {
@@ -289,7 +298,7 @@ export class Delivery {
 
   /** The answer does not say which records were rejected, so a copy of all is kept. */
   async #keepPartial(records: readonly JournalRecord[], { rejected, message }: PartialSuccess): Promise<void> {
-    const detail = `partial success, ${rejected} of ${records.length} rejected: ${message.slice(0, 512)}`
+    const detail = this.#keepable(records, `partial success, ${rejected} of ${records.length} rejected`, message.slice(0, 512))
     await this.#poison.addRefused(records.map((record) => ({ detail, record })))
     this.#reject(records, rejected, detail)
   }

@@ -3,8 +3,9 @@
 // INVARIANT: once keys are destroyed their files name the person until all of this is done, so that a crash between
 // is made good at the next start; and what is said of an erasure names nobody.
 import type { AuditSink } from './event.ts'
-import { forgetInFiles, isNamedIn, namingLines } from './journal-leftovers.ts'
+import { forgetInFiles, isNamedIn } from './journal-leftovers.ts'
 import { forgetOwner } from './record-index.ts'
+import { personKeyOf } from './personal.ts'
 import type { PersonKeys } from './person-keys.ts'
 import { listSegments, readLines } from './segments.ts'
 import { erasedEvent, type ErasureCounts } from './service-events.ts'
@@ -108,11 +109,11 @@ function sumOf(counts: readonly Partial<ErasureCounts>[]): ErasureCounts {
 async function countRecords(journalDir: string, person: string, ids: readonly string[]): Promise<Pick<ErasureCounts, 'records' | 'unsealed'>> {
   let records = 0
   let unsealed = 0
-  const naming = namingLines(person)
+  const folded = personKeyOf(person)
   for (const { path } of await listSegments(journalDir)) {
     for await (const { text } of readLines(path)) {
       if (ids.some((id) => text.includes(id) && !text.includes('"name":"sallyport.audit.erased"'))) records++
-      if (isNamedIn(text, naming)) unsealed++
+      if (isNamedIn(text, folded)) unsealed++
     }
   }
   return { records, unsealed }

@@ -6,30 +6,49 @@ import { join } from 'node:path'
 import { escapeNonAscii } from './json-text.ts'
 import { personKeyOf } from './personal.ts'
 
-/** How a line of the journal names a person in the clear. */
-export function namingLines(person: string): RegExp {
-  const spelled = [...new Set([person, personKeyOf(person)].map((name) => RegExp.escape(escapeNonAscii(JSON.stringify(name)))))]
-  return new RegExp(`"(?:user\\.name|sallyport\\.actor\\.name|sallyport\\.reviewer\\.name|sallyport\\.reviewer\\.second)":(?:${spelled.join('|')})`, 'i')
+const names = /"(?:user\.name|sallyport\.actor\.name|sallyport\.reviewer\.name|sallyport\.reviewer\.second)":("(?:[^"\\]|\\.)*")/g
+
+/** Whether a line of the journal names a person in the clear, however the name is written; `folded`: as `personKeyOf` has it. */
+export function isNamedIn(line: string, folded: string): boolean {
+  for (const [, json = '""'] of line.matchAll(names)) if (isName(json, folded)) return true
+  return false
 }
 
-export function isNamedIn(line: string, naming: RegExp): boolean {
-  return naming.test(line)
+function isName(json: string, folded: string): boolean {
+  try {
+    const name: unknown = JSON.parse(json)
+    return typeof name === 'string' && personKeyOf(name) === folded
+  } catch (error) {
+    if (!(error instanceof SyntaxError)) throw error
+    return false
+  }
+}
+
+/** The same of a line of a poison file: a record, or the text of a line that was none. */
+function isNamedInPoison(line: string, folded: string): boolean {
+  return isNamedIn(line, folded) || (line.includes('"text":') && isNamedInPiece(line, folded))
+}
+
+/** A piece of a line may break off anywhere, and what stands in another text is escaped once more. */
+function isNamedInPiece(text: string, folded: string): boolean {
+  const once = asciiOf(folded)
+  return [once, asciiOf(once)].some((name) => personKeyOf(text).includes(name))
 }
 
 /** Lines of poison files and torn ends that name the person; with `isScrubbing` they are overwritten and removed. */
 export async function forgetInFiles(journalDir: string, person: string, isScrubbing: boolean): Promise<number> {
   let count = 0
-  const naming = namingLines(person)
+  const folded = personKeyOf(person)
   for (const name of await namesIn(journalDir)) {
     const path = join(journalDir, name)
     if (name.endsWith('.torn')) {
       // a piece of one record, which was never acknowledged
-      if (!personKeyOf(readFileSync(path, 'latin1')).includes(asciiOf(personKeyOf(person)))) continue
+      if (!isNamedInPiece(readFileSync(path, 'latin1'), folded)) continue
       count++
       if (isScrubbing) replaceText(path, () => undefined)
     } else if (name.endsWith('poison.jsonl')) {
-      const without = (text: string): string => text.split('\n').filter((line) => !isNamedIn(line, naming)).join('\n')
-      const named = readFileSync(path, 'latin1').split('\n').filter((line) => isNamedIn(line, naming)).length
+      const without = (text: string): string => text.split('\n').filter((line) => !isNamedInPoison(line, folded)).join('\n')
+      const named = readFileSync(path, 'latin1').split('\n').filter((line) => isNamedInPoison(line, folded)).length
       count += named
       if (isScrubbing && named > 0) replaceText(path, without)
     }

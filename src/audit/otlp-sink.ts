@@ -25,7 +25,7 @@ export function createOtlpSink(destination: OtlpDestination, resource: OtlpResou
 function judge(outcome: SendOutcome, encoding: OtlpEncoding): SinkOutcome {
   if (outcome.kind === 'broken') return { fate: outcome.wasReached ? 'fault' : 'again', detail: outcome.reason, isBroken: true }
   const fate = fateOf(outcome.status)
-  if (fate !== 'accepted') return { fate, detail: describe(outcome), retryAfterMs: outcome.retryAfterMs }
+  if (fate !== 'accepted') return { fate, detail: `status ${outcome.status}`, words: wordsOf(outcome), retryAfterMs: outcome.retryAfterMs }
   try {
     const partial = encoding.decode(outcome.body, outcome.contentType)
     return partial.rejected > 0 ? { fate, partial } : { fate }
@@ -42,7 +42,7 @@ function fateOf(status: number): 'accepted' | 'again' | 'refused' | 'fault' {
   return status < 500 ? 'refused' : 'fault'
 }
 
-function describe({ status, body }: Extract<SendOutcome, { kind: 'answered' }>): string {
+function wordsOf({ body }: Extract<SendOutcome, { kind: 'answered' }>): string | undefined {
   const text = Buffer.from(body).toString('latin1').replace(/[^\x20-\x7e]+/g, ' ').trim().slice(0, 200)
-  return text === '' ? `status ${status}` : `status ${status}: ${text}`
+  return text === '' ? undefined : text
 }

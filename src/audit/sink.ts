@@ -11,8 +11,9 @@ export type SinkOutcome =
   /** it has them; `partial`: not all of them, and it does not say which; `note`: for the operator log */
   | { readonly fate: 'accepted'; readonly partial?: PartialSuccess; readonly note?: string }
   /** `again`: it, or the way to it, is at fault; `refused`: these records are; `fault`: unclear; `lost`: so may be
-   * what was written since the last `settle`; `isBroken`: there was no answer at all */
-  | { readonly fate: 'again' | 'refused' | 'fault' | 'lost'; readonly detail: string; readonly retryAfterMs?: number | undefined; readonly isBroken?: boolean }
+   * what was written since the last `settle`; `isBroken`: there was no answer at all; `words`:
+   * what it says itself, which may repeat what it was sent */
+  | { readonly fate: 'again' | 'refused' | 'fault' | 'lost'; readonly detail: string; readonly words?: string | undefined; readonly retryAfterMs?: number | undefined; readonly isBroken?: boolean }
 
 /** A sink without acknowledgements finds out now and then whether what it wrote has been read. */
 export interface Settling {
@@ -29,4 +30,8 @@ export interface Sink {
   send(body: Uint8Array): Promise<SinkOutcome>
   readonly settling?: Settling
   close(): void
+}
+
+export function wordedDetail(detail: string, words: string | undefined): string {
+  return words === undefined ? detail : `${detail}: ${words}`
 }

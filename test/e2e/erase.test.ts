@@ -118,11 +118,17 @@ t.test('a collector gets what is opened, and of an erased person nothing more, n
   const refuse = async (host: string): Promise<void> => {
     t.equal((await (await sent(t, proxy, connectBytes(`${host}:443`, line))).next())?.status, 403)
   }
+  const dataDir = join(proxy.dir, 'var')
   const decisions = (records: readonly ReceivedRecord[]): readonly ReceivedRecord[] => records.filter(({ eventName, attributes }) => eventName === 'sallyport.decision' && attributes['server.address'] === 'denied.test')
   await refuse('denied.test')
   await until(() => decisions(receiver.accepted).length === 1)
   t.match(decisions(receiver.accepted), [{ attributes: { 'user.name': owner, 'client.address': '127.0.0.1' } }])
   t.notOk('sallyport.sealed' in (decisions(receiver.accepted)[0]?.attributes ?? {}))
+  // as collectors do that map fields: it repeats the value that it does not like
+  receiver.answer = ({ records }) => (decisions(records).length > 0 ? { status: 400, body: `failed to parse field [user.name]: '${owner}'` } : ok)
+  await refuse('denied.test')
+  await proxy.recorded(({ name, attributes }) => name === 'sallyport.audit.gap' && attributes['sallyport.gap.cause'] === 'export_rejected')
+  t.strictSame(naming(join(dataDir, 'journal'), [owner]), [], 'what it says of sealed records is kept nowhere')
   receiver.answer = () => ({ status: 503 })
   await refuse('denied.test')
   await until(() => decisions(receiver.posts.flatMap(({ records }) => records)).length > 1)
@@ -165,7 +171,7 @@ t.test('a person is erased from a data folder whose proxy does not run, and agai
   const { proxy } = await busy(t, origin)
   await proxy.stop()
   const dataDir = join(proxy.dir, 'var')
-  writeFileSync(join(dataDir, 'journal', 'export.poison.jsonl'), `{"record":{"attributes":{"user.name":"${owner}"}}}\n{"record":{"attributes":{"user.name":"${other}"}}}\n`)
+  writeFileSync(join(dataDir, 'journal', 'export.poison.jsonl'), `{"record":{"attributes":{"user.name":"${owner}"}}}\n{"record":{"attributes":{"user.name":"${other}"}}}\n{"record":{"attributes":{"user.name":" ${owner.toLowerCase()} "}}}\n${JSON.stringify({ text: `{"attributes":{"user.name":"${owner}","x` })}\n`)
   writeFileSync(join(dataDir, 'journal', 'segment-000000000001.jsonl.7.torn'), `{"v":1,"attributes":{"user.name":"${owner}","cli`)
   const io = { text: '', errors: '' }
   const command = auditCommand({ createApp, env: {} })
