@@ -1,11 +1,11 @@
 // Which records a person or a program asks for: by host, agent, session, rule, time and so on. Pure. Everything that
 // reads the journal asks through this, so that a question means the same on the command line, in the control API, of a
 // destination and with the index. It chooses what is shown, and decides about no request.
-import micromatch from 'micromatch'
+import { compileGlob } from './glob.ts'
 import { escapeNonAscii } from './json-text.ts'
 import type { JournalRecord } from './record.ts'
 
-/** All that is given has to hold. Texts are globs (micromatch: `*`, `?`, `[…]`, `{a,b}`, a `!` in front), without regard to
+/** All that is given has to hold. Texts are globs (`*`, `?`, `[…]`, `{a,b}`, a `!` in front), without regard to
  * case; `verdict`, `approval` and `request` are whole words. */
 export interface RecordQuestion {
   /** `server.address`; with a port behind it (`*.example.com:8443`) that too */
@@ -180,12 +180,9 @@ function boundText(ms: number | undefined, absent: string): string {
 function globOf(field: GlobField, text: string): Glob {
   if (text === '' || text === '!') throw new FilterFault(field, 'is empty')
   if (text.length > maxText) throw new FilterFault(field, `is longer than ${maxText} characters`)
-  // what backtracks without end has either many stars or a repeated group: parentheses, or a `+` behind braces or brackets
   if (/[()]/.test(text)) throw new FilterFault(field, 'holds a parenthesis: globs here have `*`, `?`, `[…]`, `{a,b}` and a `!` in front')
-  const stars = text.replace(/\*+/g, '*').replace(/\\?\+/g, '\\+')
-  if (stars.split('*').length > maxStars + 1) throw new FilterFault(field, `has more than ${maxStars} \`*\``)
-  // bash: a `*` stands for slashes, too
-  return { text, isLiteral: /^[\w.:@ -]+$/.test(text), matches: micromatch.matcher(stars, { nocase: true, dot: true, bash: true }) }
+  if (text.replace(/\*+/g, '*').split('*').length > maxStars + 1) throw new FilterFault(field, `has more than ${maxStars} \`*\``)
+  return { text, isLiteral: /^[\w.:@ -]+$/.test(text), matches: compileGlob(text) }
 }
 
 function checkedWord(field: WordField, text: string): string {
