@@ -3,6 +3,7 @@
 // record it copies was synced. It bounds itself: of each kind the newest are kept.
 import { open, readFile, rename, truncate } from 'node:fs/promises'
 import { join } from 'node:path'
+import { isAbsent } from './absent.ts'
 import { checkpointOf } from './checkpoint.ts'
 import { JournalCorruptError } from './journal-corrupt.ts'
 import { parseLine, type JournalRecord } from './record.ts'
@@ -57,7 +58,7 @@ export async function readCheckpoints(dir: string): Promise<KeptLines | undefine
   try {
     text = await readFile(path, 'latin1')
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined
+    if (isAbsent(error)) return undefined
     throw error
   }
   const wholeBytes = text.lastIndexOf('\n') + 1

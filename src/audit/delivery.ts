@@ -4,6 +4,7 @@
 import { readCursor, writeCursor, type ExportCursor } from './export-cursor.ts'
 import type { ReadBatch } from './export-reader.ts'
 import { ExportReader } from './export-reader.ts'
+import { pause } from './pause.ts'
 import { PoisonFile, type Refused } from './poison-file.ts'
 import type { JournalRecord } from './record.ts'
 import { RecordOpener } from './record-opener.ts'
@@ -331,14 +332,7 @@ export class Delivery {
   #sleep(ms: number): Promise<void> {
     if (this.#stop.signal.aborted) return Promise.resolve()
     this.#wake = new AbortController()
-    const { signal } = this.#wake
-    return new Promise((resolve) => {
-      const timer = setTimeout(resolve, ms)
-      signal.addEventListener('abort', () => {
-        clearTimeout(timer)
-        resolve()
-      })
-    })
+    return pause(ms, this.#wake.signal)
   }
 
   #tell(changed: Partial<DeliveryProgress>): void {

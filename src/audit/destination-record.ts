@@ -2,6 +2,7 @@
 // place before anything goes to the new one. No secret of the environment is in it: `${NAME}` stays as it was written.
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { isAbsent } from './absent.ts'
 import type { DestinationChange } from './delivery-events.ts'
 import { addressOf, describeDestination, type Destination } from './destination.ts'
 import { replaceFile } from './export-cursor.ts'
@@ -21,7 +22,7 @@ export async function readDestinations(dir: string): Promise<readonly Destinatio
   try {
     text = await readFile(join(dir, fileName), 'utf8')
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined
+    if (isAbsent(error)) return undefined
     throw error
   }
   try {

@@ -1,8 +1,9 @@
 // Where each destination stands: the last record it has accepted. Replaced whole and synced, so a crash
 // leaves the old one or the new one. When in doubt it is forgotten and everything kept is sent
 // again: a record delivered twice has the same uid, a record skipped is lost.
-import { open, readdir, readFile, rename } from 'node:fs/promises'
+import { open, readFile, rename } from 'node:fs/promises'
 import { join } from 'node:path'
+import { isAbsent, namesIn } from './absent.ts'
 import { otelName } from './destination.ts'
 
 export interface ExportCursor {
@@ -35,15 +36,6 @@ export async function readCursors(dir: string): Promise<readonly ExportCursor[]>
   return cursors
 }
 
-async function namesIn(dir: string): Promise<readonly string[]> {
-  try {
-    return await readdir(dir)
-  } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return []
-    throw error
-  }
-}
-
 /** Saves the cursor in one step; resolves when it is on the disk. */
 export async function writeCursor(dir: string, destination: string, cursor: ExportCursor): Promise<void> {
   await replaceFile(join(dir, destinationFile(destination, 'cursor')), `${JSON.stringify({ v: 1, ...cursor })}\n`)
@@ -67,7 +59,7 @@ async function readCursorFile(path: string): Promise<ExportCursor | undefined> {
   try {
     text = await readFile(path, 'utf8')
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined
+    if (isAbsent(error)) return undefined
     throw error
   }
   return parseCursor(text)

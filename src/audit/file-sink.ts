@@ -3,6 +3,7 @@
 // while it was being moved are written again. The file ends in a whole line at all times but those of a write.
 import { open, stat, type FileHandle } from 'node:fs/promises'
 import { dirname } from 'node:path'
+import { isAbsent } from './absent.ts'
 import type { JournalRecord } from './record.ts'
 import type { Sink, SinkOutcome } from './sink.ts'
 
@@ -54,7 +55,7 @@ async function isAt(path: string, file: FileHandle): Promise<boolean> {
     const [there, opened] = await Promise.all([stat(path), file.stat()])
     return there.ino === opened.ino && there.dev === opened.dev
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return false
+    if (isAbsent(error)) return false
     throw error
   }
 }

@@ -3,6 +3,7 @@
 import { existsSync, statSync } from 'node:fs'
 import { systemClock } from '../clock.ts'
 import { IndexBuilder } from './index-builder.ts'
+import { pause } from './pause.ts'
 import { searchJournal, type Search, type SearchAnswer } from './record-search.ts'
 import { indexPath, isDamage, RecordIndex, removeIndex } from './record-index.ts'
 import { listSegments, segmentStat } from './segments.ts'
@@ -147,15 +148,7 @@ export class IndexKeeper {
   }
 
   #rest(ms: number): Promise<void> {
-    if (this.#isStopped) return Promise.resolve()
-    const { signal } = this.#wake
-    return new Promise((resolve) => {
-      const timer = setTimeout(resolve, ms)
-      signal.addEventListener('abort', () => {
-        clearTimeout(timer)
-        resolve()
-      }, { once: true })
-    })
+    return this.#isStopped ? Promise.resolve() : pause(ms, this.#wake.signal)
   }
 }
 

@@ -1,8 +1,8 @@
 // What lies beside the segments of the journal and may name people in the clear: records that a collector refused, and
 // torn ends, of before sealing or without it. Segments themselves are never changed.
 import { appendFileSync, closeSync, fstatSync, fsyncSync, openSync, readFileSync, renameSync, rmSync, writeFileSync, writeSync } from 'node:fs'
-import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
+import { namesIn } from './absent.ts'
 import { escapeNonAscii } from './json-text.ts'
 import { personKeyOf } from './personal.ts'
 
@@ -59,15 +59,6 @@ export async function forgetInFiles(journalDir: string, person: string, isScrubb
 /** As it stands between the quotes of a line. */
 function asciiOf(text: string): string {
   return escapeNonAscii(JSON.stringify(text)).slice(1, -1).toLowerCase()
-}
-
-async function namesIn(dir: string): Promise<readonly string[]> {
-  try {
-    return await readdir(dir)
-  } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return []
-    throw error
-  }
 }
 
 /** Puts what `change` makes of a file in its place, or nothing, and overwrites the old bytes. */

@@ -3,6 +3,7 @@
 import { dirname } from 'node:path'
 import type { ExportCursor } from './export-cursor.ts'
 import { ExportReader } from './export-reader.ts'
+import { pause } from './pause.ts'
 import type { JournalRecord } from './record.ts'
 import { parseLine } from './record.ts'
 import { RecordOpener } from './record-opener.ts'
@@ -146,16 +147,4 @@ export async function* followRecords(dir: string, from: ExportCursor | undefined
       reader.accept(batch)
     }
   }
-}
-
-function pause(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const end = (): void => {
-      clearTimeout(timer)
-      signal.removeEventListener('abort', end)
-      resolve()
-    }
-    const timer = setTimeout(end, ms)
-    signal.addEventListener('abort', end)
-  })
 }

@@ -6,6 +6,7 @@ import { closeSync, fsyncSync, mkdirSync, openSync, readdirSync, readFileSync, r
 import { join } from 'node:path'
 import type { Clock } from '../clock.ts'
 import { ProxyError } from '../errors.ts'
+import { isAbsent } from './absent.ts'
 import { erasedFileName, keyBytes, keyFileName, keyFileText, keyPlace, kindOfName, parseKeyFile } from './key-file.ts'
 import { personKeyOf } from './personal.ts'
 import { SealingKey } from './sealed-text.ts'
@@ -206,7 +207,7 @@ function readNames(dir: string): readonly string[] {
   try {
     return readdirSync(dir).toSorted()
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return []
+    if (isAbsent(error)) return []
     throw new Error(`the folder of people's keys \`${dir}\` cannot be read; make it readable for the user of the proxy`, { cause: error })
   }
 }

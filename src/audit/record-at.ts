@@ -2,6 +2,7 @@
 // open at a time, for those who ask go through the journal in order.
 import { closeSync, openSync, readSync } from 'node:fs'
 import { join } from 'node:path'
+import { isAbsent } from './absent.ts'
 import type { JournalRecord } from './record.ts'
 import { RecordOpener } from './record-opener.ts'
 import { segmentName } from './segments.ts'
@@ -45,7 +46,7 @@ export class PlacedReader {
       this.#open = { firstSeq, fd: openSync(join(this.#dir, segmentName(firstSeq)), 'r') }
       return this.#open.fd
     } catch (error) {
-      if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined
+      if (isAbsent(error)) return undefined
       throw error
     }
   }

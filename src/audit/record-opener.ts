@@ -2,8 +2,8 @@
 // is there. It reads the key files by itself, so that it works in any thread and without a running proxy, and looks at
 // the file each time, so that a destroyed key opens nothing more. INVARIANT: it never throws because of a record.
 import { readFileSync, statSync } from 'node:fs'
-import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
+import { namesIn } from './absent.ts'
 import type { AttributeValue } from './event.ts'
 import { erasedFileName, keyFileName, keysDirOf, kindOfName, parseKeyFile } from './key-file.ts'
 import { filledBody, personKeyOf } from './personal.ts'
@@ -74,7 +74,7 @@ export class RecordOpener {
   async idsOf(person: string): Promise<readonly string[]> {
     const folded = personKeyOf(person)
     const ids: string[] = []
-    for (const name of await readNames(this.#dir)) {
+    for (const name of await namesIn(this.#dir)) {
       const found = kindOfName(name)
       if (found?.kind !== 'key') continue
       const file = readKey(join(this.#dir, name), found.id)
@@ -117,14 +117,5 @@ function readKey(path: string, id: string) {
   } catch {
     // not for this user, or gone meanwhile: nobody here can read it
     return undefined
-  }
-}
-
-async function readNames(dir: string): Promise<readonly string[]> {
-  try {
-    return await readdir(dir)
-  } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return []
-    throw error
   }
 }

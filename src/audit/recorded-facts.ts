@@ -6,6 +6,7 @@ import type { RuleRef, Verdict } from '../policy/decision.ts'
 import type { Facts, Principal } from '../policy/facts.ts'
 import { formatHost, parseHost, type Host } from '../target/host.ts'
 import type { JournalRecord } from './record.ts'
+import { textAttribute } from './record-attributes.ts'
 
 /** How much of a path the journal holds: `covered`: a part of it is a hash. */
 export type KnownPath = 'whole' | 'covered' | 'none'
@@ -57,25 +58,25 @@ export function recordedDecision(record: JournalRecord, sessions: RecordedSessio
   const { name, seq, time, attributes } = record
   if (name !== 'sallyport.decision' || attributes['sallyport.stage'] !== 'policy') return undefined
   const { verdict, code, rule, wasGranted } = answerOf(record)
-  const host = hostOf(text(record, 'server.address'))
+  const host = hostOf(textAttribute(record, 'server.address'))
   const port = attributes['server.port']
   if (verdict === undefined || code === undefined || host === undefined || typeof port !== 'number' || port === 0) return undefined
-  const path = text(record, 'url.path')
+  const path = textAttribute(record, 'url.path')
   return {
     seq, time, verdict, code, rule, wasGranted,
-    requestId: text(record, 'sallyport.request.id') ?? '',
+    requestId: textAttribute(record, 'sallyport.request.id') ?? '',
     facts: factsOf(record, host, port, code, sessions),
     path: path === undefined ? 'none' : path.includes('{hmac:') ? 'covered' : 'whole',
-    revision: text(record, 'sallyport.policy.revision') ?? '',
+    revision: textAttribute(record, 'sallyport.policy.revision') ?? '',
   }
 }
 
 function answerOf(record: JournalRecord): { readonly verdict?: Verdict; readonly code?: ErrorCode | 'allowed'; readonly rule?: RuleRef | undefined; readonly wasGranted: boolean } {
-  const monitored = verdictText(text(record, 'sallyport.monitored.verdict'))
-  const code = codeText(text(record, monitored === undefined ? 'sallyport.code' : 'sallyport.monitored.code'))
+  const monitored = verdictText(textAttribute(record, 'sallyport.monitored.verdict'))
+  const code = codeText(textAttribute(record, monitored === undefined ? 'sallyport.code' : 'sallyport.monitored.code'))
   const wasGranted = record.attributes['sallyport.grant.id'] !== undefined
   if (code === undefined || !policyCodes.has(code)) return { wasGranted }
-  const verdict = monitored ?? verdictText(text(record, 'network.policy.decision'))
+  const verdict = monitored ?? verdictText(textAttribute(record, 'network.policy.decision'))
   if (verdict === undefined) return { wasGranted }
   const rule = monitored === undefined
     ? ruleOf(record, 'security_rule.name', 'security_rule.ruleset.name', 'sallyport.rule.line')
@@ -84,23 +85,23 @@ function answerOf(record: JournalRecord): { readonly verdict?: Verdict; readonly
 }
 
 function factsOf(record: JournalRecord, host: Host, port: number, code: string, sessions: RecordedSessions): Facts {
-  const session = text(record, 'session.id') ?? 'anonymous'
+  const session = textAttribute(record, 'session.id') ?? 'anonymous'
   const principal: Principal = {
     session,
-    agent: text(record, 'gen_ai.agent.name') ?? 'anonymous',
-    team: text(record, 'sallyport.team'),
-    owner: text(record, 'user.name'),
+    agent: textAttribute(record, 'gen_ai.agent.name') ?? 'anonymous',
+    team: textAttribute(record, 'sallyport.team'),
+    owner: textAttribute(record, 'user.name'),
     ...sessions.flagsOf(session),
   }
-  const scheme = text(record, 'url.scheme') === 'http' ? 'http' : 'https'
+  const scheme = textAttribute(record, 'url.scheme') === 'http' ? 'http' : 'https'
   if (record.attributes['network.transport.protocol'] === 'https_connect') {
     return { stage: 'connect', scheme, host, port, method: undefined, path: undefined, query: undefined, upgrade: undefined, principal }
   }
   return {
     stage: 'request', scheme, host, port, principal,
-    method: text(record, 'http.request.method') ?? 'GET',
-    path: text(record, 'url.path') ?? '/',
-    query: text(record, 'url.query'),
+    method: textAttribute(record, 'http.request.method') ?? 'GET',
+    path: textAttribute(record, 'url.path') ?? '/',
+    query: textAttribute(record, 'url.query'),
     upgrade: code === 'upgrade_not_allowed' ? 'websocket' : undefined,
     fields: [],
     content: 0,
@@ -108,9 +109,9 @@ function factsOf(record: JournalRecord, host: Host, port: number, code: string, 
 }
 
 function ruleOf(record: JournalRecord, name: string, file: string, line: string): RuleRef | undefined {
-  const id = text(record, name)
+  const id = textAttribute(record, name)
   const at = record.attributes[line]
-  return id === undefined ? undefined : { id, pattern: text(record, 'sallyport.rule.pattern') ?? '', file: text(record, file) ?? '', line: typeof at === 'number' ? at : 0 }
+  return id === undefined ? undefined : { id, pattern: textAttribute(record, 'sallyport.rule.pattern') ?? '', file: textAttribute(record, file) ?? '', line: typeof at === 'number' ? at : 0 }
 }
 
 /** A host that does not read back as itself was cut, or is the raw text of a target that could not be parsed. */
@@ -122,11 +123,6 @@ function hostOf(name: string | undefined): Host | undefined {
   } catch {
     return undefined
   }
-}
-
-function text({ attributes }: JournalRecord, name: string): string | undefined {
-  const value = attributes[name]
-  return typeof value === 'string' ? value : undefined
 }
 
 function verdictText(value: string | undefined): Verdict | undefined {

@@ -2,6 +2,7 @@
 // they waited, what monitor mode let pass, and what the journal says of its own gaps. Pure, one pass, bounded memory.
 import { Durations, Frequencies, Groups, noCounts, type Counted, type Counts, type Ranked } from './report-counts.ts'
 import type { JournalRecord } from './record.ts'
+import { numberAttribute, textAttribute } from './record-attributes.ts'
 
 /** Everything that was asked about one host and port. */
 export interface HostQuestions {
@@ -97,7 +98,7 @@ export class ReportBuilder {
     this.#records += 1
     this.#first ??= record.time
     this.#last = record.time
-    const session = textOf(record, 'session.id')
+    const session = textAttribute(record, 'session.id')
     if (session !== undefined && this.#sessions.size < maxNames) this.#sessions.add(session)
     switch (record.name) {
       case 'sallyport.decision':
@@ -134,7 +135,7 @@ export class ReportBuilder {
         this.#sums.rejections += 1
         break
       case 'sallyport.audit.gap':
-        if (this.#gaps.length < maxGaps) this.#gaps.push({ cause: textOf(record, 'sallyport.gap.cause') ?? 'unknown', count: numberOf(record, 'sallyport.gap.count') ?? 0, time: record.time })
+        if (this.#gaps.length < maxGaps) this.#gaps.push({ cause: textAttribute(record, 'sallyport.gap.cause') ?? 'unknown', count: numberAttribute(record, 'sallyport.gap.count') ?? 0, time: record.time })
         break
     }
   }
@@ -166,14 +167,14 @@ export class ReportBuilder {
   }
 
   #takeDecision(record: JournalRecord): void {
-    const verdict = textOf(record, 'network.policy.decision')
-    const stage = textOf(record, 'sallyport.stage')
+    const verdict = textAttribute(record, 'network.policy.decision')
+    const stage = textAttribute(record, 'sallyport.stage')
     const isLater = stage === 'address' || stage === 'tls'
     // what a question came to is told by its own events; the exchange was counted when policy asked
     if (verdict === 'ask' && stage !== 'policy') return
-    const code = textOf(record, 'sallyport.code') ?? 'unknown'
+    const code = textAttribute(record, 'sallyport.code') ?? 'unknown'
     if (verdict === 'deny') this.#codes.add(code)
-    const monitored = textOf(record, 'sallyport.monitored.code')
+    const monitored = textAttribute(record, 'sallyport.monitored.code')
     if (monitored !== undefined) this.#monitored.add(`${placeOf(record)} ${monitored}`)
     for (const counts of this.#groupsOf(record)) {
       if (verdict === 'allow') counts.allowed += 1
@@ -188,16 +189,16 @@ export class ReportBuilder {
   }
 
   #takeRule(record: JournalRecord, verdict: string | undefined): void {
-    const id = textOf(record, 'security_rule.name')
+    const id = textAttribute(record, 'security_rule.name')
     if (id === undefined) return
-    const file = textOf(record, 'security_rule.ruleset.name') ?? ''
-    const pattern = textOf(record, 'sallyport.rule.pattern') ?? ''
+    const file = textAttribute(record, 'security_rule.ruleset.name') ?? ''
+    const pattern = textAttribute(record, 'sallyport.rule.pattern') ?? ''
     const key = JSON.stringify([id, file, pattern])
     const known = this.#rules.get(key)
     if (known === undefined && this.#rules.size >= maxNames) return
     const hits = known ?? { id, file, pattern, line: 0, allowed: 0, asked: 0, denied: 0 }
     // where it stood last
-    hits.line = numberOf(record, 'sallyport.rule.line') ?? 0
+    hits.line = numberAttribute(record, 'sallyport.rule.line') ?? 0
     if (verdict === 'allow') hits.allowed += 1
     else if (verdict === 'ask') hits.asked += 1
     else hits.denied += 1
@@ -205,8 +206,8 @@ export class ReportBuilder {
   }
 
   #takeEnd(record: JournalRecord): void {
-    const out = numberOf(record, 'sallyport.bytes_from_client') ?? 0
-    const back = numberOf(record, 'sallyport.bytes_from_origin') ?? 0
+    const out = numberAttribute(record, 'sallyport.bytes_from_client') ?? 0
+    const back = numberAttribute(record, 'sallyport.bytes_from_origin') ?? 0
     if (out === 0 && back === 0) return
     for (const counts of this.#groupsOf(record)) {
       counts.bytesFromClient += out
@@ -217,13 +218,13 @@ export class ReportBuilder {
   #takeAnswer(record: JournalRecord): void {
     // the first yes of four eyes opens nothing
     if (record.attributes['sallyport.approval.complete'] === false) return
-    const isYes = textOf(record, 'sallyport.approval.verdict') === 'allow'
-    const isPerson = textOf(record, 'sallyport.reviewer.kind') !== 'program'
+    const isYes = textAttribute(record, 'sallyport.approval.verdict') === 'allow'
+    const isPerson = textAttribute(record, 'sallyport.reviewer.kind') !== 'program'
     this.#sums[isYes ? 'allowed' : 'denied'] += 1
-    this.#waits.add(numberOf(record, 'sallyport.approval.waited_ms') ?? 0)
-    const reviewer = textOf(record, 'sallyport.reviewer.name')
+    this.#waits.add(numberAttribute(record, 'sallyport.approval.waited_ms') ?? 0)
+    const reviewer = textAttribute(record, 'sallyport.reviewer.name')
     if (reviewer !== undefined) this.#reviewers.add(reviewer)
-    const term = textOf(record, 'sallyport.approval.term')
+    const term = textAttribute(record, 'sallyport.approval.term')
     this.#question(record, (asked) => {
       if (!isYes) asked.denied += 1
       else {
@@ -236,14 +237,14 @@ export class ReportBuilder {
 
   /** Questions about single requests or pages are not about their host. */
   #question(record: JournalRecord, count: (asked: Asked) => void): void {
-    const host = textOf(record, 'server.address')
-    const port = numberOf(record, 'server.port')
-    if (host === undefined || port === undefined || textOf(record, 'sallyport.approval.kind') !== 'host') return
+    const host = textAttribute(record, 'server.address')
+    const port = numberAttribute(record, 'server.port')
+    if (host === undefined || port === undefined || textAttribute(record, 'sallyport.approval.kind') !== 'host') return
     const key = `${host}:${port}`
     const known = this.#questions.get(key)
     if (known === undefined && this.#questions.size >= maxNames) return
     const asked = known ?? { host, port, asked: 0, allowed: 0, denied: 0, expired: 0, withdrawn: 0, allowedByPeople: 0, agents: new Set<string>(), terms: new Set<string>() }
-    const agent = textOf(record, 'gen_ai.agent.name')
+    const agent = textAttribute(record, 'gen_ai.agent.name')
     if (agent !== undefined) asked.agents.add(agent)
     count(asked)
     if (known === undefined) this.#questions.set(key, asked)
@@ -256,8 +257,8 @@ export class ReportBuilder {
     return [
       this.#totals, hour,
       this.#hosts.of(placeOf(record)),
-      this.#agents.of(textOf(record, 'gen_ai.agent.name') ?? 'unknown'),
-      ...(record.name === 'sallyport.decision' ? [this.#teams.of(textOf(record, 'sallyport.team') ?? noTeam)] : []),
+      this.#agents.of(textAttribute(record, 'gen_ai.agent.name') ?? 'unknown'),
+      ...(record.name === 'sallyport.decision' ? [this.#teams.of(textAttribute(record, 'sallyport.team') ?? noTeam)] : []),
     ]
   }
 }
@@ -268,18 +269,8 @@ function hitsOf({ allowed, asked, denied }: RuleHits): number {
 
 /** Host and port; 443 is what is meant where none is said. What could not be parsed has no port. */
 function placeOf(record: JournalRecord): string {
-  const host = textOf(record, 'server.address') ?? 'unknown'
-  const port = numberOf(record, 'server.port') ?? 0
+  const host = textAttribute(record, 'server.address') ?? 'unknown'
+  const port = numberAttribute(record, 'server.port') ?? 0
   if (port === 0) return '(no host that can be read)'
   return port === 443 ? host : `${host.includes(':') ? `[${host}]` : host}:${port}`
-}
-
-function textOf({ attributes }: JournalRecord, name: string): string | undefined {
-  const value = attributes[name]
-  return typeof value === 'string' ? value : undefined
-}
-
-function numberOf({ attributes }: JournalRecord, name: string): number | undefined {
-  const value = attributes[name]
-  return typeof value === 'number' ? value : undefined
 }

@@ -1,6 +1,7 @@
 // How long segments stay: by age and by total size, oldest first, one at a time, and never one that a
 // destination still has to take. Undelivered records are worth more than room: then the journal is full.
 import { unlink } from 'node:fs/promises'
+import { isAbsent } from './absent.ts'
 
 export interface ClosedSegment {
   readonly name: string
@@ -135,7 +136,7 @@ export class Retention {
     } catch (error) {
       this.#onFault(error)
       // somebody else removed it: then it is gone all the same
-      if (!(error instanceof Error && 'code' in error && error.code === 'ENOENT')) return false
+      if (!isAbsent(error)) return false
     }
     this.#closed.shift()
     this.#closedBytes -= segment.bytes

@@ -3,6 +3,7 @@
 import { createReadStream } from 'node:fs'
 import { constants, copyFile, mkdir, open, readdir, type FileHandle } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
+import { isAbsent } from './absent.ts'
 import { segmentsIn, type RecordWindow } from './journal-query.ts'
 import type { SegmentFile } from './segments.ts'
 
@@ -68,7 +69,7 @@ async function copyIfThere(from: string, to: string): Promise<number | undefined
   try {
     await copyFile(from, to, constants.COPYFILE_EXCL)
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined
+    if (isAbsent(error)) return undefined
     throw error
   }
   const file = await open(to, 'r')

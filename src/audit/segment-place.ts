@@ -1,6 +1,7 @@
 // Where in a segment a record stands, found by halving it, so that a page costs the same anywhere in the journal.
 // It only reads.
 import { open, type FileHandle } from 'node:fs/promises'
+import { isAbsent } from './absent.ts'
 import type { SegmentFile } from './segments.ts'
 
 const nearBytes = 128 * 1024
@@ -39,7 +40,7 @@ async function openReadable(path: string): Promise<FileHandle | undefined> {
   try {
     return await open(path, 'r')
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined
+    if (isAbsent(error)) return undefined
     throw error
   }
 }

@@ -1,7 +1,8 @@
 // The files of the journal: their names, their order, and reading their lines from either end. It only
 // reads; who writes, cuts or removes a segment is the journal itself.
-import { open, readdir, stat, type FileHandle } from 'node:fs/promises'
+import { open, stat, type FileHandle } from 'node:fs/promises'
 import { join } from 'node:path'
+import { isAbsent, namesIn } from './absent.ts'
 
 export interface SegmentFile {
   readonly name: string
@@ -36,20 +37,11 @@ export function journalDir(dataDir: string): string {
 /** Every segment, oldest first. A folder that does not exist has none. */
 export async function listSegments(dir: string): Promise<readonly SegmentFile[]> {
   const segments: SegmentFile[] = []
-  for (const name of await readNames(dir)) {
+  for (const name of await namesIn(dir)) {
     const digits = namePattern.exec(name)?.[1]
     if (digits !== undefined) segments.push({ name, path: join(dir, name), firstSeq: Number(digits) })
   }
   return segments.toSorted((a, b) => a.firstSeq - b.firstSeq)
-}
-
-async function readNames(dir: string): Promise<readonly string[]> {
-  try {
-    return await readdir(dir)
-  } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return []
-    throw error
-  }
 }
 
 /** Lines of a segment from byte `from` on, as it is now; what follows the last newline comes last, marked. */
@@ -115,7 +107,7 @@ async function openExisting(path: string): Promise<FileHandle | undefined> {
   try {
     return await open(path, 'r')
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined
+    if (isAbsent(error)) return undefined
     throw error
   }
 }
@@ -126,7 +118,7 @@ export async function segmentStat(path: string): Promise<{ readonly size: number
     const { size, mtimeMs } = await stat(path)
     return { size, mtimeMs }
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined
+    if (isAbsent(error)) return undefined
     throw error
   }
 }

@@ -4,12 +4,14 @@ import { parseArgs } from 'node:util'
 import { journalRecords } from '../audit/journal-query.ts'
 import { recordedDecision, RecordedSessions } from '../audit/recorded-facts.ts'
 import { Replay, type Change, type ReplayResult } from '../audit/replay.ts'
+import { systemClock } from '../clock.ts'
 import type { RuleRef } from '../policy/decision.ts'
 import type { Policy } from '../policy/policy.ts'
 import { asciiJson } from './ascii-json.ts'
 import { findJournal, journalOptions, missingJournal, readCount } from './journal-place.ts'
 import { compileFor, formatProblems, shownPath } from './policy-problems.ts'
 import { findPolicy } from './policy-settings.ts'
+import { RecordsProgress } from './records-progress.ts'
 import { replayText } from './replay-text.ts'
 import { type Command, type CommandIo, UsageError } from './run.ts'
 import { readPast } from './time-words.ts'
@@ -56,7 +58,7 @@ export const replayCommand: Command = {
   run: async (argv, io) => {
     const { values } = parseArgs({ args: [...argv], options })
     if (values.policy === undefined) throw new UsageError('say which policy: `--policy DIR`')
-    const nowMs = Date.now()
+    const nowMs = systemClock.now()
     const window = {
       sinceMs: values.since === undefined ? undefined : readPast('--since', values.since, nowMs),
       untilMs: values.until === undefined ? undefined : readPast('--until', values.until, nowMs),
@@ -87,24 +89,21 @@ interface Window {
   readonly untilMs: number | undefined
 }
 
-const progressEvery = 50_000
-
 /** How sessions were made stands before the window, so all of the journal is read and the window is cut here. */
 async function replay(dir: string, policy: Policy, { sinceMs = Number.NEGATIVE_INFINITY, untilMs }: Window, nowMs: number, io: CommandIo): Promise<{ readonly result: ReplayResult; readonly records: number }> {
   const sessions = new RecordedSessions()
   const asked = new Replay(policy, nowMs)
   let records = 0
-  let read = 0
+  const progress = new RecordsProgress(io)
   for await (const record of journalRecords(dir, { untilMs })) {
-    read += 1
-    if (io.isTty && read % progressEvery === 0) io.err(`\r${read.toLocaleString('en')} records read`)
+    progress.count()
     sessions.take(record)
     if (Date.parse(record.time) < sinceMs) continue
     records += 1
     const decision = recordedDecision(record, sessions)
     if (decision !== undefined) asked.take(decision)
   }
-  if (io.isTty && read >= progressEvery) io.err('\r\x1b[K')
+  progress.end()
   return { result: asked.result(), records }
 }
 

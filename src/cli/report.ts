@@ -6,12 +6,14 @@ import { parseArgs } from 'node:util'
 import { journalRecords } from '../audit/journal-query.ts'
 import { ReportBuilder, type Report } from '../audit/report.ts'
 import { proposedPolicy, suggest, type Suggestions } from '../audit/suggestions.ts'
+import { systemClock } from '../clock.ts'
 import { policyEntries, type PolicyEntry } from '../policy/entries.ts'
 import { asciiJson } from './ascii-json.ts'
 import { askedText, filterOptions, filterOptionsHelp, readFilter } from './filter-options.ts'
 import { findJournal, journalOptions, journalOptionsHelp, missingJournal, readCount } from './journal-place.ts'
 import { compileFor } from './policy-problems.ts'
 import { findPolicy } from './policy-settings.ts'
+import { RecordsProgress } from './records-progress.ts'
 import { reportHtml } from './report-html.ts'
 import { reportJson } from './report-json.ts'
 import { reportText } from './report-text.ts'
@@ -47,7 +49,6 @@ const options = {
   count: { type: 'string', short: 'n', default: '15' },
 } as const
 
-const progressEvery = 50_000
 const maxEntries = 10_000
 
 export const reportCommand: Command = {
@@ -57,19 +58,18 @@ export const reportCommand: Command = {
   run: async (argv, io) => {
     const { values } = parseArgs({ args: [...argv], options })
     const limit = readCount('-n', values.count)
-    const filter = readFilter(values, Date.now())
+    const filter = readFilter(values, systemClock.now())
     if (values.patch && (values.json || values.html !== undefined)) throw new UsageError('--patch goes without --json and --html')
     const dir = findJournal(values, io)
     if (dir === undefined) return 1
     const builder = new ReportBuilder()
-    let read = 0
+    const progress = new RecordsProgress(io)
     const { sinceMs, untilMs } = filter.question
     for await (const record of journalRecords(dir, { sinceMs, untilMs }, { mayMatch: (line) => filter.mayMatch(line) })) {
-      read += 1
-      if (io.isTty && read % progressEvery === 0) io.err(`\r${read.toLocaleString('en')} records read`)
+      progress.count()
       if (filter.matches(record)) builder.take(record)
     }
-    if (io.isTty && read >= progressEvery) io.err('\r\x1b[K')
+    progress.end()
     const report = builder.result()
     if (report.records === 0) {
       io.err(filter.isEmpty ? missingJournal(dir) : `the journal has no records of ${askedText(values)}\n`)
