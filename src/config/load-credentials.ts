@@ -9,6 +9,7 @@ import { suggestion } from '../policy/suggestion.ts'
 import { isTable, typeName, type TomlTable, type TomlValue } from '../policy/toml.ts'
 import { formatAuthority, parseAuthority } from '../target/authority.ts'
 import type { CredentialSettings, CredentialSource } from './settings.ts'
+import { filledText } from './table-text.ts'
 
 /** Keys of a credential, what each takes, and what it does; docs/configuration.md is held to it. */
 export const credentialKeys: readonly { readonly key: string; readonly takes: string; readonly doc: string }[] = [
@@ -135,9 +136,7 @@ class CredentialReader {
   }
 
   #text(key: string): string | undefined {
-    const value = this.#table[key]
-    if (value === undefined || (typeof value === 'string' && value !== '' && !/\p{Cc}/u.test(value))) return value
-    return this.#wrong(key, `\`${key}\` has to be a string that is not empty${typeof value === 'string' ? '' : `, and this is ${typeName(value)}`}`)
+    return filledText(this.#table, key, (message) => this.#wrong(key, message))
   }
 
   #strings(key: string): readonly string[] | undefined {

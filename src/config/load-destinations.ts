@@ -15,6 +15,7 @@ import type { Report } from './load-credentials.ts'
 import type { Values } from './load.ts'
 import { isLoopback } from './load-rules.ts'
 import { bool, fields, type Kind, SettingError, url } from './schema-kinds.ts'
+import { filledText } from './table-text.ts'
 
 /** Keys of a destination, for which types each is, what it takes, and what it does; docs/configuration.md is held to it. */
 export const destinationKeys: readonly { readonly key: string; readonly types: string; readonly takes: string; readonly doc: string }[] = [
@@ -214,9 +215,7 @@ class DestinationReader {
   }
 
   #text(key: string): string | undefined {
-    const value = this.#table[key]
-    if (value === undefined || (typeof value === 'string' && value !== '' && !/\p{Cc}/u.test(value))) return value
-    return this.#wrong(key, `\`${key}\` has to be a string that is not empty${typeof value === 'string' ? '' : `, and this is ${typeName(value)}`}`)
+    return filledText(this.#table, key, (message) => this.#wrong(key, message))
   }
 
   #strings(key: string): readonly string[] | undefined {
