@@ -1,15 +1,14 @@
 // Where records go, as the settings say it. Types and words only: what is sent, and when it counts as delivered,
 // is for the sinks. Destinations stand in process settings and nowhere else, and agents may reach none of them.
+import type { Verdict } from '../policy/decision.ts'
+import { uriHost } from '../target/host.ts'
 import type { FormatName } from './formats/formatter.ts'
 import type { Facility } from './syslog-frame.ts'
-
-export const verdicts = ['allow', 'deny', 'ask'] as const
-export type FilterVerdict = (typeof verdicts)[number]
 
 /** A record passes when it fits either list, or is about the journal itself; a destination without lists gets all. */
 export interface DestinationFilter {
   /** verdicts of decisions */
-  readonly verdicts?: readonly FilterVerdict[] | undefined
+  readonly verdicts?: readonly Verdict[] | undefined
   /** names of events, as micromatch patterns */
   readonly events?: readonly string[] | undefined
 }
@@ -71,7 +70,7 @@ export function addressOf(destination: Destination): string {
   if (destination.type === 'otlp-http') return destination.endpoint
   if (destination.type === 'file') return destination.path
   const { transport, host, port } = destination
-  return `${transport}://${host.includes(':') ? `[${host}]` : host}:${port}`
+  return `${transport}://${uriHost(host)}:${port}`
 }
 
 /** One line for people: name, kind, address, and what it is sent when that is not everything. */

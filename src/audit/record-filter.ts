@@ -3,6 +3,7 @@
 // destination and with the index. It chooses what is shown, and decides about no request.
 import { compileGlob } from './glob.ts'
 import { escapeNonAscii } from './json-text.ts'
+import { verdicts } from '../policy/decision.ts'
 import type { JournalRecord } from './record.ts'
 
 /** All that is given has to hold. Texts are globs (`*`, `?`, `[…]`, `{a,b}`, a `!` in front), without regard to
@@ -89,7 +90,6 @@ export function wordOf({ attributes }: JournalRecord, field: WordField): string 
   return undefined
 }
 
-export const verdicts = ['allow', 'deny', 'ask'] as const
 const maxText = 256
 const maxStars = 4
 const namePrefix = 'sallyport.'

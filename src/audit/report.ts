@@ -1,5 +1,6 @@
 // What happened in a stretch of the journal, summed up: verdicts by host, agent, team, rule and hour, questions and how long
 // they waited, what monitor mode let pass, and what the journal says of its own gaps. Pure, one pass, bounded memory.
+import { uriHost } from '../target/host.ts'
 import { Durations, Frequencies, Groups, noCounts, type Counted, type Counts, type Ranked } from './report-counts.ts'
 import type { JournalRecord } from './record.ts'
 import { numberAttribute, textAttribute } from './record-attributes.ts'
@@ -272,5 +273,5 @@ function placeOf(record: JournalRecord): string {
   const host = textAttribute(record, 'server.address') ?? 'unknown'
   const port = numberAttribute(record, 'server.port') ?? 0
   if (port === 0) return '(no host that can be read)'
-  return port === 443 ? host : `${host.includes(':') ? `[${host}]` : host}:${port}`
+  return port === 443 ? host : `${uriHost(host)}:${port}`
 }

@@ -2,6 +2,7 @@
 // decide nothing, questions that keep coming back. Pure. It proposes text for people to read and changes nothing; what it
 // proposes is exact hosts, never a pattern that would open more than was asked about.
 import type { PolicyEntry } from '../policy/entries.ts'
+import { uriHost } from '../target/host.ts'
 import type { HostQuestions, Report, RuleHits } from './report.ts'
 
 export interface Suggestions {
@@ -45,9 +46,9 @@ function keyOf(id: string, file: string, pattern: string): string {
 export function proposedPolicy({ alwaysAllowed, alwaysDenied }: Suggestions, from: string, to: string): string | undefined {
   if (alwaysAllowed.length === 0 && alwaysDenied.length === 0) return undefined
   const lists = [
-    list('allowed_domains', alwaysAllowed.map((each) => ({ pattern: `${nameOf(each.host)}:${each.port}`, comment: commentOf('allowed', each.allowed, each.agents) }))),
+    list('allowed_domains', alwaysAllowed.map((each) => ({ pattern: `${uriHost(each.host)}:${each.port}`, comment: commentOf('allowed', each.allowed, each.agents) }))),
     // a deny covers every port
-    list('denied_domains', alwaysDenied.map((each) => ({ pattern: nameOf(each.host), comment: commentOf('refused', each.denied, each.agents) }))),
+    list('denied_domains', alwaysDenied.map((each) => ({ pattern: uriHost(each.host), comment: commentOf('refused', each.denied, each.agents) }))),
   ]
   return `# what reviewers answered each time from ${from} to ${to}; read it before it decides\n[network]\n${lists.join('')}`
 }
@@ -65,10 +66,6 @@ function list(key: string, lines: readonly Line[]): string {
 
 function commentOf(answer: 'allowed' | 'refused', count: number, agents: readonly string[]): string {
   return `${answer} ${count} times, for ${agents.map(plain).join(', ')}`
-}
-
-function nameOf(host: string): string {
-  return host.includes(':') ? `[${host}]` : host
 }
 
 /** What stands in a comment: an agent's name is its own choice, and ends no line. */

@@ -5,7 +5,7 @@ import { ProxyError } from '../errors.ts'
 import type { RuleRef } from '../policy/decision.ts'
 import { declaredContent, readField } from '../policy/asked-fields.ts'
 import type { Facts, Principal } from '../policy/facts.ts'
-import { compileFor, formatProblems, printable, shownPath } from './policy-problems.ts'
+import { loadablePolicy, printable, shownPath } from './policy-problems.ts'
 import { findPolicy, policyOptions, policyOptionsHelp } from './policy-settings.ts'
 import { readTarget } from '../policy/explain-target.ts'
 import type { ExplainTarget } from '../policy/explain-target.ts'
@@ -72,12 +72,8 @@ export const explainCommand: Command = {
     const target = targetOf(positionals, values)
     const place = findPolicy(values, io)
     if (place === undefined) return 1
-    const { policy, problems, sources } = await compileFor({ files: [], ...place, cwd: io.cwd })
-    if (policy === undefined) {
-      io.err(formatProblems(problems.filter(({ severity }) => severity === 'error'), sources, io.cwd))
-      io.err('the policy has errors, so the proxy would not load it\n')
-      return 1
-    }
+    const policy = await loadablePolicy({ files: [], ...place, cwd: io.cwd }, io)
+    if (policy === undefined) return 1
     const answer = verdictOf(policy, target, place.onlyLoopback)
     if (values.json === true) io.out(`${JSON.stringify(asJson(target, answer, io.cwd), undefined, 2)}\n`)
     else printPeople(target, answer, io)

@@ -4,8 +4,10 @@
 import { isAbsolute, relative, resolve } from 'node:path'
 import { compilePolicy } from '../policy/compile.ts'
 import type { CompileResult, KnownCredential, Problem, SourceFile } from '../policy/compile.ts'
+import type { Policy } from '../policy/policy.ts'
 import { managedDefault, readFiles, readPolicy } from '../config/policy-read.ts'
 import type { ReservedDestination } from '../config/policy-worker.ts'
+import type { CommandIo } from './run.ts'
 
 export interface PolicyRequest {
   /** read instead of the folder, when there are any */
@@ -41,6 +43,15 @@ export async function compileFor(request: PolicyRequest): Promise<CheckedPolicy>
   const problems = [...reading.problems.filter((problem) => problem.severity === 'error'), ...compiled.problems]
   const valid = problems.every((problem) => problem.severity !== 'error')
   return { policy: valid ? compiled.policy : undefined, problems, sources: reading.sources }
+}
+
+/** As `compileFor`, of a policy that the proxy would load; undefined: what is wrong is said on stderr. */
+export async function loadablePolicy(request: PolicyRequest, io: Pick<CommandIo, 'err'>): Promise<Policy | undefined> {
+  const { policy, problems, sources } = await compileFor(request)
+  if (policy !== undefined) return policy
+  io.err(formatProblems(problems.filter(({ severity }) => severity === 'error'), sources, request.cwd))
+  io.err('the policy has errors, so the proxy would not load it\n')
+  return undefined
 }
 
 /** A path as an admin would type it: relative where it lies below the current folder. */

@@ -8,6 +8,7 @@ import { formatAuthority } from '../target/authority.ts'
 import { table } from './cells.ts'
 import { plural } from './plural.ts'
 import { printable, shownPath } from './policy-problems.ts'
+import { shortTime } from './report-parts.ts'
 
 export interface ReplayTextOptions {
   /** kinds of change of each sort */
@@ -80,8 +81,4 @@ function placeOf(rule: RuleRef | undefined, otherwise: string, cwd: string): str
 
 function missingWords(missing: Readonly<Record<Untold, number>>): string {
   return untoldWords.filter(({ what }) => missing[what] > 0).map(({ says }) => says).join(', ')
-}
-
-function shortTime(time: string): string {
-  return `${time.slice(0, 16).replace('T', ' ')}Z`
 }

@@ -9,7 +9,7 @@ import type { RuleRef } from '../policy/decision.ts'
 import type { Policy } from '../policy/policy.ts'
 import { asciiJson } from './ascii-json.ts'
 import { findJournal, journalOptions, missingJournal, readCount } from './journal-place.ts'
-import { compileFor, formatProblems, shownPath } from './policy-problems.ts'
+import { loadablePolicy, shownPath } from './policy-problems.ts'
 import { findPolicy } from './policy-settings.ts'
 import { RecordsProgress } from './records-progress.ts'
 import { replayText } from './replay-text.ts'
@@ -67,12 +67,8 @@ export const replayCommand: Command = {
     const dir = findJournal(values, io)
     const place = findPolicy({ policies: values.policy, requirements: values.requirements, config: values.config }, io)
     if (dir === undefined || place === undefined) return 1
-    const { policy, problems, sources } = await compileFor({ files: [], ...place, cwd: io.cwd })
-    if (policy === undefined) {
-      io.err(formatProblems(problems.filter(({ severity }) => severity === 'error'), sources, io.cwd))
-      io.err('the policy has errors, so the proxy would not load it\n')
-      return 1
-    }
+    const policy = await loadablePolicy({ files: [], ...place, cwd: io.cwd }, io)
+    if (policy === undefined) return 1
     const { result, records } = await replay(dir, policy, window, nowMs, io)
     if (records === 0) {
       io.err(values.since === undefined && values.until === undefined ? missingJournal(dir) : 'the journal has no records of that time\n')

@@ -2,7 +2,7 @@
 import type { Report } from '../audit/report.ts'
 import { totalOf, type Counts, type Ranked } from '../audit/report-counts.ts'
 import { plural } from './plural.ts'
-import { span } from './time-words.ts'
+import { point, span } from './time-words.ts'
 
 export interface Slice {
   readonly label: string
@@ -83,6 +83,7 @@ export function hasTeams({ byTeam }: Report): boolean {
   return byTeam.some(({ name }) => name !== '(no team)')
 }
 
+/** A time of a record, as people read it. */
 export function shortTime(time: string): string {
-  return `${time.slice(0, 16).replace('T', ' ')}Z`
+  return point(Date.parse(time))
 }

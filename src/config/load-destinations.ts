@@ -2,10 +2,11 @@
 // whoever could set them could have every event sent to a place of their own. No message repeats a field's value.
 import { resolve } from 'node:path'
 import micromatch from 'micromatch'
-import { otelName, verdicts, type Destination, type DestinationFilter, type DestinationTls } from '../audit/destination.ts'
+import { otelName, type Destination, type DestinationFilter, type DestinationTls } from '../audit/destination.ts'
 import { formatNames, type FormatName } from '../audit/formats/formatter.ts'
 import { facilities } from '../audit/syslog-frame.ts'
 import { ProxyError } from '../errors.ts'
+import { verdicts } from '../policy/decision.ts'
 import type { Path } from '../policy/positions.ts'
 import { suggestion } from '../policy/suggestion.ts'
 import { isTable, typeName, type TomlTable, type TomlValue } from '../policy/toml.ts'

@@ -1,6 +1,7 @@
 // What settings must be together: rules over more than one of them, and the tables whose values come
 // from elsewhere (a password file, a variable in a header). Fails closed: when in doubt, a problem.
 import { classifyAddress, parseIp } from '../target/address.ts'
+import { uriHost } from '../target/host.ts'
 import { readSecret } from './load-secret.ts'
 import { expandFields } from './load-destinations.ts'
 import type { Values } from './load.ts'
@@ -15,7 +16,7 @@ export function isLoopback(host: string): boolean {
 
 /** `host:port`, IPv6 in brackets. */
 export function formatHostPort({ host, port }: HostPort): string {
-  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
+  return `${uriHost(host)}:${port}`
 }
 
 /** Adds every broken rule to `values.problems`, every doubtful one to `values.warnings`. */

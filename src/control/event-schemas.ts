@@ -1,5 +1,6 @@
 // What may be asked about the journal over HTTP: the filters of `sallyport audit search`, by the same names.
-import { globFields, verdicts, wordFields } from '../audit/record-filter.ts'
+import { globFields, wordFields } from '../audit/record-filter.ts'
+import { verdicts } from '../policy/decision.ts'
 import { describe, limit, object, oneOf, type Schema } from './schemas.ts'
 
 const sequence: Schema = { type: 'string', pattern: '^(?:0|[1-9][0-9]{0,14})$' }

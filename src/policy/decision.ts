@@ -3,7 +3,8 @@ import type { ErrorCode } from '../errors.ts'
 import type { Cidr } from '../target/address.ts'
 import type { ProviderSearch } from './providers.ts'
 
-export type Verdict = 'allow' | 'deny' | 'ask'
+export const verdicts = ['allow', 'deny', 'ask'] as const
+export type Verdict = (typeof verdicts)[number]
 
 /** Where the rule that decided stands, so that every answer can be traced to a line an admin wrote. */
 export interface RuleRef {

@@ -1,7 +1,7 @@
 // One `[[network.rules]]` table: its keys and their types.
 import { classifyAddress, parseCidr } from '../target/address.ts'
 import type { Cidr } from '../target/address.ts'
-import type { Verdict } from './decision.ts'
+import { verdicts, type Verdict } from './decision.ts'
 import { effectKeys, readEffects } from './effects-schema.ts'
 import type { DraftEffects } from './effects-schema.ts'
 import { parseHostPattern } from './pattern.ts'
@@ -50,7 +50,6 @@ export interface DraftRule {
   readonly cases: readonly DraftCase[]
 }
 
-export const verdicts = ['allow', 'deny', 'ask'] as const
 export const ruleKeys: readonly string[] = [
   'id', 'hosts', 'verdict', 'methods', 'paths', 'upgrades', 'otherwise', 'reason', 'match', 'not_match', 'raw', 'local',
   'via', 'shared_cache', 'broad', 'agents', 'teams', ...termKeys, ...effectKeys,

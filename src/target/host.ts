@@ -70,6 +70,11 @@ export function formatHost(host: Host): string {
   return host.kind === 'ip' && host.ip.family === 6 ? `[${host.text}]` : host.text
 }
 
+/** As `formatHost`, of a text that was a host before: of a record, a setting, a listener. */
+export function uriHost(text: string): string {
+  return text.includes(':') ? `[${text}]` : text
+}
+
 function parseBracketed(text: string): Host {
   const inner = text.endsWith(']') ? text.slice(1, -1) : ''
   const ip = parseIp(inner)

@@ -1,5 +1,6 @@
 // A record as one line of ArcSight's Common Event Format, version 0. Pure. Names of the extension dictionary where
 // one fits, `sallyport...` names for the rest; no text can end a field, start another or leave visible ASCII.
+import { uriHost } from '../../target/host.ts'
 import type { AttributeValue, Severity } from '../event.ts'
 import type { JournalRecord } from '../record.ts'
 import type { FormatContext } from './formatter.ts'
@@ -80,9 +81,8 @@ function requestUrl(fields: RecordFields): string | undefined {
   const port = fields.number('server.port')
   if (scheme === undefined || path === undefined || host === undefined || port === undefined) return undefined
   const query = fields.peek('url.query')
-  const authority = host.includes(':') ? `[${host}]` : host
   const isDefaultPort = port === (scheme === 'https' ? 443 : 80)
-  return `${scheme}://${authority}${isDefaultPort ? '' : `:${port}`}${path}${query === undefined ? '' : `?${query}`}`
+  return `${scheme}://${uriHost(host)}${isDefaultPort ? '' : `:${port}`}${path}${query === undefined ? '' : `?${query}`}`
 }
 
 /** `sallyport.policy.revision` as a key: `sallyportPolicyRevision`. */

@@ -1,6 +1,7 @@
 // The journal for auditors: a form that filters, the records that fit, newest first, and the whole of one exchange or one
 // question in order. Their bodies name hosts and agents, so nobody else may open this page. It works without script.
 import type { JournalRecord } from '../../audit/record.ts'
+import { verdicts } from '../../policy/decision.ts'
 import type { EventWords } from '../event-query.ts'
 import { emptyState } from './facts-list.ts'
 import { Flag, html, Verbatim, type Html } from './html.ts'
@@ -61,7 +62,7 @@ function filterForm(words: EventWords, isFiltered: boolean): Html {
 <details class="filter"${new Flag('open', isFiltered)}><summary>Filter</summary>
   <form method="get" action="/events">
     <div class="filters">
-      <label class="field"><span>Verdict</span><select name="verdict">${['', 'allow', 'deny', 'ask'].map((verdict) => html`<option value="${verdict}"${new Flag('selected', (words.verdict ?? '') === verdict)}>${verdict === '' ? 'any' : verdict}</option>`)}</select></label>
+      <label class="field"><span>Verdict</span><select name="verdict">${['', ...verdicts].map((verdict) => html`<option value="${verdict}"${new Flag('selected', (words.verdict ?? '') === verdict)}>${verdict === '' ? 'any' : verdict}</option>`)}</select></label>
       ${fields.map(({ name, label, hint }) => html`<label class="field"><span>${label}</span><input type="text" name="${name}" value="${new Verbatim(words[name] ?? '')}" placeholder="${hint}" maxlength="256" autocomplete="off" spellcheck="false"></label>`)}
     </div>
     <p class="quiet">* stands for anything, ? for one character, {a,b} for either; a ! in front for all others.</p>
