@@ -18,7 +18,7 @@ import { compilePrograms, startOrigin } from './load/programs.ts'
 import { machineShape } from './machine.ts'
 import { bulkBytes, measure, measureIdle, warmUp } from './measure.ts'
 import type { Bench } from './measure.ts'
-import { parseOptions, usage } from './options.ts'
+import { hostsName, isWanted, parseOptions, usage } from './options.ts'
 import type { Options } from './options.ts'
 import type { ParkedRuns } from './parked/figures.ts'
 import { runParked } from './parked/runs.ts'
@@ -35,7 +35,7 @@ const host = 'bench.test'
 const fewNames = 10
 const manyNames = 1_000_000
 const warmOperations = 30_000
-const maxWarmTurns = 12
+const maxWarmTurns = 50
 
 interface Standing {
   readonly peer: Peer
@@ -250,11 +250,12 @@ async function runHosts(session: Session, peers: readonly Peer[], denied: Denied
 }
 
 async function runAll(session: Session, peers: readonly Peer[]): Promise<void> {
+  const { options } = session
   const few = writeDenied(session.dir, fewNames)
   const standing: Standing[] = []
   const fresh: Standing[] = []
   const caching: Standing[] = []
-  const wanted = wantedWorkloads(session.options).filter((entry) => entry.group !== 'w4' || session.intercept !== undefined)
+  const wanted = wantedWorkloads(options).filter((entry) => entry.group !== 'w4' || session.intercept !== undefined)
   const needed = new Set<string>(wanted.filter((entry) => entry.group !== 'w4' && entry.group !== 'w8').map((entry) => (entry.needs === 'refuseMany' ? 'refuse' : entry.needs)))
   try {
     for (const peer of peers) {
@@ -275,18 +276,22 @@ async function runAll(session: Session, peers: readonly Peer[]): Promise<void> {
       if (session.bench.pagesAsked() > asked) throw new Error(`${session.bench.pagesAsked() - asked} of the hits were asked of the origin`)
       for (const { running } of fresh.splice(0)) await running.stop()
     }
-    if (wanted.some((entry) => entry.group === 'w4')) await runHosts(session, peers, few)
+    if (session.intercept !== undefined && wantsHosts(options)) await runHosts(session, peers, few)
   } finally {
     for (const { running } of [...standing, ...fresh, ...caching]) await running.stop()
   }
 }
 
 function wantedWorkloads(options: Options): readonly Workload[] {
-  return workloads.filter((entry) => options.only.has(entry.group))
+  return workloads.filter((entry) => isWanted(options, entry))
+}
+
+function wantsHosts({ only }: Options): boolean {
+  return only.has('w4') || only.has(hostsName)
 }
 
 function wantedPeers(options: Options): readonly Peer[] {
-  return allPeers(options.profileDir, options.nodeOptions).filter((peer) => options.peers === undefined || options.peers.has(peer.name.replace(/ \(.*$/, '')))
+  return allPeers(options).filter((peer) => options.peers === undefined || options.peers.has(peer.name.replace(/ \(.*$/, '')))
 }
 
 /** Everything that is measured beside others: the origin, the peers, and load on each of them. */
@@ -297,7 +302,8 @@ async function runPeers(options: Options, dir: string, findings: Findings): Prom
   writeFileSync(join(dir, 'hosts'), `127.0.0.1 localhost\n127.0.0.1 ${host}\n`)
   const origin = await startOrigin(programs, join(dir, 'origin.log'))
   const pages = await startPages()
-  const tlsOrigin = options.only.has('w4') ? await tlsOriginOf(dir, findings) : undefined
+  const needsTls = wantsHosts(options) || wantedWorkloads(options).some(({ group }) => group === 'w4')
+  const tlsOrigin = needsTls ? await tlsOriginOf(dir, findings) : undefined
   const session: Session = {
     ...findings,
     options,
@@ -346,7 +352,7 @@ async function main(options: Options): Promise<void> {
   const findings: Findings = { skipped: [], rows: [], lists: [], hosts: [], ran: [] }
   try {
     if (!canPin) say('not pinned: this needs two cores and taskset; rates and CPU are not comparable with pinned runs')
-    if (wantedWorkloads(options).length > 0) await runPeers(options, dir, findings)
+    if (wantedWorkloads(options).length > 0 || wantsHosts(options)) await runPeers(options, dir, findings)
     const own = wantedPeers(options).find((peer) => peer.name === ours)
     const parked = options.only.has('w6') && own !== undefined ? await runParked(options, dir, say) : undefined
     const journal = options.only.has('w7') && own !== undefined ? await runJournal(options, dir, say) : undefined
@@ -379,7 +385,7 @@ function report(options: Options, dir: string, findings: Findings, own: OwnRuns)
     ...own,
   }
   process.stdout.write(options.json ? `${JSON.stringify(results, undefined, 1)}\n` : renderTables(results))
-  if (options.profileDir !== undefined || options.nodeOptions.length > 0) say('not written: a run with options of node is not a result')
+  if (options.profileDir !== undefined || options.nodeOptions.length > 0 || options.besideDir !== undefined) say('not written: a run with options of node or beside another checkout is not a result')
   else say(`written: bench/results/${writeResults(results)}; \`node bench/report.ts\` renders it`)
 }
 

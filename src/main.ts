@@ -1,4 +1,5 @@
 // The process: argv, signals, exit codes. Everything it knows about itself is handed on from here.
+import { setFlagsFromString } from 'node:v8'
 import { type CommandIo, runCli, type RunDeps } from './cli/run.ts'
 import { StopSignals } from './cli/stop-signals.ts'
 import { systemClock } from './clock.ts'
@@ -26,6 +27,9 @@ if (argv[0] !== 'run') {
   process.on('SIGTERM', onStopSignal)
 }
 if (argv[0] === 'start') {
+  // after half a minute of calm V8 (of Node 26) gives memory back, and much compiled code with it: the requests that came
+  // next cost twice as much for seconds. An hour of calm is another matter
+  for (const delay of ['gc-memory-reducer-start-delay', 'memory-reducer-delay']) setFlagsFromString(`--${delay}-ms=3600000`)
   process.on('SIGHUP', () => {
     for (const listener of reloading) listener()
   })

@@ -1,10 +1,11 @@
 // Who runs beside sallyport, in the order of the tables.
+import type { Options } from '../options.ts'
 import { haproxy, haproxySpliced } from './haproxy.ts'
 import { mitmproxy } from './mitmproxy.ts'
 import { mockttp } from './mockttp.ts'
 import { httpMitmProxy, proxyChain } from './node-peers.ts'
 import type { Peer } from './peer.ts'
-import { sallyport } from './sallyport.ts'
+import { ownDir, sallyport } from './sallyport.ts'
 import { squid } from './squid.ts'
 import { squidSslBump, squidSslBumpEarly } from './squid-ssl-bump.ts'
 import { tinyproxy } from './tinyproxy.ts'
@@ -19,13 +20,14 @@ export const direct: Peer = {
   start: async (ground) => ({ pid: 0, port: (kind) => ground.intercept?.port ?? ground.origin[kind], host: '127.0.0.1', forward: false, stop: async () => {} }),
 }
 
-export function allPeers(profileDir: string | undefined, nodeOptions: readonly string[]): readonly Peer[] {
+export function allPeers({ profileDir, nodeOptions, besideDir }: Pick<Options, 'profileDir' | 'nodeOptions' | 'besideDir'>): readonly Peer[] {
   const profiled = profileDir === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profileDir}`]
-  const other = sallyport({ name: `sallyport (${nodeOptions.join(' ')})`, form: 'feed', nodeOptions })
+  const own = { form: 'feed', nodeOptions: [], dir: ownDir } as const
   return [
-    sallyport({ name: 'sallyport', form: 'feed', nodeOptions: profiled }),
-    sallyport({ name: 'sallyport (TOML array)', form: 'array', nodeOptions: [] }),
-    ...(nodeOptions.length === 0 ? [] : [other]),
+    sallyport({ ...own, name: 'sallyport', nodeOptions: profiled }),
+    sallyport({ ...own, name: 'sallyport (TOML array)', form: 'array' }),
+    ...(nodeOptions.length === 0 ? [] : [sallyport({ ...own, name: `sallyport (${nodeOptions.join(' ')})`, nodeOptions })]),
+    ...(besideDir === undefined ? [] : [sallyport({ ...own, name: 'sallyport (beside)', dir: besideDir })]),
     squid, trafficserver, tinyproxy, haproxy, haproxySpliced, proxyChain, httpMitmProxy,
     squidSslBump, squidSslBumpEarly, mockttp, mitmproxy, direct,
   ]

@@ -8,8 +8,9 @@ import { launch, proxyCore, ready, stop } from '../launch.ts'
 import { probe, writeConfig } from './peer.ts'
 import type { Ground, Peer, Running } from './peer.ts'
 
-const root = join(import.meta.dirname, '../..')
-const binary = join(root, 'bin/sallyport.js')
+/** this checkout */
+export const ownDir = join(import.meta.dirname, '../..')
+const binaryOf = (dir: string): string => join(dir, 'bin/sallyport.js')
 
 const settings = ({ intercept, hostsFile }: Ground): string => `[dns]
 hosts = ${JSON.stringify(intercept?.hostsFile ?? hostsFile)}
@@ -64,6 +65,8 @@ export interface SallyportOptions {
   readonly form: DeniedForm
   /** options of node itself */
   readonly nodeOptions: readonly string[]
+  /** the checkout it runs from */
+  readonly dir: string
 }
 
 /** Whom an origin's certificate may come from, beside whom it trusts as it comes. */
@@ -79,7 +82,7 @@ async function start(ground: Ground, options: SallyportOptions): Promise<Running
   writeConfig(policies, 'bench.toml', policy(ground, options.form))
   const config = writeConfig(ground.dir, 'sallyport.toml', settings(ground))
   const args = [
-    ...options.nodeOptions, binary, 'start', '--json', '--config', config, '--listen', '127.0.0.1:0', '--ops', 'off', '--control', 'off',
+    ...options.nodeOptions, binaryOf(options.dir), 'start', '--json', '--config', config, '--listen', '127.0.0.1:0', '--ops', 'off', '--control', 'off',
     '--policies', policies, '--data', data, '--certs', join(ground.dir, 'certs'),
   ]
   const log = join(ground.dir, 'log')
@@ -100,9 +103,9 @@ async function start(ground: Ground, options: SallyportOptions): Promise<Running
   return { pid: child.pid ?? 0, launchedMs, port: () => port, host: ground.host, forward: true, dataDir: data, stop: () => stop(child, 6000) }
 }
 
-function ownVersion(): string | undefined {
-  if (!existsSync(binary)) return undefined
-  return /"version":\s*"([^"]+)"/.exec(readFileSync(join(root, 'package.json'), 'utf8'))?.[1] ?? 'unknown version'
+function versionIn(dir: string): string | undefined {
+  if (!existsSync(binaryOf(dir))) return undefined
+  return /"version":\s*"([^"]+)"/.exec(readFileSync(join(dir, 'package.json'), 'utf8'))?.[1] ?? 'unknown version'
 }
 
 export function sallyport(options: SallyportOptions): Peer {
@@ -110,7 +113,7 @@ export function sallyport(options: SallyportOptions): Peer {
     name: options.name,
     note: options.form === 'feed' ? 'policy, journal, address vetting, SNI check and limits on' : 'the denied names as an array in the policy',
     does: options.form === 'feed' ? ['tunnel', 'bulk', 'get', 'refuse', 'refuseMany', 'idle', 'intercept', 'interceptH2', 'cached'] : ['refuseMany'],
-    version: ownVersion,
+    version: () => versionIn(options.dir),
     warmsSlowly: true,
     start: (ground) => start(ground, options),
   }

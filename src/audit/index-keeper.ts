@@ -17,12 +17,16 @@ export interface KeeperOptions {
   readonly restFactor: number
   /** a journal that grows faster than this is let be, bytes a second: its records are indexed when there is less to do */
   readonly busyBytesPerS: number
-  /** unless so many bytes are not indexed, which a search has to read */
+  /** unless so many bytes are not indexed, which a search has to read: then it works on, */
   readonly maxLagBytes: number
+  /** and rests this many times as long as it worked */
+  readonly busyRestFactor: number
   readonly onLog: (level: 'info' | 'warn', message: string) => void
 }
 
 const troubledMs = 30_000
+/** growth is measured over this long at least, and mostly not over much more: whoever begins to write is left alone soon */
+const growthMs = 100
 
 interface Growth {
   readonly segment: string
@@ -54,14 +58,16 @@ export class IndexKeeper {
 
   /** One piece of work; resolves to how long to rest after it, `ms`. */
   async step(): Promise<number> {
-    const { pollMs, restFactor } = this.#options
-    const startedMs = systemClock.monotonic()
+    const { pollMs, maxLagBytes, restFactor, busyRestFactor } = this.#options
     try {
       const builder = this.#open()
-      if (builder !== undefined && (await this.#isToWait(builder))) return pollMs
-      const isMore = (await builder?.step()) ?? false
+      // whoever writes much now needs the machine now; nobody may be searching at all
+      const isBusy = await this.#isBusy()
+      if (builder === undefined || (isBusy && (await builder.lagBytes()) < maxLagBytes)) return pollMs
+      const startedMs = systemClock.monotonic()
+      const isMore = await builder.step()
       this.#trouble = undefined
-      return isMore ? (systemClock.monotonic() - startedMs) * restFactor : pollMs
+      return isMore ? (systemClock.monotonic() - startedMs) * (isBusy ? busyRestFactor : restFactor) : pollMs
     } catch (error) {
       this.#fail(error)
       return isDamage(error) ? 0 : troubledMs
@@ -109,16 +115,14 @@ export class IndexKeeper {
     return this.#builder
   }
 
-  /** Whoever writes much now needs the machine now; nobody may be searching at all. */
-  async #isToWait(builder: IndexBuilder): Promise<boolean> {
-    const { busyBytesPerS, maxLagBytes } = this.#options
-    return (await this.#bytesPerS()) > busyBytesPerS && (await builder.lagBytes()) < maxLagBytes
+  async #isBusy(): Promise<boolean> {
+    return (await this.#bytesPerS()) > this.#options.busyBytesPerS
   }
 
   async #bytesPerS(): Promise<number> {
     const before = this.#growth
     const atMs = systemClock.monotonic()
-    if (before !== undefined && atMs - before.atMs < this.#options.pollMs) return before.bytesPerS
+    if (before !== undefined && atMs - before.atMs < growthMs) return before.bytesPerS
     const newest = (await listSegments(this.#options.dir)).at(-1)
     const size = newest === undefined ? 0 : ((await segmentStat(newest.path))?.size ?? 0)
     const segment = newest?.name ?? ''

@@ -117,7 +117,7 @@ t.test('search tells what fits, the newest last, with an index and without', asy
   const dir = await journaled(t)
   const both = async (...argv: string[]): Promise<Output & { code: number }> => {
     const without = await run(dir, 'search', ...argv)
-    const keeper = new IndexKeeper({ dir: join(dir, 'journal'), pollMs: 1, restFactor: 0, busyBytesPerS: Number.POSITIVE_INFINITY, maxLagBytes: 0, onLog: () => undefined })
+    const keeper = new IndexKeeper({ dir: join(dir, 'journal'), pollMs: 1, restFactor: 0, busyBytesPerS: Number.POSITIVE_INFINITY, maxLagBytes: 0, busyRestFactor: 0, onLog: () => undefined })
     while ((await keeper.step()) !== 1) { /* on */ }
     const withIndex = await run(dir, 'search', ...argv)
     t.equal(withIndex.text, without.text, argv.join(' '))

@@ -107,9 +107,9 @@ t.test('an auditor searches while the proxy runs, and is answered from the index
   const origin = await strictOrigin(t)
   const proxy = await startPlain(t, origin.port)
   const control = new ControlClient(proxy.controlSocket)
-  await say(proxy.port, 'GET http://denied.test/one HTTP/1.1\r\nHost: denied.test\r\n\r\n')
-  await say(proxy.port, 'CONNECT denied.test:443 HTTP/1.1\r\nHost: denied.test:443\r\n\r\n')
-  await say(proxy.port, request(origin.port, '/two'))
+  await say(proxy.port, 'GET http://denied.test/one HTTP/1.1\r\nHost: denied.test\r\nConnection: close\r\n\r\n')
+  await say(proxy.port, 'CONNECT denied.test:443 HTTP/1.1\r\nHost: denied.test:443\r\nConnection: close\r\n\r\n')
+  await say(proxy.port, request(origin.port, '/two', 'Connection: close\r\n'))
   const found = async (query: string): Promise<readonly { readonly name: string; readonly path: unknown }[]> => {
     const { status, body } = await control.call('GET', `/v1/events?${query}`)
     t.equal(status, 200, query)
