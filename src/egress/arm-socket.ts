@@ -30,9 +30,15 @@ interface OnreadSlots {
 // the symbols are the same for every socket of a process, so the search is done once
 let slots: OnreadSlots | undefined
 
-/** Makes `socket` read through `onread` from now on. False, and nothing changed, where that cannot be done. */
-export function armSocket(socket: Socket, onread: Onread): boolean {
-  if (socket.constructor !== Socket || socket instanceof TLSSocket || socket.destroyed || !isHandled(socket)) return false
+/**
+ * Makes `socket` read through `onread` from now on. False, and nothing changed, where that cannot be done. A socket with TLS is
+ * armed for `isTls` alone: when `callback` says false, TLS still hands on what it has decrypted (Node 26.10).
+ */
+export function armSocket(socket: Socket, onread: Onread, isTls = false): boolean {
+  const kind: unknown = socket.constructor
+  if (kind !== (isTls ? TLSSocket : Socket) || socket.destroyed || !isHandled(socket)) return false
+  // what TLS has put into the stream already would be told by nobody
+  if (isTls && socket.readableLength > 0) return false
   const { _handle: handle } = socket
   if (handle === null || typeof handle.useUserBuffer !== 'function') return false
   slots ??= searchSlots(socket)

@@ -68,7 +68,7 @@ export class Http1Origin implements OriginConnection, Watched {
     this.#settings = settings
     this.#parts = parts
     this.#owner = owner
-    this.#pump = new ReadPump(parts.buffers)
+    this.#pump = new ReadPump(parts.buffers, 'plain and tls')
     this.#keptMs = settings.keepAliveMs
   }
 

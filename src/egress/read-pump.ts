@@ -3,6 +3,7 @@
 // write is pending, so a slow receiver holds back its sender and memory stays flat. Must never arm a
 // buffer that a pending write still needs.
 import type { Socket } from 'node:net'
+import { TLSSocket } from 'node:tls'
 import { armSocket, disarmSocket, type Onread } from './arm-socket.ts'
 import type { ReadBuffers } from './read-buffers.ts'
 
@@ -11,10 +12,14 @@ const bulkBytes = 96 * 1024
 // a private buffer that this many reads in a row left three quarters empty is given back
 const thinReads = 4
 
-/** Takes a chunk, whose bytes are good until it returns; false stops the reading. */
+/** Takes a chunk, whose bytes are good until it returns; false stops the reading, of TLS behind what was decrypted with it. */
 export type Taster = (chunk: Buffer) => boolean
 
 const drop: Taster = () => true
+
+/** Which sockets that were not opened with `onread` are read through it all the same, those of TLS for tasters alone; all
+ * others are read through 'data' events. */
+export type Arms = 'none' | 'plain' | 'plain and tls'
 
 /**
  * The reading side of one socket. For an origin it is made before the dial, because `onread` must be in the
@@ -24,7 +29,7 @@ export class ReadPump {
   /** for the options of net.connect */
   readonly onread: Onread
   readonly #buffers: ReadBuffers
-  readonly #mayArm: boolean
+  readonly #arms: Arms
   #armed: Buffer<ArrayBuffer>
   #source: Socket | undefined
   #sink: Socket | undefined
@@ -39,10 +44,9 @@ export class ReadPump {
   // true while a socket is read through 'data' events
   #plain = false
 
-  /** `mayArm` false: sockets that were not opened with `onread` are read through 'data' events. */
-  constructor(buffers: ReadBuffers, mayArm = true) {
+  constructor(buffers: ReadBuffers, arms: Arms = 'plain') {
     this.#buffers = buffers
-    this.#mayArm = mayArm
+    this.#arms = arms
     this.#armed = buffers.shared
     this.onread = {
       buffer: () => {
@@ -137,9 +141,16 @@ export class ReadPump {
 
   #attach(source: Socket): void {
     this.#source = source
-    if (this.#bound || this.#plain || (this.#mayArm && armSocket(source, this.onread))) return
+    if (this.#bound || this.#plain || this.#arm(source)) return
     this.#plain = true
     source.on('data', this.#onData)
+  }
+
+  #arm(source: Socket): boolean {
+    if (this.#arms === 'none') return false
+    if (!(source instanceof TLSSocket)) return armSocket(source, this.onread)
+    // a private buffer is written from where it was read to, and TLS would read into it again meanwhile
+    return this.#arms === 'plain and tls' && this.#sink === undefined && armSocket(source, this.onread, true)
   }
 
   readonly #onData = (chunk: Buffer): void => {

@@ -1,7 +1,10 @@
 import { once } from 'node:events'
 import net from 'node:net'
+import tls from 'node:tls'
 import t from 'tap'
 import { armSocket } from '../../src/egress/arm-socket.ts'
+import { testCertificates } from '../support/certificates.ts'
+import { tlsServer } from './tls-origin.ts'
 import { connectTo, listen } from './wire.ts'
 
 const onread = { buffer: () => Buffer.alloc(1024), callback: () => true }
@@ -60,4 +63,37 @@ t.test('a socket that cannot be armed is left as it is', async (t) => {
   client.destroy()
   t.equal(armSocket(client, onread), false, 'destroyed')
   t.equal(armSocket(socket, onread), true, 'and the accepted one can')
+})
+
+t.test('a socket with TLS is armed for who asks for it, and not when something stands in its stream', async (t) => {
+  const issued = await (await testCertificates()).issue(['origin.test'])
+  const server = await tlsServer(issued, {}, (socket) => socket.once('data', () => socket.write('x'.repeat(40_000))))
+  t.teardown(() => server.close())
+  const open = async (): Promise<tls.TLSSocket> => {
+    const socket = tls.connect({ port: server.port, host: '127.0.0.1', rejectUnauthorized: false })
+    t.teardown(() => socket.destroy())
+    await once(socket, 'secureConnect')
+    return socket
+  }
+  const socket = await open()
+  t.equal(armSocket(socket, onread), false, 'nobody asked')
+  const shared = Buffer.alloc(65_536)
+  const { promise, resolve } = Promise.withResolvers<void>()
+  let heard = 0
+  const callback = (bytes: number): boolean => {
+    heard += bytes
+    if (heard === 40_000) resolve()
+    else setImmediate(() => socket.resume())
+    return false
+  }
+  t.equal(armSocket(socket, { buffer: () => shared, callback }, true), true)
+  socket.on('data', () => t.fail('nothing comes by the stream'))
+  socket.write('go')
+  await promise
+  t.equal(shared.toString('latin1', 0, 7_000), 'x'.repeat(7_000), 'read into the buffer')
+
+  const early = await open()
+  early.unshift(Buffer.from('early'))
+  t.equal(armSocket(early, onread, true), false, 'what stands in its stream would be told by nobody')
+  t.equal(String(early.read()), 'early')
 })

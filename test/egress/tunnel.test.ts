@@ -58,7 +58,7 @@ async function join(way: Way, options: JoinOptions = {}): Promise<Joined> {
   await options.before?.(client, origin, innerOrigin)
   const handle = relay({
     client: innerClient, origin: innerOrigin, firstBytes: options.firstBytes ?? Buffer.alloc(0),
-    upload: new ReadPump(buffers, !way.plainUpload), download, idleTimeoutMs: options.idleTimeoutMs ?? 0, deadlines: new Deadlines(systemClock),
+    upload: new ReadPump(buffers, way.plainUpload ? 'none' : 'plain'), download, idleTimeoutMs: options.idleTimeoutMs ?? 0, deadlines: new Deadlines(systemClock),
   })
   return {
     client, origin, handle, buffers, inner: { client: innerClient, origin: innerOrigin },
