@@ -100,6 +100,11 @@ function groupOf(name: string): string {
   return known
 }
 
+/** The workloads that were asked for, as a name of a file has them; undefined: all. */
+export function partOf({ only }: Options): string | undefined {
+  return groups.every((group) => only.has(group)) ? undefined : [...only].toSorted().join('-')
+}
+
 /** Whether a workload was asked for, by its own name or with its group. */
 export function isWanted({ only }: Options, { group, name }: Workload): boolean {
   return only.has(group) || only.has(name)

@@ -73,8 +73,9 @@ export interface Results {
 
 export const resultsDir: string = join(import.meta.dirname, 'results')
 
-export function writeResults(results: Results): string {
-  const kind = results.options.quick ? 'quick' : 'full'
+/** `part`: the workloads, where not all were measured, and the checkout's page is not to show them as if they were. */
+export function writeResults(results: Results, part: string | undefined): string {
+  const kind = part ?? (results.options.quick ? 'quick' : 'full')
   const name = `${results.date.slice(0, 16).replaceAll(/[-:]/g, '').replace('T', '-')}-${kind}.json`
   mkdirSync(resultsDir, { recursive: true })
   writeFileSync(join(resultsDir, name), `${JSON.stringify(results, undefined, 1)}\n`)

@@ -18,7 +18,7 @@ import { compilePrograms, startOrigin } from './load/programs.ts'
 import { machineShape } from './machine.ts'
 import { bulkBytes, measure, measureIdle, warmUp } from './measure.ts'
 import type { Bench } from './measure.ts'
-import { hostsName, isWanted, parseOptions, usage } from './options.ts'
+import { hostsName, isWanted, parseOptions, partOf, usage } from './options.ts'
 import type { Options } from './options.ts'
 import type { ParkedRuns } from './parked/figures.ts'
 import { runParked } from './parked/runs.ts'
@@ -386,7 +386,7 @@ function report(options: Options, dir: string, findings: Findings, own: OwnRuns)
   }
   process.stdout.write(options.json ? `${JSON.stringify(results, undefined, 1)}\n` : renderTables(results))
   if (options.profileDir !== undefined || options.nodeOptions.length > 0 || options.besideDir !== undefined) say('not written: a run with options of node or beside another checkout is not a result')
-  else say(`written: bench/results/${writeResults(results)}; \`node bench/report.ts\` renders it`)
+  else say(`written: bench/results/${writeResults(results, partOf(options))}; \`node bench/report.ts\` renders it`)
 }
 
 try {
