@@ -72,7 +72,7 @@ export function parseOptions(argv: readonly string[]): Options | undefined {
   })
   if (values.help) return undefined
   const quick = values.quick
-  const only = values.only === undefined ? groups : values.only.split(',').map(groupOf)
+  const only = values.only === undefined ? groups : values.only.split(',').map(knownName)
   const seconds = positive('seconds', values.seconds) ?? (quick ? 1 : 2)
   return {
     quick,
@@ -94,7 +94,7 @@ export function parseOptions(argv: readonly string[]): Options | undefined {
   }
 }
 
-function groupOf(name: string): string {
+function knownName(name: string): string {
   const known = name.trim().toLowerCase()
   if (!names.has(known)) throw new Error(`no workload \`${name}\`; there are ${[...names].join(' ')}`)
   return known

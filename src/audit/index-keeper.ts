@@ -58,12 +58,13 @@ export class IndexKeeper {
 
   /** One piece of work; resolves to how long to rest after it, `ms`. */
   async step(): Promise<number> {
-    const { pollMs, maxLagBytes, restFactor, busyRestFactor } = this.#options
+    const { pollMs, busyBytesPerS, maxLagBytes, restFactor, busyRestFactor } = this.#options
     try {
       const builder = this.#open()
+      if (builder === undefined) return pollMs
       // whoever writes much now needs the machine now; nobody may be searching at all
-      const isBusy = await this.#isBusy()
-      if (builder === undefined || (isBusy && (await builder.lagBytes()) < maxLagBytes)) return pollMs
+      const isBusy = (await this.#bytesPerS()) > busyBytesPerS
+      if (isBusy && (await builder.lagBytes()) < maxLagBytes) return pollMs
       const startedMs = systemClock.monotonic()
       const isMore = await builder.step()
       this.#trouble = undefined
@@ -113,10 +114,6 @@ export class IndexKeeper {
     this.#builder = new IndexBuilder(dir, index, (message) => onLog('warn', message))
     this.#builder.check()
     return this.#builder
-  }
-
-  async #isBusy(): Promise<boolean> {
-    return (await this.#bytesPerS()) > this.#options.busyBytesPerS
   }
 
   async #bytesPerS(): Promise<number> {

@@ -1,6 +1,5 @@
 // The thread of the index: passes questions and answers between the main thread and what keeps the index. Where the
 // system can, it runs behind every other thread that has something to do: questions must not starve, so not at the last place.
-import { readlinkSync } from 'node:fs'
 import { constants, setPriority } from 'node:os'
 import { parentPort, workerData } from 'node:worker_threads'
 import { IndexKeeper } from './index-keeper.ts'
@@ -15,17 +14,11 @@ parentPort?.on('message', (message: ToSearcher) => {
   else void answer(message)
 })
 
-yieldToOthers()
-
-/** On Linux a thread has a priority of its own; elsewhere there is nothing that could be set for this thread alone. */
-function yieldToOthers(): void {
-  if (process.platform !== 'linux') return
-  try {
-    const thread = Number(readlinkSync('/proc/thread-self').split('/').at(-1))
-    if (Number.isSafeInteger(thread)) setPriority(thread, constants.priority.PRIORITY_BELOW_NORMAL)
-  } catch (error) {
-    parentPort?.postMessage({ kind: 'log', level: 'info', message: `the index of the journal is kept at the usual priority: ${error instanceof Error ? error.message : String(error)}` }, [])
-  }
+try {
+  // on Linux that is of the thread that calls, elsewhere of the process
+  if (process.platform === 'linux') setPriority(constants.priority.PRIORITY_BELOW_NORMAL)
+} catch (error) {
+  parentPort?.postMessage({ kind: 'log', level: 'info', message: `the index of the journal is kept at the usual priority: ${error instanceof Error ? error.message : String(error)}` }, [])
 }
 
 async function answer({ id, search }: Extract<ToSearcher, { kind: 'search' }>): Promise<void> {

@@ -2,7 +2,7 @@
 // holds less than the proxy saw: names of query parameters and no values, no fields, no content, of a path what redaction
 // left. What is missing is said, so that nobody takes a guess for an answer.
 import { errorTable, type ErrorCode } from '../errors.ts'
-import type { RuleRef, Verdict } from '../policy/decision.ts'
+import { verdicts, type RuleRef, type Verdict } from '../policy/decision.ts'
 import type { Facts, Principal } from '../policy/facts.ts'
 import { formatHost, parseHost, type Host } from '../target/host.ts'
 import type { JournalRecord } from './record.ts'
@@ -126,7 +126,7 @@ function hostOf(name: string | undefined): Host | undefined {
 }
 
 function verdictText(value: string | undefined): Verdict | undefined {
-  return value === 'allow' || value === 'deny' || value === 'ask' ? value : undefined
+  return verdicts.find((verdict) => verdict === value)
 }
 
 function codeText(value: string | undefined): ErrorCode | 'allowed' | undefined {

@@ -1,5 +1,6 @@
 // An answer to a question, as it is given on a command line or a screen: how long, how wide, in words and as
 // the control API takes it. Pure. What is wider than what was asked is told apart here, and only here.
+import { uriHost } from '../target/host.ts'
 import { placeOf } from './question-finder.ts'
 import type { Question, QuestionCard } from './control-wire.ts'
 import { point } from './time-words.ts'
@@ -52,7 +53,7 @@ export function answerText(draft: AnswerDraft, question: Question): string {
   const { verdict, subdomains, allPorts, who, term } = draft
   const { host } = question
   if (term.kind === 'fetch') return `fetch into the cache, and open nothing: ${question.url ?? placeOf(question)}`
-  const place = allPorts ? (host.includes(':') ? `[${host}]` : host) : placeOf(question)
+  const place = allPorts ? uriHost(host) : placeOf(question)
   const asked = askedText(question, verdict, place)
   const where = `${asked}${subdomains ? ' and every name below it' : ''}${allPorts ? ' on every port' : ''}`
   return `${verdict} ${whoText(who, question)}, ${termText(term)}: ${where}`

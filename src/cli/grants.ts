@@ -1,6 +1,7 @@
 // `sallyport grants`: what approvals have opened or closed, and taking one back.
 import { parseArgs } from 'node:util'
 import { escapeText } from '../audit/escape.ts'
+import { uriHost } from '../target/host.ts'
 import { asciiJson } from './ascii-json.ts'
 import { table } from './cells.ts'
 import { type ControlContext, type ControlSeams, controlCommand, onePositional } from './control-command.ts'
@@ -49,7 +50,7 @@ function rowOf(grant: ShownGrant, nowMs: number): string[] {
 
 /** `lib.test:443`, `lib.test and below, all ports`, `one request to lib.test:443` */
 function whereOf({ host, port, subdomains, isOneRequest, isLiveReading }: ShownGrant): string {
-  const name = host.includes(':') ? `[${host}]` : host
+  const name = uriHost(host)
   const place = subdomains ? `${name} and below${port === undefined ? '' : `, port ${port}`}` : `${name}${port === undefined ? '' : `:${port}`}`
   return `${isOneRequest ? 'one request to ' : isLiveReading ? 'reading live ' : ''}${place}${port === undefined ? ', all ports' : ''}`
 }

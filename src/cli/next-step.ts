@@ -3,6 +3,7 @@
 import type { ErrorCode } from '../errors.ts'
 import { errorTable } from '../errors.ts'
 import { classifyAddress, parseIp } from '../target/address.ts'
+import { uriHost } from '../target/host.ts'
 
 /** What a refusal was about, as far as its record says; everything is safe to print. */
 export interface Refused {
@@ -125,7 +126,7 @@ function addressOf({ host = '' }: Refused) {
 function pattern(refused: Refused): string {
   const { host = 'HOST', port } = refused
   const isAddress = addressOf(refused) !== undefined
-  const shown = host.includes(':') ? `[${host}]` : host
+  const shown = uriHost(host)
   return port === undefined || (!isAddress && (port === '443' || port === '80')) ? shown : `${shown}:${port}`
 }
 

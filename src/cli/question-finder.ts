@@ -5,6 +5,7 @@ import { escapeText } from '../audit/escape.ts'
 import { ProxyError } from '../errors.ts'
 import { parseIp } from '../target/address.ts'
 import { parseAuthority } from '../target/authority.ts'
+import { uriHost } from '../target/host.ts'
 import type { ControlClient } from './control-client.ts'
 import { ControlFault } from './control-fault.ts'
 import { type Page, type Question, type QuestionCard, readCard, readPage, readQuestion } from './control-wire.ts'
@@ -106,7 +107,7 @@ function isHost({ host, port, scheme }: Question, asked: string): boolean {
 export function readHostOption(text: string | undefined): string | undefined {
   if (text === undefined) return undefined
   try {
-    return parseAuthority(parseIp(text) !== undefined && text.includes(':') ? `[${text}]` : asciiAuthority(text), 443).host.text
+    return parseAuthority(parseIp(text) === undefined ? asciiAuthority(text) : uriHost(text), 443).host.text
   } catch (error) {
     if (!(error instanceof ProxyError)) throw error
     throw new UsageError(`\`--host ${escapeText(text, 300)}\` is not a host name or an address`)
@@ -121,5 +122,5 @@ function asciiAuthority(authority: string): string {
 
 /** `lib.test:443`, `[2001:db8::7]:443` */
 export function placeOf({ host, port }: { readonly host: string; readonly port: number }): string {
-  return `${host.includes(':') ? `[${host}]` : host}:${port}`
+  return `${uriHost(host)}:${port}`
 }

@@ -3,6 +3,7 @@
 import { styleText } from 'node:util'
 import { escapeText } from '../audit/escape.ts'
 import type { JournalRecord } from '../audit/record.ts'
+import { uriHost } from '../target/host.ts'
 import { pad } from './cells.ts'
 import { attributeText, pageText } from './record-line.ts'
 import { nextOf, ruleOf, whyText } from './refused-record.ts'
@@ -132,7 +133,7 @@ function title(text: string, isTty: boolean): string {
 function placeText(record: JournalRecord): string {
   const host = attributeText(record, 'server.address')
   const port = attributeText(record, 'server.port')
-  const place = host === undefined ? record.name : `${host.includes(':') ? `[${host}]` : host}${port === undefined ? '' : `:${port}`}`
+  const place = host === undefined ? record.name : `${uriHost(host)}${port === undefined ? '' : `:${port}`}`
   const page = pageText(record)
   return page === undefined ? place : `${place}  ${page}`
 }

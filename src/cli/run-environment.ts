@@ -1,6 +1,7 @@
 // What a command that `run` starts finds in its environment: the variables by which programs find a proxy and trust
 // its certificate authority, and none that would lead past it or give the control plane away. Pure; it opens nothing.
 import { type Environment, tokenVariable } from '../config/environment.ts'
+import { uriHost } from '../target/host.ts'
 
 /** Files with certificates in PEM, by the paths that the command sees. */
 export interface CaFiles {
@@ -95,7 +96,7 @@ export function setVariables(base: Environment, surroundings: Surroundings): Rec
 
 /** The JVM reads no proxy variable. Its options know no credentials, and it uses Basic for tunnels only when told to. */
 function javaOptions(before: string | undefined, { host, port, noProxy }: { readonly host: string; readonly port: string; readonly noProxy: string }): string {
-  const direct = noProxy.split(',').filter((name) => name !== '').map((name) => (name.includes(':') ? `[${name}]` : name))
+  const direct = noProxy.split(',').filter((name) => name !== '').map(uriHost)
   const options = [
     ...['http', 'https'].flatMap((scheme) => [`-D${scheme}.proxyHost=${host}`, `-D${scheme}.proxyPort=${port}`]),
     `-Dhttp.nonProxyHosts=${direct.join('|')}`,

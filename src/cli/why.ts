@@ -11,7 +11,7 @@ import { attributeText } from './record-line.ts'
 import { nextOf, reasonOf, ruleOf, whyText } from './refused-record.ts'
 import { parseIp } from '../target/address.ts'
 import { parseAuthority } from '../target/authority.ts'
-import { formatHost, parseHost, type Host } from '../target/host.ts'
+import { formatHost, parseHost, uriHost, type Host } from '../target/host.ts'
 import { authorityOnly } from '../target/quoted.ts'
 import { type Command, type CommandIo, UsageError } from './run.ts'
 
@@ -112,7 +112,7 @@ function authorityOf(asked: string): string {
 /** The host as the proxy reads and journals it; an IPv6 address may lack its brackets. Undefined where the proxy reads none. */
 function readHost(text: string): Host | undefined {
   try {
-    return parseIp(text) === undefined ? parseAuthority(text, anyPort).host : parseHost(text.includes(':') ? `[${text}]` : text)
+    return parseIp(text) === undefined ? parseAuthority(text, anyPort).host : parseHost(uriHost(text))
   } catch (error) {
     if (!(error instanceof ProxyError)) throw error
     return undefined

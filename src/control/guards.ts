@@ -3,6 +3,7 @@
 // fields of the request and never at who sent it.
 import { isLoopback } from '../config/load-rules.ts'
 import { valuesOf } from '../target/field-list.ts'
+import { uriHost } from '../target/host.ts'
 import { ControlFault } from './problem.ts'
 
 /** Which door a request came in by. */
@@ -68,7 +69,7 @@ function hostsOf({ localAddress, localPort }: Guarded, { kind, scheme, hosts }: 
   if (kind === 'socket') right.add('localhost')
   else if (localAddress !== undefined) {
     const address = localAddress.replace(/^::ffff:(?=\d+\.)/, '')
-    add(address.includes(':') ? `[${address}]` : address, localPort)
+    add(uriHost(address), localPort)
     if (isLoopback(address)) {
       add('localhost', localPort)
       if (scheme === 'http') add(pageHost, localPort)

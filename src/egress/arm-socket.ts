@@ -32,11 +32,12 @@ let slots: OnreadSlots | undefined
 
 /**
  * Makes `socket` read through `onread` from now on. False, and nothing changed, where that cannot be done. A socket with TLS is
- * armed for `isTls` alone: when `callback` says false, TLS still hands on what it has decrypted (Node 26.10).
+ * armed with `mayBeTls` alone: when `callback` says false, TLS still hands on what it has decrypted (Node 26.10).
  */
-export function armSocket(socket: Socket, onread: Onread, isTls = false): boolean {
+export function armSocket(socket: Socket, onread: Onread, mayBeTls = false): boolean {
   const kind: unknown = socket.constructor
-  if (kind !== (isTls ? TLSSocket : Socket) || socket.destroyed || !isHandled(socket)) return false
+  const isTls = kind === TLSSocket
+  if (!(kind === Socket || (isTls && mayBeTls)) || socket.destroyed || !isHandled(socket)) return false
   // what TLS has put into the stream already would be told by nobody
   if (isTls && socket.readableLength > 0) return false
   const { _handle: handle } = socket

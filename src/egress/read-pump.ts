@@ -3,7 +3,6 @@
 // write is pending, so a slow receiver holds back its sender and memory stays flat. Must never arm a
 // buffer that a pending write still needs.
 import type { Socket } from 'node:net'
-import { TLSSocket } from 'node:tls'
 import { armSocket, disarmSocket, type Onread } from './arm-socket.ts'
 import type { ReadBuffers } from './read-buffers.ts'
 
@@ -141,16 +140,11 @@ export class ReadPump {
 
   #attach(source: Socket): void {
     this.#source = source
-    if (this.#bound || this.#plain || this.#arm(source)) return
+    // a private buffer is written from where it was read to, and TLS would read into it again meanwhile
+    const mayBeTls = this.#arms === 'plain and tls' && this.#sink === undefined
+    if (this.#bound || this.#plain || (this.#arms !== 'none' && armSocket(source, this.onread, mayBeTls))) return
     this.#plain = true
     source.on('data', this.#onData)
-  }
-
-  #arm(source: Socket): boolean {
-    if (this.#arms === 'none') return false
-    if (!(source instanceof TLSSocket)) return armSocket(source, this.onread)
-    // a private buffer is written from where it was read to, and TLS would read into it again meanwhile
-    return this.#arms === 'plain and tls' && this.#sink === undefined && armSocket(source, this.onread, true)
   }
 
   readonly #onData = (chunk: Buffer): void => {

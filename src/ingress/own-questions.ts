@@ -7,6 +7,7 @@ import { ProxyError } from '../errors.ts'
 import type { Malformed } from '../gate/exchange.ts'
 import type { Principal } from '../policy/facts.ts'
 import { parseAuthority } from '../target/authority.ts'
+import { uriHost } from '../target/host.ts'
 import { aboutPage } from './about-page.ts'
 import type { ClientConnection } from './client-connections.ts'
 import type { IngressContext } from './context.ts'
@@ -144,8 +145,7 @@ function problem(status: number, code: string, detail: string): string {
 /** As whoever asks reaches it: behind a unix socket stands a bridge, whose address only the client knows. */
 function addressOf({ headers, socket: { localAddress, localPort = 0 } }: IncomingMessage): string {
   if (localAddress === undefined) return `http://${headers.host ?? 'localhost'}`
-  const host = localAddress.includes(':') ? `[${localAddress}]` : localAddress
-  return `http://${host}:${localPort}`
+  return `http://${uriHost(localAddress)}:${localPort}`
 }
 
 function answer(request: IncomingMessage, response: ServerResponse, status: number, type: string, body: string): void {

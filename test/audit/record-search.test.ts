@@ -1,5 +1,5 @@
 // Searching the journal with and without an index, and the index itself: made, kept up, damaged, thrown away.
-import { copyFileSync, cpSync, existsSync, readFileSync, statSync, writeFileSync, readdirSync } from 'node:fs'
+import { copyFileSync, cpSync, existsSync, readFileSync, readdirSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -263,9 +263,7 @@ t.test('no name of an owner is in the index, and one that is forgotten cannot be
 
 /** Linux: how far each thread of this process stands back, 0 to 19. */
 function niceOfThreads(): readonly number[] {
-  const nices: number[] = []
-  for (const thread of readdirSync('/proc/self/task')) nices.push(Number(readFileSync(`/proc/self/task/${thread}/stat`, 'utf8').replace(/^.*\) /, '').split(' ')[16]))
-  return nices
+  return readdirSync('/proc/self/task').map((thread) => Number(readFileSync(`/proc/self/task/${thread}/stat`, 'utf8').replace(/^.*\) /, '').split(' ')[16]))
 }
 
 t.test('a search in the worker has an answer, a fault, or an end', async (t) => {

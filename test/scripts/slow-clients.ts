@@ -2,7 +2,7 @@
 // the proxy keeps each kind, and what the others notice. The short form of it is in test/e2e/limits.test.ts and
 // test/e2e/intercept-limits.test.ts.
 import { once } from 'node:events'
-import { mkdtempSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import net from 'node:net'
 import { constants, setPriority, tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -247,8 +247,8 @@ function opened(socket: net.Socket, event: 'connect' | 'secureConnect' | 'data')
 
 /** In a thread of its own and behind all others, so that the healthy ones wait for the proxy and not for this. */
 async function slowClients(task: Task): Promise<void> {
-  // on Linux a thread has a priority of its own
-  if (process.platform === 'linux') setPriority(Number(readlinkSync('/proc/thread-self').split('/').at(-1)), constants.priority.PRIORITY_LOW)
+  // on Linux that is of this thread, elsewhere of the process
+  if (process.platform === 'linux') setPriority(constants.priority.PRIORITY_LOW)
   const until = performance.now() + task.seconds * 1000
   const last = until + task.waitSeconds * 1000
   const kept = await Promise.all(mix.filter(({ kind }) => task.only === undefined || kind === task.only).map(async ({ kind, leg, share }): Promise<Kept> => {

@@ -1,6 +1,7 @@
 // A host as reviewers see it: the ASCII form, what somebody registered in bold. Where there is no room, the
 // left end gives way: `login.bank.com.….evil.test` must never look like a name of bank.com.
 import { registrableDomain } from '../../target/registrable-domain.ts'
+import { uriHost } from '../../target/host.ts'
 import { html, type Html } from './html.ts'
 
 /** Longer names are also written out in full where one is judged. */
@@ -10,7 +11,7 @@ const longName = 40
 export function hostName(host: string): Html {
   const domain = registrableDomain(host)
   if (domain === undefined || domain === host || !host.endsWith(`.${domain}`)) {
-    return html`<span class="host"><strong class="domain">${bracketed(host)}</strong></span>`
+    return html`<span class="host"><strong class="domain">${uriHost(host)}</strong></span>`
   }
   const below = host.slice(0, -domain.length)
   return html`<span class="host"><span class="below"><bdi dir="ltr">${below}</bdi></span><strong class="domain">${domain}</strong></span>`
@@ -27,8 +28,4 @@ export function schemeAndPort({ scheme, port }: { readonly scheme: string; reado
   const usual = port === (scheme === 'https' ? 443 : 80)
   if (port === undefined) return html`<span class="chip unusual">any port</span>`
   return html`<span class="chip">${scheme}</span> <span class="${usual ? 'chip' : 'chip unusual'}">port ${port}</span>`
-}
-
-function bracketed(host: string): string {
-  return host.includes(':') ? `[${host}]` : host
 }
