@@ -58,6 +58,7 @@ import { openSqliteStore } from './store/sqlite-store.ts'
 import type { Store } from './store/store.ts'
 import { OwnPlaces, reservedDestinations } from './config/own-places.ts'
 import { snapshotOf, Tally } from './ops/tally.ts'
+import { createTurnstiles } from './turnstile.ts'
 
 /** `cacheStore`: where the cache is; absent: in the data folder. */
 type Deps = AppDeps & { readonly cacheStore?: CacheStore | undefined }
@@ -168,7 +169,7 @@ class ProxyApp implements App {
     this.#connections = new ClientConnections(rules, new PeerUids(clock), { buffers, clock, deadlines })
     this.#front = createFront({
       gate: this.#gate, ...this.#wayOut,
-      credentials, buffers, clock, deadlines,
+      credentials, buffers, clock, deadlines, turnstiles: createTurnstiles(),
       liveCache: this.#cache?.live,
       idleDeadlines: new Deadlines(clock, 1_000),
       ids,

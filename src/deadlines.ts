@@ -3,11 +3,14 @@
 // never early.
 import type { Clock } from './clock.ts'
 import { Roster, type Member } from './roster.ts'
+import { Turnstile } from './turnstile.ts'
 
 /** A limit that runs. */
 export interface Deadline extends Member {
   readonly atMs: number
   readonly expire: () => void
+  /** it is over, and expires in its turn */
+  isOver: boolean
 }
 
 const defaultStepMs = 25
@@ -16,6 +19,8 @@ export class Deadlines {
   readonly #clock: Clock
   readonly #stepMs: number
   readonly #running = new Roster<Deadline>()
+  /** those of a crowd of connections that came together end together */
+  readonly #turnstile = new Turnstile()
   #isLooking = false
 
   constructor(clock: Clock, stepMs = defaultStepMs) {
@@ -25,7 +30,7 @@ export class Deadlines {
 
   /** Calls `expire` once, `ms` from now, unless it is cancelled before. */
   in(ms: number, expire: () => void): Deadline {
-    const deadline = { place: -1, atMs: this.#clock.monotonic() + ms, expire }
+    const deadline = { place: -1, atMs: this.#clock.monotonic() + ms, expire, isOver: false }
     this.#running.add(deadline)
     this.#lookLater()
     return deadline
@@ -44,7 +49,11 @@ export class Deadlines {
   readonly #look = (): void => {
     const nowMs = this.#clock.monotonic()
     for (const deadline of this.#running.all()) {
-      if (deadline.atMs <= nowMs && this.#running.remove(deadline)) deadline.expire()
+      if (deadline.isOver || deadline.atMs > nowMs) continue
+      deadline.isOver = true
+      this.#turnstile.pass(() => {
+        if (this.#running.remove(deadline)) deadline.expire()
+      })
     }
     this.#isLooking = false
     if (this.#running.size > 0) this.#lookLater()

@@ -46,3 +46,22 @@ t.test('a limit that is set or cancelled by another that expires is kept', async
   await done.promise
   t.same(expired, ['first', 'third'])
 })
+
+t.test('of a crowd of limits that end together a few expire in each turn, and one that is cancelled meanwhile does not', async (t) => {
+  let nowMs = 0
+  const deadlines = new Deadlines({ now: () => nowMs, monotonic: () => nowMs }, 1)
+  const expired: number[] = []
+  const turns: number[] = []
+  const crowd = Array.from({ length: 40 }, (_, at) => deadlines.in(10, () => {
+    expired.push(at)
+    if (expired.length === 1) for (const late of crowd.slice(30)) deadlines.cancel(late)
+  }))
+  nowMs = 10
+  while (expired.length < 30) {
+    await new Promise((resolve) => setImmediate(resolve))
+    turns.push(expired.length)
+  }
+  await new Promise((resolve) => setTimeout(resolve, 10))
+  t.same(expired, Array.from({ length: 30 }, (_, at) => at))
+  t.ok(turns.every((count, at) => count - (turns[at - 1] ?? 0) <= 4), turns.filter((count) => count > 0).join(' '))
+})

@@ -1,5 +1,5 @@
 // Which room may import which: the direction of the house, tested. A room may always import itself,
-// `errors.ts`, `clock.ts`, `roster.ts` and `deadlines.ts`. Only app.ts and tests see everything.
+// `errors.ts`, `clock.ts`, `roster.ts`, `turnstile.ts` and `deadlines.ts`. Only app.ts and tests see everything.
 import { readdirSync, readFileSync } from 'node:fs'
 import { dirname, join, relative, resolve } from 'node:path'
 import t from 'tap'
@@ -26,11 +26,12 @@ const topLevel: Record<string, readonly string[]> = {
   'errors.ts': [],
   'clock.ts': [],
   'roster.ts': [],
+  'turnstile.ts': [],
   'deadlines.ts': [],
   'app.ts': Object.keys(rooms),
   'main.ts': ['cli', 'config'],
 }
-const common: readonly string[] = ['errors.ts', 'clock.ts', 'roster.ts', 'deadlines.ts']
+const common: readonly string[] = ['errors.ts', 'clock.ts', 'roster.ts', 'turnstile.ts', 'deadlines.ts']
 const sockets = ['node:net', 'node:tls', 'node:dgram', 'node:dns', 'node:dns/promises', 'node:http', 'node:https', 'node:http2', 'undici']
 // who may open a socket: the two doors, the exporter's sinks, the health and control
 // listeners, the notifier, the commands that speak to a running process or probe the way out, and the bridge

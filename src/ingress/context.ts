@@ -15,6 +15,7 @@ import type { RequestIds } from '../gate/request-id.ts'
 import type { LeafContexts } from './intercept.ts'
 import type { RenderedPages } from './rendered-pages.ts'
 import { anonymousSession, type Principal } from '../policy/facts.ts'
+import type { Turnstiles } from '../turnstile.ts'
 
 export interface IngressLimits {
   readonly headerBytes: number
@@ -53,6 +54,8 @@ export interface IngressContext {
   readonly deadlines: Deadlines
   /** looked at less often: for tunnels that say nothing */
   readonly idleDeadlines: Deadlines
+  /** for what comes in crowds */
+  readonly turnstiles: Turnstiles
   readonly ids: RequestIds
   readonly sessions: SessionDirectory
   /** for TLS that ends here */

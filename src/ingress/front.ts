@@ -11,7 +11,7 @@ import { serveConnect } from './connect.ts'
 import { readConnectHead, type ConnectHead } from './connect-head.ts'
 import type { IngressContext } from './context.ts'
 import { createHttp2Leg, type Http2Leg } from './http2-leg.ts'
-import { malformedOf } from './malformed.ts'
+import { malformedOf, parserCode } from './malformed.ts'
 import { FetchEndpoint } from './fetch-endpoint.ts'
 import { isFetchTarget } from './fetch-question.ts'
 import { isOwnQuestion, serveOwnQuestion } from './own-questions.ts'
@@ -55,7 +55,7 @@ export function createFront(context: IngressContext, connections: ClientConnecti
   server.timeout = 0
   // a client that ends its side behind its request still gets the answer; not in node's types
   Reflect.set(server, 'httpAllowHalfOpen', true)
-  const bodies = new StalledBodies(limits.requestTimeoutMs)
+  const bodies = new StalledBodies(limits.requestTimeoutMs, context.turnstiles.endings)
   // node's own listener takes a connection into its HTTP parser; it gets those that need one
   const [parse] = server.listeners('connection')
   server.removeAllListeners('connection')
@@ -178,14 +178,32 @@ class Doors {
     socket.on('end', () => {
       if (accepted.silentSinceMs !== undefined) socket.destroy()
     })
-    accepted.upload.listenFirst(socket, (chunk) => this.#first(accepted, chunk))
+    accepted.upload.listenFirst(socket, (chunk) => this.#firstInTurn(accepted, chunk))
   }
 
-  /** A connection mostly begins with a CONNECT or a request without a body, whole and plain; everything else is for node's parser. */
-  #first(connection: ClientConnection, chunk: Buffer): boolean {
+  /** What was read of a new connection, of which many may come at once. It is good until this returns; false: it is looked at later. */
+  #firstInTurn(connection: ClientConnection, chunk: Buffer): boolean {
     // its refusal for having been silent is on the way
     if (connection.isClosing) return true
     connection.silentSinceMs = undefined
+    const { arrivals } = this.#context.turnstiles
+    if (arrivals.passNow()) {
+      this.#first(connection, chunk)
+      return true
+    }
+    const copy = Buffer.from(chunk)
+    const { socket } = connection
+    arrivals.pass(() => {
+      if (socket.destroyed) return
+      // as it is read when the first bytes are looked at right away
+      socket.resume()
+      this.#first(connection, copy)
+    })
+    return false
+  }
+
+  /** A connection mostly begins with a CONNECT or a request without a body, whole and plain; everything else is for node's parser. */
+  #first(connection: ClientConnection, chunk: Buffer): void {
     const whole = readConnectHead(chunk, this.#context.limits.headerBytes)
     if (whole !== undefined) {
       connection.upload.yield()
@@ -193,7 +211,6 @@ class Doors {
     } else if (!this.#legs.begin(connection, chunk)) {
       this.#enter(connection, Buffer.from(chunk))
     }
-    return true
   }
 
   /** Has node's parser read the connection from here on, `early` first. */
@@ -243,7 +260,7 @@ class Doors {
 
   #timeOut(connection: ClientConnection): void {
     connection.isClosing = true
-    this.#run(connection.socket, this.#refuseBroken(connection, 'request_timeout', undefined))
+    this.#refuseInTurn(connection, 'request_timeout', undefined)
   }
 
   /** Lets go of connections that have not begun. */
@@ -323,7 +340,12 @@ class Doors {
     // what is wrong with a body is wrong with its request, which may not have been looked at yet
     if (connection.isReceiving) connection.isClosing = true
     else connection.isBroken = true
-    this.#run(socket, this.#refuseBroken(connection, code, error.rawPacket))
+    this.#refuseInTurn(connection, code, error.rawPacket)
+  }
+
+  /** Limits of many connections end at once. */
+  #refuseInTurn(connection: ClientConnection, code: ErrorCode, rawPacket: Uint8Array | undefined): void {
+    this.#context.turnstiles.endings.pass(() => this.#run(connection.socket, this.#refuseBroken(connection, code, rawPacket)))
   }
 
   /** What is wrong with a body is wrong with its request, which it answers; what is wrong with the bytes
@@ -356,29 +378,3 @@ class Doors {
     })
   }
 }
-
-/** llhttp's and node's error codes in the words of our table; undefined: the client just went away. */
-function parserCode(code: string | undefined): ErrorCode | undefined {
-  switch (code) {
-    case undefined:
-    case 'ECONNRESET':
-    case 'EPIPE':
-      return undefined
-    case 'HPE_HEADER_OVERFLOW':
-    case 'HPE_CHUNK_EXTENSIONS_OVERFLOW':
-      return 'fields_too_large'
-    case 'ERR_HTTP_REQUEST_TIMEOUT':
-      return 'request_timeout'
-    case 'HPE_INVALID_VERSION':
-      return 'version_unsupported'
-    case 'HPE_INVALID_METHOD':
-      return 'method_not_supported'
-    case 'HPE_INVALID_URL':
-      return 'target_syntax'
-    case 'HPE_INVALID_HEADER_TOKEN':
-      return 'field_syntax'
-    default:
-      return 'framing'
-  }
-}
-

@@ -69,6 +69,7 @@ export async function intercept(arrival: ConnectArrival, context: IngressContext
   connection.socket.write(established)
   const secureContext = contextOf(leaf, context, { live, opening })
   const finding = await opening.judged(context.limits.helloTimeoutMs)
+  await context.turnstiles.handshakes.passed()
   const isOver = (): boolean => opening.isLeft || live.closedBy !== undefined
   // TLS that names no server is TLS for the CONNECT host: there is no other name it could be for
   const refusal = finding.ok || isOver() ? undefined : await context.gate.refuseLater(admitted, 'tls', finding.code, finding.reason, undefined)

@@ -1,6 +1,7 @@
-// What can be said of bytes that are no request: enough for the event of their refusal. It must never take
+// What can be said of bytes that are no request: why, and enough for the event of their refusal. It must never take
 // a field, a body or a part of either for a request line.
 import { METHODS } from 'node:http'
+import type { ErrorCode } from '../errors.ts'
 import type { Client, Malformed } from '../gate/exchange.ts'
 import type { IngressContext } from './context.ts'
 
@@ -39,3 +40,29 @@ function readLine(rawPacket: Uint8Array | undefined): { readonly method: string 
   // with the spaces that no target has: what is before one is not known to be all of the authority
   return { method, target: line.slice(method.length + 1, end) }
 }
+
+/** llhttp's and node's error codes in the words of our table; undefined: the client just went away. */
+export function parserCode(code: string | undefined): ErrorCode | undefined {
+  switch (code) {
+    case undefined:
+    case 'ECONNRESET':
+    case 'EPIPE':
+      return undefined
+    case 'HPE_HEADER_OVERFLOW':
+    case 'HPE_CHUNK_EXTENSIONS_OVERFLOW':
+      return 'fields_too_large'
+    case 'ERR_HTTP_REQUEST_TIMEOUT':
+      return 'request_timeout'
+    case 'HPE_INVALID_VERSION':
+      return 'version_unsupported'
+    case 'HPE_INVALID_METHOD':
+      return 'method_not_supported'
+    case 'HPE_INVALID_URL':
+      return 'target_syntax'
+    case 'HPE_INVALID_HEADER_TOKEN':
+      return 'field_syntax'
+    default:
+      return 'framing'
+  }
+}
+

@@ -1,6 +1,7 @@
 // A request body that stops arriving holds a connection, an origin connection and a decision. One sweep
 // looks at all bodies under way; one that sent nothing for too long, while it was free to, is cut.
 import type { ClientRequest } from '../egress/client-leg.ts'
+import { Turnstile } from '../turnstile.ts'
 
 interface Watched {
   bytes: number
@@ -18,11 +19,13 @@ const unseen = -1
 export class StalledBodies {
   readonly #limitMs: number
   readonly #sweepMs: number
+  readonly #endings: Turnstile
   readonly #bodies = new Map<ClientRequest, Watched>()
   #timer: NodeJS.Timeout | undefined
 
-  constructor(limitMs: number) {
+  constructor(limitMs: number, endings = new Turnstile()) {
     this.#limitMs = limitMs
+    this.#endings = endings
     this.#sweepMs = Math.min(maxSweepMs, Math.max(20, limitMs / 4))
   }
 
@@ -73,7 +76,7 @@ export class StalledBodies {
       const isFree = (request.readableFlowing !== false || watched.isExpected) && !watched.isResting
       watched.quietMs = isFree && bytes === watched.bytes ? watched.quietMs + this.#sweepMs : 0
       watched.bytes = bytes
-      if (watched.quietMs >= this.#limitMs) request.socket.destroy()
+      if (watched.quietMs >= this.#limitMs) this.#endings.pass(() => request.socket.destroy())
     }
   }
 }

@@ -132,6 +132,48 @@ for (const way of ['armed', 'through data events'] as const) {
       await nothingLeft()
     })
 
+    await t.test('a crowd that speaks all at once is served, each with all of its bytes and those behind them', async (t) => {
+      const many = Buffer.from(Uint32Array.from({ length: 30_000 }, (_, index) => index).buffer).toString('latin1')
+      const clients = await Promise.all(Array.from({ length: 64 }, () => WireClient.open(proxy.port)))
+      // taken in one by one, so that what they say next is read in one turn
+      for (let round = 0; round < clients.length; round++) await turns()
+      const first = hello(serverNames({ name: 'allowed.test' })).toString('latin1')
+      const told: readonly (readonly [string, string, RegExp | string])[] = [
+        [raw, '', established],
+        [raw, many, established + many],
+        [connect(`allowed.test:${echo.port}`), first, established + first],
+        [request(http, '/crowd', 'Content-Length: 5\r\nConnection: close\r\n', 'POST'), 'hello', /^HTTP\/1\.1 200 [^]*\/crowd/],
+        [request(http, '/', 'Connection: close\r\n'), '', /^HTTP\/1\.1 200 /],
+        ['GET http://a.test/ HTTP/1.1\r\nHo', 'st : a\r\n\r\n', /^HTTP\/1\.1 400 /],
+      ]
+      for (const [at, client] of clients.entries()) client.send(Buffer.from(told[at % told.length]?.[0] ?? '', 'latin1'))
+      for (const [at, client] of clients.entries()) client.send(Buffer.from(told[at % told.length]?.[1] ?? '', 'latin1'))
+      const wrong: string[] = []
+      await Promise.all(clients.map(async (client, at) => {
+        const [, , wanted = ''] = told[at % told.length] ?? []
+        const isRight = (all: string): boolean => (typeof wanted === 'string' ? all === wanted : wanted.test(all))
+        const received = await client.until((all) => isRight(all) || (typeof wanted === 'string' && all.length > wanted.length))
+        if (!isRight(received)) wrong.push(`${at}: ${received.slice(0, 100)}`)
+        client.socket.destroy()
+      }))
+      t.strictSame(wrong, [])
+      await nothingLeft()
+    })
+
+    await t.test('who leaves a crowd before it is looked at leaves nothing behind', async (t) => {
+      const decided = proxy.decisions().length
+      const clients = await Promise.all(Array.from({ length: 64 }, () => WireClient.open(proxy.port)))
+      for (let round = 0; round < clients.length; round++) await turns()
+      for (const client of clients) {
+        client.send(raw)
+        client.socket.resetAndDestroy()
+      }
+      await nothingLeft()
+      const records = proxy.decisions().slice(decided)
+      t.ok(records.length <= clients.length, `${records.length} decisions`)
+      t.strictSame([...new Set(records.map(({ attributes }) => attributes['server.port']))], records.length === 0 ? [] : [echo.port])
+    })
+
     await t.test('a tunnel to port 80 answers the HTTP inside it, however it was reached', async (t) => {
       const head = connect('allowed.test:80')
       const cut = [head.slice(0, 20), head.slice(20)] as const
