@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import t, { type Test } from 'tap'
 import { parse as parseYaml } from 'yaml'
+import { startOptions } from '../bench/peers/sallyport.ts'
 import { loadSettings } from '../src/config/load.ts'
 
 const root = resolve(import.meta.dirname, '..')
@@ -100,7 +101,7 @@ t.test('the image says how it is run, stopped and asked', async (t) => {
   t.same(rests('VOLUME'), ['/var/lib/sallyport'])
   t.equal(rests('HEALTHCHECK').length, 1)
   const [entry = ''] = rests('ENTRYPOINT')
-  t.same(JSON.parse(entry), ['node', '/app/bin/sallyport.js'])
+  t.same(JSON.parse(entry), ['node', ...startOptions, '/app/bin/sallyport.js'])
   t.ok(existsSync(join(root, 'bin/sallyport.js')))
 })
 
@@ -202,8 +203,15 @@ t.test('the systemd unit is hardened, and stops and reloads as the program does'
     SystemCallArchitectures: 'native', Restart: 'always', WantedBy: 'multi-user.target',
   }
   for (const [key, value] of Object.entries(expected)) t.same(keys.get(key), [value], key)
-  t.match(keys.get('ExecStart')?.[0], /^\S+\/node \S+\/bin\/sallyport\.js start --config \/etc\/sallyport\/sallyport\.toml$/)
+  t.match(keys.get('ExecStart')?.[0]?.replace(` ${startOptions.join(' ')} `, ' '), /^\S+\/node \S+\/bin\/sallyport\.js start --config \/etc\/sallyport\/sallyport\.toml$/)
   t.ok(Number(keys.get('TimeoutStopSec')?.[0]) * 1000 > containerSettings(t).limits.drainMs, 'systemd waits longer than the drain')
+})
+
+t.test('node is given the same options wherever the proxy is started, and in the benchmarks', async (t) => {
+  const options = startOptions.join(' ')
+  t.ok(read('sallyport.service').includes(`ExecStart=/usr/bin/node ${options} /opt/`))
+  t.ok(readFileSync(join(root, 'package.json'), 'utf8').includes(`"exec node ${options} bin/sallyport.js start"`))
+  t.ok(readFileSync(join(root, 'docs/deployment.md'), 'utf8').includes(`\`node ${options} bin/sallyport.js start\``))
 })
 
 const noSystemd = spawnSync('systemd-analyze', ['--version']).status === 0 ? false : 'systemd-analyze is not on this machine'

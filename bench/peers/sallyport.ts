@@ -8,6 +8,9 @@ import { launch, proxyCore, ready, stop } from '../launch.ts'
 import { probe, writeConfig } from './peer.ts'
 import type { Ground, Peer, Running } from './peer.ts'
 
+/** of node, in every way that the proxy is started; test/docker.test.ts holds them together */
+export const startOptions: readonly string[] = ['--max-semi-space-size=16']
+
 /** this checkout */
 export const ownDir = join(import.meta.dirname, '../..')
 const binaryOf = (dir: string): string => join(dir, 'bin/sallyport.js')
@@ -82,7 +85,7 @@ async function start(ground: Ground, options: SallyportOptions): Promise<Running
   writeConfig(policies, 'bench.toml', policy(ground, options.form))
   const config = writeConfig(ground.dir, 'sallyport.toml', settings(ground))
   const args = [
-    ...options.nodeOptions, binaryOf(options.dir), 'start', '--json', '--config', config, '--listen', '127.0.0.1:0', '--ops', 'off', '--control', 'off',
+    ...startOptions, ...options.nodeOptions, binaryOf(options.dir), 'start', '--json', '--config', config, '--listen', '127.0.0.1:0', '--ops', 'off', '--control', 'off',
     '--policies', policies, '--data', data, '--certs', join(ground.dir, 'certs'),
   ]
   const log = join(ground.dir, 'log')

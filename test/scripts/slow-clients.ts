@@ -10,6 +10,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import tls from 'node:tls'
 import { parseArgs } from 'node:util'
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads'
+import { startOptions } from '../../bench/peers/sallyport.ts'
 import { hello, serverNames } from '../ingress/hello-bytes.ts'
 import { testCertificates } from '../support/certificates.ts'
 import { startChildProxy } from '../support/child-proxy.ts'
@@ -132,7 +133,7 @@ async function measure(scope: Scope, clients: number, seconds: number, waitSecon
   writeFileSync(join(dir, 'settings.toml'), '[dns]\nhosts = "hosts"\n')
   const rule = (id: string, port: number, more: string): string => `[[network.rules]]\nid = "${id}"\nhosts = ["${site}:${port}", "${healthySite}:${port}"]\nlocal = ["127.0.0.1/32"]\nverdict = "allow"\n${more}`
   const policy = `[network]\nunknown = "deny"\n${rule('plain', plain.port, '')}${rule('inside', secure.port, 'methods = ["GET", "POST"]\norigin_ca = ["../roots.pem"]\n')}`
-  const proxy = await startChildProxy(scope, { dir, policy, flags: ['--config', join(dir, 'settings.toml'), '--certs', join(dir, 'certs')] })
+  const proxy = await startChildProxy(scope, { dir, policy, nodeOptions: startOptions, flags: ['--config', join(dir, 'settings.toml'), '--certs', join(dir, 'certs')] })
   // the root is made with the first CONNECT that needs it
   const first = await openTunnel(proxy.port, `${site}:${secure.port}`)
   first.socket.destroy()

@@ -19,6 +19,8 @@ export interface ChildProxyOptions {
   readonly flags?: readonly string[]
   /** `ulimit -n` of the process; default: that of this one */
   readonly descriptors?: number
+  /** of node itself */
+  readonly nodeOptions?: readonly string[]
 }
 
 export interface ChildProxy {
@@ -40,7 +42,7 @@ export async function startChildProxy(t: Scope, options: ChildProxyOptions): Pro
   const policies = join(dir, 'policies')
   mkdirSync(policies, { recursive: true })
   writeFileSync(join(policies, '10-test.toml'), policy)
-  const argv = [bin, 'start', '--json', '--listen', '127.0.0.1:0', '--control', 'off', '--ops', options.ops === true ? '127.0.0.1:0' : 'off', '--policies', policies, '--data', join(dir, 'var'), ...(options.flags ?? [])]
+  const argv = [...(options.nodeOptions ?? []), bin, 'start', '--json', '--listen', '127.0.0.1:0', '--control', 'off', '--ops', options.ops === true ? '127.0.0.1:0' : 'off', '--policies', policies, '--data', join(dir, 'var'), ...(options.flags ?? [])]
   // node raises the soft limit to the hard one: the shell sets both
   const [command, args] = options.descriptors === undefined ? [process.execPath, argv] : ['/bin/sh', ['-c', `ulimit -n ${options.descriptors} && exec "$0" "$@"`, process.execPath, ...argv]]
   const child = spawn(command, args, { cwd: dir, env: { PATH: process.env['PATH'] ?? '', ...keptModules }, stdio: ['ignore', 'pipe', 'pipe'] })
