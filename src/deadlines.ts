@@ -1,6 +1,6 @@
 // Time limits that nearly always are met: every connection has some, and a timer of node's for each costs more
-// than its policy decision. One timer looks at all of them in steps, so a limit is late by a step at most and
-// never early.
+// than its policy decision. One timer looks at all of them in steps, so a limit is late by a step, and of a crowd that
+// ends together by the turns of those before it, and never early.
 import type { Clock } from './clock.ts'
 import { Roster, type Member } from './roster.ts'
 import { Turnstile } from './turnstile.ts'

@@ -72,5 +72,5 @@ export interface Turnstiles {
 }
 
 export function createTurnstiles(): Turnstiles {
-  return { arrivals: new Turnstile(8), handshakes: new Turnstile(2), endings: new Turnstile() }
+  return { arrivals: new Turnstile(16), handshakes: new Turnstile(2), endings: new Turnstile() }
 }
