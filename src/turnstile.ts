@@ -3,11 +3,15 @@
 // whoever is served already would wait for all of it, several times over: a request takes three or four turns. Must
 // never let anybody through twice, nor out of order.
 
+import type { EventEmitter } from 'node:events'
+
 const defaultPerTurn = 4
+/** places of those who are through, before the queue is made anew */
+const maxEmpty = 1_024
 
 export class Turnstile {
   readonly #perTurn: number
-  #waiting: (() => void)[] = []
+  #waiting: ((() => void) | undefined)[] = []
   /** of those that wait, how many are through */
   #at = 0
   /** in this turn */
@@ -35,9 +39,16 @@ export class Turnstile {
     else this.#waiting.push(go)
   }
 
-  /** As `pass`, for who is asynchronous anyway. */
-  passed(): Promise<void> {
-    return new Promise((resolve) => this.pass(resolve))
+  /** As `pass`, for who is asynchronous anyway; whose socket closes waits no longer. */
+  passed(socket: Pick<EventEmitter, 'once' | 'off'>): Promise<void> {
+    return new Promise((resolve) => {
+      const go = (): void => {
+        socket.off('close', go)
+        resolve()
+      }
+      socket.once('close', go)
+      this.pass(go)
+    })
   }
 
   #count(): void {
@@ -54,10 +65,15 @@ export class Turnstile {
         this.#at = 0
         return
       }
+      // what it holds is not needed any more, and others may come for as long as there is one
+      this.#waiting[this.#at] = undefined
       this.#at += 1
       this.#count()
       go()
     }
+    if (this.#at < maxEmpty) return
+    this.#waiting = this.#waiting.slice(this.#at)
+    this.#at = 0
   }
 }
 

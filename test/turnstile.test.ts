@@ -1,3 +1,4 @@
+import { EventEmitter } from 'node:events'
 import t from 'tap'
 import { setImmediate as turn } from 'node:timers/promises'
 import { Turnstile } from '../src/turnstile.ts'
@@ -39,9 +40,9 @@ t.test('nobody overtakes those who wait', async (t) => {
   })
   turnstile.pass(() => through.push('third'))
   t.notOk(turnstile.passNow())
-  await turnstile.passed()
+  await turnstile.passed(new EventEmitter())
   t.same(through, ['first', 'second', 'third'])
-  await turnstile.passed()
+  await turnstile.passed(new EventEmitter())
   t.same(through, ['first', 'second', 'third', 'fourth'])
 })
 
@@ -54,4 +55,35 @@ t.test('what is read meanwhile is read between two turns', async (t) => {
     order.push(`turn ${i}`)
   }
   t.ok(order.indexOf('turn 0') < order.indexOf('c'), order.join(' '))
+})
+
+t.test('whose socket closes waits no longer, and nothing listens to one that was let through', async (t) => {
+  const turnstile = new Turnstile(1)
+  const through: string[] = []
+  const [left, stayed] = [new EventEmitter(), new EventEmitter()]
+  turnstile.pass(() => through.push('first'))
+  turnstile.pass(() => through.push('second'))
+  const leaving = turnstile.passed(left).then(() => through.push('left'))
+  const staying = turnstile.passed(stayed).then(() => through.push('stayed'))
+  left.emit('close')
+  await leaving
+  t.same(through, ['first', 'left'])
+  await staying
+  t.same(through, ['first', 'left', 'second', 'stayed'])
+  t.equal(left.listenerCount('close') + stayed.listenerCount('close'), 0)
+})
+
+t.test('a queue that never empties holds on to nobody who is through', async (t) => {
+  const turnstile = new Turnstile(1_000)
+  let through = 0
+  const add = (): void => turnstile.pass(() => {
+    through += 1
+    if (through < 100_000) add()
+  })
+  for (let i = 0; i < 2_000; i++) add()
+  while (turnstile.size > 0) await turn()
+  await turn()
+  await turn()
+  t.equal(turnstile.size, 0)
+  t.equal(through, 101_999)
 })

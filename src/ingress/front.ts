@@ -188,22 +188,24 @@ class Doors {
     connection.silentSinceMs = undefined
     const { arrivals } = this.#context.turnstiles
     if (arrivals.passNow()) {
-      this.#first(connection, chunk)
-      return true
+      return this.#first(connection, chunk)
     }
     const copy = Buffer.from(chunk)
-    const { socket } = connection
+    const { socket, upload } = connection
+    // of a stream that is empty the end would be told, paused or not
+    const isBack = upload.putBack(copy)
     arrivals.pass(() => {
       if (socket.destroyed) return
+      if (isBack) upload.listenFirst(socket, (first) => this.#first(connection, first))
       // as it is read when the first bytes are looked at right away
       socket.resume()
-      this.#first(connection, copy)
+      if (!isBack) this.#first(connection, copy)
     })
     return false
   }
 
   /** A connection mostly begins with a CONNECT or a request without a body, whole and plain; everything else is for node's parser. */
-  #first(connection: ClientConnection, chunk: Buffer): void {
+  #first(connection: ClientConnection, chunk: Buffer): boolean {
     const whole = readConnectHead(chunk, this.#context.limits.headerBytes)
     if (whole !== undefined) {
       connection.upload.yield()
@@ -211,6 +213,7 @@ class Doors {
     } else if (!this.#legs.begin(connection, chunk)) {
       this.#enter(connection, Buffer.from(chunk))
     }
+    return true
   }
 
   /** Has node's parser read the connection from here on, `early` first. */
@@ -260,7 +263,7 @@ class Doors {
 
   #timeOut(connection: ClientConnection): void {
     connection.isClosing = true
-    this.#refuseInTurn(connection, 'request_timeout', undefined)
+    this.#refuseLate(connection)
   }
 
   /** Lets go of connections that have not begun. */
@@ -340,12 +343,13 @@ class Doors {
     // what is wrong with a body is wrong with its request, which may not have been looked at yet
     if (connection.isReceiving) connection.isClosing = true
     else connection.isBroken = true
-    this.#refuseInTurn(connection, code, error.rawPacket)
+    if (code === 'request_timeout') this.#refuseLate(connection)
+    else this.#run(socket, this.#refuseBroken(connection, code, error.rawPacket))
   }
 
-  /** Limits of many connections end at once. */
-  #refuseInTurn(connection: ClientConnection, code: ErrorCode, rawPacket: Uint8Array | undefined): void {
-    this.#context.turnstiles.endings.pass(() => this.#run(connection.socket, this.#refuseBroken(connection, code, rawPacket)))
+  /** Limits of many connections end at once. Of other refusals the moment counts: whether a body is what is broken. */
+  #refuseLate(connection: ClientConnection): void {
+    this.#context.turnstiles.endings.pass(() => this.#run(connection.socket, this.#refuseBroken(connection, 'request_timeout', undefined)))
   }
 
   /** What is wrong with a body is wrong with its request, which it answers; what is wrong with the bytes

@@ -69,8 +69,10 @@ export async function intercept(arrival: ConnectArrival, context: IngressContext
   connection.socket.write(established)
   const secureContext = contextOf(leaf, context, { live, opening })
   const finding = await opening.judged(context.limits.helloTimeoutMs)
-  await context.turnstiles.handshakes.passed()
   const isOver = (): boolean => opening.isLeft || live.closedBy !== undefined
+  const { handshakes } = context.turnstiles
+  // a process that stops waits for connections alone: what is over ends with its connection
+  if (finding.ok && !isOver() && !handshakes.passNow()) await handshakes.passed(connection.socket)
   // TLS that names no server is TLS for the CONNECT host: there is no other name it could be for
   const refusal = finding.ok || isOver() ? undefined : await context.gate.refuseLater(admitted, 'tls', finding.code, finding.reason, undefined)
   const firstBytes = opening.release()

@@ -67,6 +67,11 @@ export class StalledBodies {
     this.#timer = undefined
   }
 
+  /** Whose turn has come; it may be whole by now. */
+  #cut(request: ClientRequest): void {
+    if (this.#bodies.has(request) && !request.complete) request.socket.destroy()
+  }
+
   #sweep(): void {
     for (const [request, watched] of this.#bodies) {
       // all of it is here; its reader takes its time
@@ -76,7 +81,7 @@ export class StalledBodies {
       const isFree = (request.readableFlowing !== false || watched.isExpected) && !watched.isResting
       watched.quietMs = isFree && bytes === watched.bytes ? watched.quietMs + this.#sweepMs : 0
       watched.bytes = bytes
-      if (watched.quietMs >= this.#limitMs) this.#endings.pass(() => request.socket.destroy())
+      if (watched.quietMs >= this.#limitMs) this.#endings.pass(() => this.#cut(request))
     }
   }
 }

@@ -3,60 +3,14 @@
 import { once } from 'node:events'
 import net from 'node:net'
 import t, { type Test } from 'tap'
-import { ReadBuffers } from '../../src/egress/read-buffers.ts'
 import { Gate } from '../../src/gate/gate.ts'
 import { hello, serverNames } from '../ingress/hello-bytes.ts'
-import { rawOrigin, type Origin } from '../support/origins.ts'
-import { plainHosts, plainPolicy, request } from '../support/plain-world.ts'
-import { startProxy, type TestProxy } from '../support/proxy.ts'
-import { ok, strictOrigin } from '../support/strict-origin.ts'
+import { request } from '../support/plain-world.ts'
 import { readAnswers, WireClient } from '../support/wire-client.ts'
+import { connect, disguise, established, lending, turns, world } from './first-bytes-world.ts'
 
-const established = 'HTTP/1.1 200 Connection established\r\n\r\n'
 // answered by the proxy itself, so that nothing need listen on port 80
 const misdirected = (path: string): string => `GET ${path} HTTP/1.1\r\nHost: other.test\r\n\r\n`
-const connect = (authority: string): string => `CONNECT ${authority} HTTP/1.1\r\nHost: ${authority}\r\n\r\n`
-
-const buffers = new Set<ReadBuffers>()
-let lent = 0
-const { borrow } = ReadBuffers.prototype
-ReadBuffers.prototype.borrow = function borrowed(): Buffer<ArrayBuffer> {
-  buffers.add(this)
-  lent += 1
-  return borrow.call(this)
-}
-
-interface World {
-  readonly proxy: TestProxy
-  /** sends back what it is sent */
-  readonly echo: Origin
-  /** port of an HTTP origin */
-  readonly http: number
-  /** waits until the proxy has no connection, no tunnel and no buffer in hand */
-  readonly nothingLeft: () => Promise<void>
-}
-
-async function world(t: Test, headersTimeoutMs = 60_000): Promise<World> {
-  const echo = await rawOrigin(t, (socket) => socket.pipe(socket))
-  const origin = await strictOrigin(t, ({ target }) => ok(target))
-  const proxy = await startProxy(t, {
-    policy: `${plainPolicy(origin.port)}
-[[network.rules]]\nid = "tls"\nhosts = ["allowed.test:${echo.port}", "allowed.test:80"]\nlocal = ["127.0.0.1/32"]\nverdict = "allow"
-[[network.rules]]\nid = "raw"\nhosts = ["raw.test:${echo.port}"]\nlocal = ["127.0.0.1/32"]\nraw = "any"\nverdict = "allow"\n`,
-    hosts: { ...plainHosts, 'raw.test': '127.0.0.1' },
-    flags: { ops: '127.0.0.1:0' },
-    change: (settings) => ({ ...settings, limits: { ...settings.limits, headersTimeoutMs } }),
-  })
-  const isIdle = async (): Promise<boolean> => {
-    const metrics = await (await fetch(`${proxy.ops}/metrics`)).text()
-    const open = /^sallyport_open_(?:connections|tunnels) (\d+)$/gm
-    return [...metrics.matchAll(open)].map(([, count]) => count).join(' ') === '0 0' && [...buffers].every(({ lentBytes }) => lentBytes === 0)
-  }
-  const nothingLeft = async (): Promise<void> => {
-    while (!(await isIdle())) await new Promise((resolve) => setTimeout(resolve, 10))
-  }
-  return { proxy, echo, http: origin.port, nothingLeft }
-}
 
 /** Sends pieces so that each is read by itself. */
 async function apart(client: WireClient, ...pieces: readonly string[]): Promise<void> {
@@ -64,11 +18,6 @@ async function apart(client: WireClient, ...pieces: readonly string[]): Promise<
     client.send(piece)
     await turns()
   }
-}
-
-/** Turns of the loop, in which the proxy, which is in this process, reads what was sent. */
-async function turns(): Promise<void> {
-  for (let turn = 0; turn < 4; turn++) await new Promise((resolve) => setImmediate(resolve))
 }
 
 /** Lets every call of a method of the gate wait until it is let go. */
@@ -83,13 +32,6 @@ function hold(t: Test, method: 'admit' | 'refuseMalformed'): { readonly called: 
   })
   t.teardown(() => Reflect.set(Gate.prototype, method, original))
   return { called: called.promise, letGo: gate.resolve }
-}
-
-/** Makes sockets look unlike those that can be armed, as another version of node may. */
-function disguise(t: Test): void {
-  const { constructor } = net.Socket.prototype
-  net.Socket.prototype.constructor = function Another() {}
-  t.teardown(() => (net.Socket.prototype.constructor = constructor))
 }
 
 for (const way of ['armed', 'through data events'] as const) {
@@ -130,48 +72,6 @@ for (const way of ['armed', 'through data events'] as const) {
         }
       }
       await nothingLeft()
-    })
-
-    await t.test('a crowd that speaks all at once is served, each with all of its bytes and those behind them', async (t) => {
-      const many = Buffer.from(Uint32Array.from({ length: 30_000 }, (_, index) => index).buffer).toString('latin1')
-      const clients = await Promise.all(Array.from({ length: 64 }, () => WireClient.open(proxy.port)))
-      // taken in one by one, so that what they say next is read in one turn
-      for (let round = 0; round < clients.length; round++) await turns()
-      const first = hello(serverNames({ name: 'allowed.test' })).toString('latin1')
-      const told: readonly (readonly [string, string, RegExp | string])[] = [
-        [raw, '', established],
-        [raw, many, established + many],
-        [connect(`allowed.test:${echo.port}`), first, established + first],
-        [request(http, '/crowd', 'Content-Length: 5\r\nConnection: close\r\n', 'POST'), 'hello', /^HTTP\/1\.1 200 [^]*\/crowd/],
-        [request(http, '/', 'Connection: close\r\n'), '', /^HTTP\/1\.1 200 /],
-        ['GET http://a.test/ HTTP/1.1\r\nHo', 'st : a\r\n\r\n', /^HTTP\/1\.1 400 /],
-      ]
-      for (const [at, client] of clients.entries()) client.send(Buffer.from(told[at % told.length]?.[0] ?? '', 'latin1'))
-      for (const [at, client] of clients.entries()) client.send(Buffer.from(told[at % told.length]?.[1] ?? '', 'latin1'))
-      const wrong: string[] = []
-      await Promise.all(clients.map(async (client, at) => {
-        const [, , wanted = ''] = told[at % told.length] ?? []
-        const isRight = (all: string): boolean => (typeof wanted === 'string' ? all === wanted : wanted.test(all))
-        const received = await client.until((all) => isRight(all) || (typeof wanted === 'string' && all.length > wanted.length))
-        if (!isRight(received)) wrong.push(`${at}: ${received.slice(0, 100)}`)
-        client.socket.destroy()
-      }))
-      t.strictSame(wrong, [])
-      await nothingLeft()
-    })
-
-    await t.test('who leaves a crowd before it is looked at leaves nothing behind', async (t) => {
-      const decided = proxy.decisions().length
-      const clients = await Promise.all(Array.from({ length: 64 }, () => WireClient.open(proxy.port)))
-      for (let round = 0; round < clients.length; round++) await turns()
-      for (const client of clients) {
-        client.send(raw)
-        client.socket.resetAndDestroy()
-      }
-      await nothingLeft()
-      const records = proxy.decisions().slice(decided)
-      t.ok(records.length <= clients.length, `${records.length} decisions`)
-      t.strictSame([...new Set(records.map(({ attributes }) => attributes['server.port']))], records.length === 0 ? [] : [echo.port])
     })
 
     await t.test('a tunnel to port 80 answers the HTTP inside it, however it was reached', async (t) => {
@@ -324,7 +224,7 @@ t.test('what waits for a clock of the proxy', async (t) => {
 
   t.test('a refused CONNECT reads its answer and is cut soon, however much it sends', async (t) => {
     const { proxy, nothingLeft } = await world(t)
-    const before = lent
+    const before = lending.count
     const client = await WireClient.open(proxy.port)
     const block = Buffer.alloc(256 * 1024)
     const flood = (): void => {
@@ -335,7 +235,7 @@ t.test('what waits for a clock of the proxy', async (t) => {
     flood()
     const [answer] = readAnswers(await client.closed())
     t.match(answer, { status: 403, isWhole: true })
-    t.equal(lent, before, 'what is dropped takes no buffer')
+    t.equal(lending.count, before, 'what is dropped takes no buffer')
     await nothingLeft()
   })
 })
@@ -355,7 +255,7 @@ t.test('an upgrade whose body has not come whole is refused and journaled', asyn
 
 t.test('2,000 connections that are reset at every stage leave nothing behind', async (t) => {
   const { proxy, echo, http, nothingLeft } = await world(t)
-  const before = lent
+  const before = lending.count
   const bulk = Buffer.alloc(1024 * 1024)
   const stages: readonly (readonly [(received: string) => boolean, ...(readonly (string | Uint8Array)[])])[] = [
     [() => true],
@@ -389,7 +289,7 @@ t.test('2,000 connections that are reset at every stage leave nothing behind', a
     }))
   }
   await nothingLeft()
-  t.ok(lent > before, 'buffers were lent')
+  t.ok(lending.count > before, 'buffers were lending.count')
   t.strictSame(proxy.decisions().filter(({ attributes }) => attributes['sallyport.code'] === 'client_not_allowed'), [], 'a client that is gone was not turned away')
   t.strictSame(proxy.log.filter((line) => line.startsWith('a fault')), [])
 })
