@@ -35,6 +35,13 @@ export function makeLeafKey(): LeafKey {
   return { publicKey, keyPem: privateKey }
 }
 
+/** The root is bound to other hosts. Its detail names nothing but the host. */
+export class UnsignableHost extends ProxyError {
+  constructor(host: Host) {
+    super('ca_unavailable', `the root may not sign for ${formatHost(host)}: \`sallyport ca rotate\``)
+  }
+}
+
 export class LeafMaker {
   readonly #signer: Signer
   readonly #keyPem: string
@@ -75,7 +82,7 @@ export class LeafMaker {
   make(host: Host, nowMs: number): Leaf {
     const { key, algorithm, notAfterMs: rootEndMs, limits, intermediatesPem } = this.#signer
     if (nowMs > rootEndMs) throw new ProxyError('ca_unavailable', 'the root has expired: `sallyport ca rotate`')
-    if (!permits(limits, host)) throw new ProxyError('ca_unavailable', `the root may not sign for ${formatHost(host)}: \`sallyport ca rotate\``)
+    if (!permits(limits, host)) throw new UnsignableHost(host)
     const notAfterMs = this.endOf(nowMs)
     const body = sequence(
       version3,

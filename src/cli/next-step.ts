@@ -44,7 +44,7 @@ const steps: Partial<Record<ErrorCode, string>> = {
   policy_unavailable: 'the policy was lost while the proxy ran: run `sallyport check`, and look at the operator log',
   reserved_destination: 'agents may not reach what the proxy itself reports to; `agent_telemetry` opens exact endpoints',
   client_handshake_failed: 'the client does not trust the root of the proxy, or left: run it with `sallyport run -- COMMAND`, or give it what `sallyport ca export` prints (docs/ca.md)',
-  ca_unavailable: '`sallyport ca show` says what is wrong with the root',
+  ca_unavailable: '`sallyport ca show` says what is wrong with the root and which hosts it signs for; for others `sallyport ca rotate` makes a new one, which clients have to be given',
   credential_unavailable: 'the credential that a rule adds cannot be read; the operator log names it',
   name_mismatch: 'the client asked for one host and greeted another; look at what it really connects to',
   credentials_invalid: 'check the user name and password in HTTPS_PROXY; `sallyport sessions list` shows whether the session has ended',

@@ -183,6 +183,7 @@ function usageText(error: Error, usage: string): string {
   const word = 'code' in error && error.code === 'ERR_PARSE_ARGS_UNKNOWN_OPTION' ? /'(-[^']*)'/.exec(error.message)?.[1] : undefined
   if (word === undefined) return error.message
   const known = new Set([...usage.matchAll(/(?<=[\s,])--[a-z][a-z-]*/g)].map(([option]) => option))
+  if (known.has(word)) return `\`${word}\` is not for this part of the command`
   const near = nearestWord(word, known)
   return `there is no option \`${word}\`${near === undefined ? '' : `, did you mean \`${near}\`?`}`
 }

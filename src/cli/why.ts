@@ -1,4 +1,4 @@
-// `sallyport why [HOST]`: why requests were refused lately, where the rule stands, and what to do next.
+// `sallyport why [HOST|REQUEST_ID]`: why requests were refused lately, where the rule stands, and what to do next.
 // For people whose client shows only a number. It reads the journal and changes nothing.
 import { parseArgs, styleText } from 'node:util'
 import micromatch from 'micromatch'
@@ -15,11 +15,12 @@ import { formatHost, parseHost, uriHost, type Host } from '../target/host.ts'
 import { authorityOnly } from '../target/quoted.ts'
 import { type Command, type CommandIo, UsageError } from './run.ts'
 
-const usage = `usage: sallyport why [HOST] [OPTIONS]
+const usage = `usage: sallyport why [HOST|REQUEST_ID] [OPTIONS]
 
 Says why requests were refused or failed lately, newest first: the reason, the rule and the line it
 stands on, the request id that the client was given, and what to do next. HOST is a host name, an
-address, a URL, or a pattern such as '*.example.com'; without it every host counts.
+address, a URL, whose host alone counts, or a pattern such as '*.example.com'; without it every host
+counts. REQUEST_ID is what a refusal names itself by, such as (req 01JD...).
 
   -n N            how many (default: 5)
 ${journalOptionsHelp}  --json          one JSON object with \`refusals\`
@@ -27,6 +28,7 @@ ${journalOptionsHelp}  --json          one JSON object with \`refusals\`
 examples:
   sallyport why
   sallyport why pastebin.com
+  sallyport why 01JD3V5Z0M8Q4W7T2R6XK9YB1C
   sallyport why '*.githubusercontent.com' -n 20 --json
 
 exit codes: 0 ok, 1 there is no journal, 2 wrong command line
@@ -44,7 +46,7 @@ export const whyCommand: Command = {
   run: async (argv, io) => {
     const { values, positionals } = parseArgs({ args: [...argv], options, allowPositionals: true })
     const [host, ...extra] = positionals
-    if (extra.length > 0) throw new UsageError('name one host, or none')
+    if (extra.length > 0) throw new UsageError('name one host or request, or none')
     return why(host, readCount('-n', values.count), values, io)
   },
 }
@@ -52,7 +54,7 @@ export const whyCommand: Command = {
 async function why(host: string | undefined, limit: number, values: { readonly json: boolean; readonly data?: string; readonly config?: string }, io: CommandIo): Promise<number> {
   const dir = findJournal(values, io)
   if (dir === undefined) return 1
-  const isHost = hostFilter(host)
+  const isHost = askedFilter(host)
   const { records, segments } = await findRecords(dir, limit, (record) => isRefusal(record) && isHost(record), mayBeRefusal)
   if (segments === 0) {
     io.err(missingJournal(dir))
@@ -87,6 +89,12 @@ function isRefusal({ name, attributes }: JournalRecord): boolean {
 function mayBeRefusal(line: string): boolean {
   if (line.includes('"name":"sallyport.decision"')) return !line.includes('"network.policy.decision":"allow"') || line.includes('"sallyport.monitored.verdict":')
   return line.includes('"sallyport.outcome":"failed"')
+}
+
+/** What a client was told of its refusal is a host or the id of its request. */
+function askedFilter(asked: string | undefined): (record: JournalRecord) => boolean {
+  const isHost = hostFilter(asked)
+  return (record) => isHost(record) || record.attributes['sallyport.request.id'] === asked
 }
 
 /** A pattern fits an address with or without its port. */

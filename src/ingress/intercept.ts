@@ -6,6 +6,7 @@ import type { Socket } from 'node:net'
 import { createSecureContext, TLSSocket, type SecureContext } from 'node:tls'
 import { LRUCache } from 'lru-cache'
 import type { Leaf, LeafSource } from '../ca/authority.ts'
+import { UnsignableHost } from '../ca/leaf.ts'
 import type { Deadline } from '../deadlines.ts'
 import { errorEntry, ProxyError } from '../errors.ts'
 import type { Admitted } from '../gate/admitted.ts'
@@ -59,9 +60,11 @@ export async function intercept(arrival: ConnectArrival, context: IngressContext
     leaf = await context.leafContexts.leafFor(admitted)
   } catch (error) {
     if (!(error instanceof ProxyError)) throw error
-    // its detail names files: it is the operator's
-    context.onFault(error)
-    refuseAndEnd(connection, context.gate, exchange, await context.gate.refuseLater(admitted, 'tls', error.code, errorEntry(error.code).text, undefined))
+    const { text } = errorEntry(error.code)
+    const reason = error instanceof UnsignableHost ? `${text}: ${error.detail}` : text
+    // the detail of any other names files: it is the operator's
+    if (reason === text) context.onFault(error)
+    refuseAndEnd(connection, context.gate, exchange, await context.gate.refuseLater(admitted, 'tls', error.code, reason, undefined))
     return
   }
   const live = context.gate.live.open(admitted, () => connection.socket.destroy())

@@ -83,6 +83,13 @@ t.test('an unknown option of any command ends with 2 and points at its help', as
   }
 })
 
+t.test('an option that only another part of the command takes is not offered again', async (t) => {
+  const io = fakeIo(t.testdir({}))
+  t.equal(await runCli(['ca', 'export', '--json'], io, fakeProcess()), 2)
+  t.match(io.stderr(), '`--json` is not for this part of the command')
+  t.notMatch(io.stderr(), 'did you mean')
+})
+
 t.test('a misspelt option of any command is named, with the one that was meant', async (t) => {
   for (const argv of [['why', '--jsn'], ['explain', '--metod', 'GET', 'a.test'], ['audit', 'tail', '--folow'], ['check', '--polices', 'x'], ['doctor', '--poxy', 'x']]) {
     const io = fakeIo(t.testdir({}))

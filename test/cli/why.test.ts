@@ -50,6 +50,12 @@ t.test('a refusal says the reason, the rule and its line, the request id and wha
   t.strictSame(requests(text), ['r-2'])
 })
 
+t.test('the id of a request that a client was told of is asked about as well as a host', async (t) => {
+  const dir = await journaled(t)
+  t.strictSame(requests((await run(dir, 'r-3')).text), ['r-3'])
+  t.match((await run(dir, 'r-1')).text, /^no refusal of `r-1` is in the journal\nthe last record about it: /)
+})
+
 t.test('a host may be given as a URL, with port, dot or capitals, or as a pattern', async (t) => {
   const dir = await journaled(t)
   for (const host of ['https://PASTEBIN.com/raw/x?y', 'pastebin.com:443', 'pastebin.com.', 'Pastebin.Com']) t.strictSame(requests((await run(dir, host)).text), ['r-2'], host)

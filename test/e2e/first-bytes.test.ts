@@ -289,7 +289,7 @@ t.test('2,000 connections that are reset at every stage leave nothing behind', a
     }))
   }
   await nothingLeft()
-  t.ok(lending.count > before, 'buffers were lending.count')
+  t.ok(lending.count > before, 'buffers were lent')
   t.strictSame(proxy.decisions().filter(({ attributes }) => attributes['sallyport.code'] === 'client_not_allowed'), [], 'a client that is gone was not turned away')
   t.strictSame(proxy.log.filter((line) => line.startsWith('a fault')), [])
 })

@@ -190,6 +190,19 @@ t.test('a root that cannot be used is a refusal before the 200, and says what to
   t.equal(rootOf(proxy), 'no certificate\n', 'and nothing is written over it')
 })
 
+t.test('a host that the root may not sign for is refused with that reason, and with what mends it', async (t) => {
+  const named = '[network]\nunknown = "deny"\n[[network.rules]]\nid = "read"\nhosts = ["api.test"]\nlocal = ["127.0.0.1/32"]\nmethods = ["GET"]\nverdict = "allow"\n'
+  const proxy = await start(t, { policy: named, hosts: { ...hosts, 'other.test': '127.0.0.1' } })
+  await openTunnel(proxy.port, 'api.test:443')
+  writeFileSync(proxy.policyFile, named.replace('"api.test"', '"api.test", "other.test"'))
+  await proxy.recorded(({ name, attributes }) => name === 'sallyport.policy.loaded' && attributes['sallyport.policy.previous_revision'] !== undefined)
+  const answer = await rawExchange(proxy.port, 'CONNECT other.test:443 HTTP/1.1\r\nHost: other.test:443\r\n\r\n')
+  t.match(answer, /^HTTP\/1\.1 503 [^]*"code":"ca_unavailable"/)
+  const reason = proxy.decisions().at(-1)?.attributes['sallyport.reason']
+  t.equal(reason, 'the certificate authority that looking inside TLS needs is not usable: the root may not sign for other.test: `sallyport ca rotate`')
+  t.ok(answer.includes('the root may not sign for other.test'))
+})
+
 t.test('a client that says nothing inside TLS is let go', async (t) => {
   const proxy = await start(t, { change: (settings) => ({ ...settings, limits: { ...settings.limits, headersTimeoutMs: 300, keepAliveTimeoutMs: 300 } }) })
   await openTunnel(proxy.port, 'api.test:443')
