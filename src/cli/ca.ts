@@ -2,11 +2,11 @@
 // works on the files alone, whether a proxy runs or not, and never prints a key.
 import { randomBytes } from 'node:crypto'
 import { readFile, rename, rm, writeFile } from 'node:fs/promises'
-import { dirname, join, resolve } from 'node:path'
+import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { escapeText } from '../audit/escape.ts'
 import { mergeBundle } from '../ca/bundle.ts'
-import { CertificateAuthority, type CaStatus } from '../ca/certificate-authority.ts'
+import { CertificateAuthority } from '../ca/certificate-authority.ts'
 import { prepareNext, rotateRoot } from '../ca/rotate.ts'
 import { type Clock, systemClock } from '../clock.ts'
 import { loadSettings } from '../config/load.ts'
@@ -189,10 +189,13 @@ async function rotate(argv: readonly string[], context: CaContext): Promise<numb
   const options = { certsDir: loaded.certsDir, clock, constraints: bound.constraints, distrust: values['distrust-old'] }
   if (values.prepare) {
     const { certificate } = await prepareNext(options)
-    io.out(`${certificate.subject} is prepared in ${join(loaded.certsDir, 'root-next.pem')}\nit is in every export from now on; when all clients have it, \`sallyport ca rotate\` puts it to work\n`)
+    io.out(`${certificate.subject} is prepared in ${join(loaded.certsDir, 'root-next.pem')}\n${status.state === 'absent'
+      ? 'there is no root yet that it could follow: `sallyport ca rotate` puts it to work, and exports it from then on'
+      : 'it is in every export from now on; when all clients have it, `sallyport ca rotate` puts it to work'}\n`)
     return 0
   }
-  if (!values.yes && !(await mayRotate(context, status, values['distrust-old'], terminal))) return 1
+  // the first one takes nobody's place
+  if (!values.yes && status.state !== 'absent' && !(await mayRotate(context, values['distrust-old'], terminal))) return 1
   const { signer, previous } = await rotateRoot(options)
   io.out([
     `${signer.certificate.subject} signs from now on, for ${signsForText(signer.limits.flatMap(({ permittedNames }) => permittedNames ?? []))}`,
@@ -204,13 +207,11 @@ async function rotate(argv: readonly string[], context: CaContext): Promise<numb
 }
 
 /** Asks on a terminal. Throws UsageError where nobody can answer. */
-async function mayRotate({ io }: CaContext, { state, path }: CaStatus, distrust: boolean, terminal: Terminal): Promise<boolean> {
+async function mayRotate({ io }: CaContext, distrust: boolean, terminal: Terminal): Promise<boolean> {
   if (!terminal.isInteractive) throw new UsageError('nobody is here to be asked: say --yes')
-  io.err(state !== 'absent'
-    ? `A new root takes the place of the old one, and a running proxy signs with it within a second. Clients that
+  io.err(`A new root takes the place of the old one, and a running proxy signs with it within a second. Clients that
 trust the old one alone fail until they have the new one (\`--prepare\` avoids that). The old one ${distrust ? 'is exported\nno more, so clients that are given the new file trust it no longer' : 'stays in\nevery export until it ends'}.
-`
-    : `There is no root in ${escapeText(dirname(path))} yet: the first one is made.\n`)
+`)
   const answer = await terminal.ask('Go on? [y/N] ', io.signal)
   if (/^y(es)?$/i.test(answer.trim())) return true
   io.err('nothing was changed\n')
