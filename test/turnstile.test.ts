@@ -73,7 +73,7 @@ t.test('whose socket closes waits no longer, and nothing listens to one that was
   t.equal(left.listenerCount('close') + stayed.listenerCount('close'), 0)
 })
 
-t.test('a queue that never empties holds on to nobody who is through', async (t) => {
+t.test('of a queue to which others come all the time everybody goes through once', async (t) => {
   const turnstile = new Turnstile(1_000)
   let through = 0
   const add = (): void => turnstile.pass(() => {

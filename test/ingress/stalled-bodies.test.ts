@@ -3,6 +3,7 @@ import { IncomingMessage } from 'node:http'
 import { Socket } from 'node:net'
 import t from 'tap'
 import { StalledBodies } from '../../src/ingress/stalled-bodies.ts'
+import { Turnstile } from '../../src/turnstile.ts'
 
 t.test('a body that is all here is never cut, and one that stops is', async (t) => {
   const bodies = new StalledBodies(200)
@@ -61,4 +62,30 @@ t.test('a body that is read chunk by chunk is cut when it stops, though nothing 
   t.notOk(unread.socket.destroyed)
   t.notOk(done.socket.destroyed, 'and not when its reader has all it wanted')
   t.equal(bodies.expect(new IncomingMessage(new Socket()))(), undefined, 'one without a body has nothing to wait for')
+})
+
+t.test('a body that is whole by the time its cut has its turn is let be', async (t) => {
+  const waiting: (() => void)[] = []
+  const endings = new (class extends Turnstile {
+    override pass(go: () => void): void {
+      waiting.push(go)
+    }
+  })()
+  const bodies = new StalledBodies(40, endings)
+  const alive = setInterval(() => undefined, 1000)
+  t.teardown(() => {
+    clearInterval(alive)
+    bodies.stop()
+  })
+  const [whole, stopped] = [new IncomingMessage(new Socket()), new IncomingMessage(new Socket())]
+  for (const request of [whole, stopped]) {
+    request.resume()
+    bodies.watch(request)
+  }
+  while (waiting.length < 2) await new Promise((resolve) => setTimeout(resolve, 10))
+  whole.complete = true
+  whole.emit('end')
+  for (const go of waiting) go()
+  await once(stopped.socket, 'close')
+  t.notOk(whole.socket.destroyed)
 })
