@@ -62,6 +62,7 @@ t.test('what redaction leaves in the place of a secret is none', async (t) => {
     'a client without credentials is asked for Basic authentication', 'the bearer of good news', `"hash":"${'0a'.repeat(32)}"`, '01M7ZQZCAD99TNNJV0000002AM', 'Proxy-Authorization is missing',
     'as Proxy-Authorization or Authorization: Basic, or by its own socket',
     `"sallyport.checkpoint.signature":"aB3${'x'.repeat(40)}/${'y'.repeat(42)}=="`,
+    `"sallyport.sealed":["v1o.${'0a'.repeat(13)}.aB3${'x'.repeat(20)}-hf_${'a1B2'.repeat(8)}"]`,
   ]
   for (const text of harmless) t.strictSame(await scanText(`${text}\n`), [], text)
 })
