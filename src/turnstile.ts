@@ -2,7 +2,6 @@
 // connections, their handshakes, limits that end together) would fill a turn for as long as the crowd is large, and
 // whoever is served already would wait for all of it, several times over: a request takes three or four turns. Must
 // never let anybody through twice, nor out of order.
-
 import type { EventEmitter } from 'node:events'
 
 const defaultPerTurn = 4

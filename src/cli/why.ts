@@ -54,8 +54,8 @@ export const whyCommand: Command = {
 async function why(host: string | undefined, limit: number, values: { readonly json: boolean; readonly data?: string; readonly config?: string }, io: CommandIo): Promise<number> {
   const dir = findJournal(values, io)
   if (dir === undefined) return 1
-  const isHost = askedFilter(host)
-  const { records, segments } = await findRecords(dir, limit, (record) => isRefusal(record) && isHost(record), mayBeRefusal)
+  const isAsked = askedFilter(host)
+  const { records, segments } = await findRecords(dir, limit, (record) => isRefusal(record) && isAsked(record), mayBeRefusal)
   if (segments === 0) {
     io.err(missingJournal(dir))
     return 1
@@ -66,14 +66,14 @@ async function why(host: string | undefined, limit: number, values: { readonly j
     return 0
   }
   for (const record of newestFirst) io.out(refusalText(record, io.isTty))
-  if (records.length === 0) await sayNothingFound(dir, host, isHost, io)
+  if (records.length === 0) await sayNothingFound(dir, host, isAsked, io)
   return 0
 }
 
-async function sayNothingFound(dir: string, host: string | undefined, isHost: (record: JournalRecord) => boolean, io: CommandIo): Promise<void> {
+async function sayNothingFound(dir: string, host: string | undefined, isAsked: (record: JournalRecord) => boolean, io: CommandIo): Promise<void> {
   const about = host === undefined ? 'any host' : `\`${escapeText(host)}\``
   io.out(`no refusal of ${about} is in the journal\n`)
-  const { records } = await findRecords(dir, 1, isHost)
+  const { records } = await findRecords(dir, 1, isAsked)
   const [last] = records
   if (host !== undefined && last !== undefined) io.out(`the last record about it: ${escapeText(last.time)} ${escapeText(last.body)}\n`)
   else if (host !== undefined) io.out('nor anything else about it: did the client use this proxy? `sallyport doctor` can tell\n')

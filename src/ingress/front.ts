@@ -187,9 +187,7 @@ class Doors {
     if (connection.isClosing) return true
     connection.silentSinceMs = undefined
     const { arrivals } = this.#context.turnstiles
-    if (arrivals.passNow()) {
-      return this.#first(connection, chunk)
-    }
+    if (arrivals.passNow()) return this.#first(connection, chunk)
     const copy = Buffer.from(chunk)
     const { socket, upload } = connection
     // of a stream that is empty the end would be told, paused or not

@@ -61,9 +61,10 @@ export async function intercept(arrival: ConnectArrival, context: IngressContext
   } catch (error) {
     if (!(error instanceof ProxyError)) throw error
     const { text } = errorEntry(error.code)
-    const reason = error instanceof UnsignableHost ? `${text}: ${error.detail}` : text
+    const isUnsignable = error instanceof UnsignableHost
     // the detail of any other names files: it is the operator's
-    if (reason === text) context.onFault(error)
+    if (!isUnsignable) context.onFault(error)
+    const reason = isUnsignable ? `${text}: ${error.detail}` : text
     refuseAndEnd(connection, context.gate, exchange, await context.gate.refuseLater(admitted, 'tls', error.code, reason, undefined))
     return
   }
@@ -73,9 +74,8 @@ export async function intercept(arrival: ConnectArrival, context: IngressContext
   const secureContext = contextOf(leaf, context, { live, opening })
   const finding = await opening.judged(context.limits.helloTimeoutMs)
   const isOver = (): boolean => opening.isLeft || live.closedBy !== undefined
-  const { handshakes } = context.turnstiles
   // a process that stops waits for connections alone: what is over ends with its connection
-  if (finding.ok && !isOver() && !handshakes.passNow()) await handshakes.passed(connection.socket)
+  if (finding.ok && !isOver()) await context.turnstiles.handshakes.passed(connection.socket)
   // TLS that names no server is TLS for the CONNECT host: there is no other name it could be for
   const refusal = finding.ok || isOver() ? undefined : await context.gate.refuseLater(admitted, 'tls', finding.code, finding.reason, undefined)
   const firstBytes = opening.release()

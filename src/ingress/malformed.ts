@@ -65,4 +65,3 @@ export function parserCode(code: string | undefined): ErrorCode | undefined {
       return 'framing'
   }
 }
-

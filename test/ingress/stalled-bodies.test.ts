@@ -1,18 +1,23 @@
 import { once } from 'node:events'
 import { IncomingMessage } from 'node:http'
 import { Socket } from 'node:net'
-import t from 'tap'
+import t, { type Test } from 'tap'
 import { StalledBodies } from '../../src/ingress/stalled-bodies.ts'
 import { Turnstile } from '../../src/turnstile.ts'
 
-t.test('a body that is all here is never cut, and one that stops is', async (t) => {
-  const bodies = new StalledBodies(200)
+function stalledBodies(t: Test, limitMs: number, endings?: Turnstile): StalledBodies {
+  const bodies = new StalledBodies(limitMs, endings)
   // the sweep alone keeps no process alive
   const alive = setInterval(() => undefined, 1000)
   t.teardown(() => {
     clearInterval(alive)
     bodies.stop()
   })
+  return bodies
+}
+
+t.test('a body that is all here is never cut, and one that stops is', async (t) => {
+  const bodies = stalledBodies(t, 200)
   const here = new IncomingMessage(new Socket())
   const stopped = new IncomingMessage(new Socket())
   for (const request of [here, stopped]) {
@@ -25,12 +30,7 @@ t.test('a body that is all here is never cut, and one that stops is', async (t) 
 })
 
 t.test('a body whose request is held is not cut, and is again when it is held no longer', async (t) => {
-  const bodies = new StalledBodies(100)
-  const alive = setInterval(() => undefined, 1000)
-  t.teardown(() => {
-    clearInterval(alive)
-    bodies.stop()
-  })
+  const bodies = stalledBodies(t, 100)
   const [held, stopped] = [new IncomingMessage(new Socket()), new IncomingMessage(new Socket())]
   for (const request of [held, stopped]) {
     request.resume()
@@ -45,12 +45,7 @@ t.test('a body whose request is held is not cut, and is again when it is held no
 })
 
 t.test('a body that is read chunk by chunk is cut when it stops, though nothing flows', async (t) => {
-  const bodies = new StalledBodies(100)
-  const alive = setInterval(() => undefined, 1000)
-  t.teardown(() => {
-    clearInterval(alive)
-    bodies.stop()
-  })
+  const bodies = stalledBodies(t, 100)
   const [unread, spooled, done] = [new IncomingMessage(new Socket()), new IncomingMessage(new Socket()), new IncomingMessage(new Socket())]
   for (const request of [unread, spooled, done]) {
     request.on('readable', () => request.read())
@@ -71,12 +66,7 @@ t.test('a body that is whole by the time its cut has its turn is let be', async 
       waiting.push(go)
     }
   })()
-  const bodies = new StalledBodies(40, endings)
-  const alive = setInterval(() => undefined, 1000)
-  t.teardown(() => {
-    clearInterval(alive)
-    bodies.stop()
-  })
+  const bodies = stalledBodies(t, 40, endings)
   const [whole, stopped] = [new IncomingMessage(new Socket()), new IncomingMessage(new Socket())]
   for (const request of [whole, stopped]) {
     request.resume()
